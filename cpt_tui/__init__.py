@@ -1,0 +1,1 @@
+"""The terminal side of cpt: command line and screens."""

@@ -1,0 +1,1 @@
+"""Headless engine of cpt: measure, decide, train, prove. Nothing at this level imports torch."""

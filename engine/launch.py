@@ -1,0 +1,108 @@
+"""Start a detached worker, see whether it lives, and ask things of it.
+
+The worker is a session of its own (``start_new_session``): closing the terminal, losing
+SSH or killing the app never reaches it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from engine.errors import InputError
+from engine.run import STAGES, Run
+
+STALE_AFTER = 15.0
+"""Seconds without a heartbeat after which a living worker is shown as silent."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The worker's heartbeat as read from ``status.json``."""
+
+    alive: bool
+    """A process with the recorded pid and start time exists."""
+    state: str
+    """``starting``, ``running``, ``paused``, ``ended`` or ``none`` (never started)."""
+    stage: str
+    pid: int | None
+    age_s: float | None
+    """Seconds since the last heartbeat."""
+
+    @property
+    def words(self) -> str:
+        """Liveness in words, for every screen and for ``--plain``."""
+        if self.state == "none":
+            return "not started"
+        if self.alive:
+            silent = self.age_s is not None and self.age_s > STALE_AFTER
+            return f"{self.state}, silent for {self.age_s:.0f} s" if silent else self.state
+        return "ended" if self.state == "ended" else "interrupted (resume with: cpt resume)"
+
+
+def read_status(run: Run) -> Status:
+    """The worker's state now; never raises on a missing or torn file."""
+    try:
+        raw: dict[str, Any] = json.loads(run.status_path.read_text())
+        pid = int(raw["pid"])
+        alive = _same_process(pid, float(raw["started"])) and raw["state"] != "ended"
+        age = max(0.0, time.time() - float(raw["beat"]))
+        return Status(alive, str(raw["state"]), str(raw.get("stage", "")), pid, age)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Status(False, "none", "", None, None)
+
+
+def _same_process(pid: int, started: float) -> bool:
+    """Whether ``pid`` is still the process that began at ``started`` (Unix seconds)."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return False
+
+
+def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
+    """Launch the worker for ``stages`` and return its pid; output goes to ``worker.log``.
+
+    Raises InputError if a worker already lives on this run.
+    """
+    if read_status(run).alive:
+        raise InputError(f"Run {run.id} is already running; watch it with: cpt watch {run.id}")
+    command = [sys.executable, "-m", "engine.worker", str(run.path), "--stages", ",".join(stages)]
+    for action in ("stop", "pause", "resume", "checkpoint"):
+        run.take_request(action)
+    with run.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    return process.pid
+
+
+def stop(run: Run) -> None:
+    """Ask for a stop at the next step boundary, with a checkpoint. InputError if none runs."""
+    status = read_status(run)
+    if not status.alive or status.pid is None:
+        raise InputError(f"Run {run.id} is not running; nothing to stop")
+    run.request("stop")
+
+
+def terminate(run: Run) -> None:
+    """Send SIGTERM: the first saves and exits with code 6, a second quits at once."""
+    status = read_status(run)
+    if status.alive and status.pid is not None:
+        os.kill(status.pid, signal.SIGTERM)

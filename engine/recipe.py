@@ -1,0 +1,244 @@
+"""Recipe: the whole intent of a run as a validated model. See ``recipe_io`` for TOML.
+
+Unknown keys are errors. Numbers carry their unit in the description; every description
+reaches editors through ``recipes/schema.json``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from engine.thresholds import THRESHOLDS
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+Hurts = Literal["unreadable", "warped_facts", "fails_task", "format", "more_training"]
+
+
+class Section(BaseModel):
+    """A table of the recipe: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class About(Section):
+    """``[recipe]``"""
+
+    schema_version: Literal[1] = Field(1, alias="schema", description="recipe format version")
+    name: str = Field("run", min_length=1, max_length=80)
+    purpose: str = Field("", max_length=2000, description="why this run exists, in your words")
+    override: str = Field(
+        "", max_length=2000, description="why to train past a NO-GO or NOT YET; kept for ever"
+    )
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True
+    )
+
+
+class Model(Section):
+    """``[model]``"""
+
+    id: str = Field(min_length=1, description="folder or hub id of a safetensors causal LM")
+    revision: str | None = Field(None, description="hub commit or tag")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="compute precision; auto = the fastest by a timing on this machine"
+    )
+
+
+class Source(Section):
+    """A text source: ``[corpus]`` or ``[generic]``."""
+
+    path: str = Field(
+        min_length=1,
+        description="file, folder or hub:owner/name; for [generic] also 'embedded'",
+    )
+    text_column: str | None = Field(None, description="column of text; found when left out")
+    split: str = Field("train", description="split of a hub data set")
+    config: str | None = Field(None, description="configuration of a hub data set")
+    heldout_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.05, description="share of documents held out, by document hash"
+    )
+    max_documents: Positive | None = Field(None, description="read no more than this")
+
+
+class Interview(Section):
+    """``[interview]``: what only the user knows. An empty answer is an unanswered question."""
+
+    hurts: Hurts | None = Field(None, description="what hurts today")
+    task_selected: bool | None = Field(
+        None, description="is the corpus chosen for the gate's own task?"
+    )
+    explains_terms: Literal["passable", "not_passable"] | None = Field(
+        None, description="does the base explain your most surprising terms?"
+    )
+    fluency_goal: str = Field("", max_length=2000, description="which fluency must improve")
+    facts_once: bool | None = Field(None, description="are the facts stated only once?")
+    distil: bool | None = Field(None, description="will the model be distilled later?")
+    surprising: bool | None = Field(
+        None, description="answer in place of the fluency probe; marked unverified"
+    )
+
+
+class Probe(Section):
+    """``[probe]``"""
+
+    max_tokens: Positive = Field(200_000, description="scored tokens per side at most")
+    min_documents: Positive = Field(20, description="held-out documents per side at least")
+    window: Positive | None = Field(None, description="tokens; default min(context, 1024)")
+    context: Annotated[int, Field(ge=0)] = Field(
+        64, description="score only tokens with this many tokens of context"
+    )
+    bootstrap: Positive = Field(2000, description="document resamples for the interval")
+    pilot: bool = Field(True, description="run the short pilot for reducible surprise")
+    pilot_tokens: Positive = Field(100_000, description="tokens of the pilot, each side")
+    pilot_lr: Rate | None = Field(None, description="default: the run's own rate")
+    budget_seconds: Positive = Field(600, description="time limit of the fluency scoring")
+    seed: int = 0
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="overrides of the decision's thresholds, by name"
+    )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(value) - set(THRESHOLDS))
+        if unknown:
+            raise ValueError(f"unknown threshold {unknown[0]}; known: {', '.join(THRESHOLDS)}")
+        return value
+
+
+class Pack(Section):
+    """``[pack]``"""
+
+    sequence_length: Annotated[int, Field(ge=16, le=65_535)] | None = Field(
+        None, description="tokens a row; default min(trained context, 2048)"
+    )
+    mix_back: Share = Field(0.10, description="share of generic tokens in the training stream")
+    why_no_mix_back: str = Field("", description="required when mix_back = 0")
+
+    @model_validator(mode="after")
+    def _argued(self) -> Pack:
+        if self.mix_back == 0 and not self.why_no_mix_back:
+            raise ValueError("mix_back = 0 invites forgetting; say why in why_no_mix_back")
+        return self
+
+
+class Train(Section):
+    """``[train]``"""
+
+    method: Literal["lora", "full"] = "lora"
+    why_full: str = Field("", description='required when method = "full"')
+    epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
+    why_epochs: str = Field("", description="required when epochs > 1")
+    max_tokens: Positive | None = Field(None, description="cap on training tokens, mix included")
+    lr: Rate | None = Field(
+        None, description="peak rate; default 1e-4 for LoRA, by size for full (DESIGN 7)"
+    )
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="share of steps")
+    min_lr_share: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="of the peak rate")
+    batch_tokens: Positive = Field(32_768, description="tokens of one optimizer step")
+    micro_batch: Positive | None = Field(None, description="rows at once; default measured")
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm limit")
+    seed: int = 0
+    gradient_checkpointing: bool = False
+    eval_every: Positive | None = Field(None, description="steps; default 20 points a run")
+    eval_tokens: Positive = Field(50_000, description="held-out tokens per side and evaluation")
+    checkpoint_every: Positive | None = Field(None, description="steps; default 10 a run")
+    keep_last: Annotated[int, Field(ge=2)] = 2
+    stop_on_red: bool = Field(False, description="stop when the forgetting guard turns red")
+
+    @model_validator(mode="after")
+    def _argued(self) -> Train:
+        if self.method == "full" and not self.why_full:
+            raise ValueError('method = "full" forgets more than LoRA; say why in why_full')
+        if self.epochs > 1 and not self.why_epochs:
+            raise ValueError("epochs > 1 needs an argument; say why in why_epochs")
+        return self
+
+
+class Lora(Section):
+    """``[lora]``"""
+
+    rank: Positive | None = Field(None, description="default 16, 64 or 256 by corpus size")
+    alpha: Positive | None = Field(None, description="default 2 x rank")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: str | list[str] = Field("all-linear", description="module names, or all-linear")
+
+
+class Vocab(Section):
+    """``[vocab]``: never on a first run."""
+
+    extend: Literal[False] = Field(False, description="offered by a finished run only")
+
+
+class Sft(Section):
+    """``[gate.sft]``: the pinned probe, the same in both arms."""
+
+    method: Literal["lora", "full"] = "full"
+    lr: Rate | None = Field(None, description="default 1e-4 for LoRA, 5e-5 for full")
+    epochs: Annotated[float, Field(gt=0, le=50)] = 2.0
+    batch: Positive = Field(16, description="examples a step")
+    max_examples: Positive | None = None
+    rank: Positive = 16
+
+
+class Gate(Section):
+    """``[gate]``: pinned before training; two files, one primary metric."""
+
+    gold: str | None = Field(None, description="jsonl: prompt, completion, [label], [choices]")
+    sft: str | None = Field(None, description="jsonl: prompt, completion")
+    metric: Literal["choice", "exact_match"] = Field(
+        "choice", description="choice = log-likelihood over choices"
+    )
+    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=2, max_length=50)
+    why_fewer_seeds: str = Field("", description="required for fewer than five seeds")
+    margin: Annotated[float, Field(ge=0, le=100)] = Field(2.0, description="points")
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    plausible_gain: Annotated[float, Field(gt=0, le=100)] = Field(
+        10.0, description="points you could believe in; an MDE above it is NOT YET"
+    )
+    max_items: Positive | None = None
+    probe: Sft = Field(default_factory=lambda: Sft.model_validate({}))
+    require_retention: bool = Field(False, description="a red forgetting guard means HURT")
+
+    @model_validator(mode="after")
+    def _seeds(self) -> Gate:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ from each other")
+        if len(self.seeds) < 5 and not self.why_fewer_seeds:
+            raise ValueError("the gate needs five seeds; say why fewer in why_fewer_seeds")
+        return self
+
+
+class Launch(Section):
+    """``[launch]``"""
+
+    threads: Positive | None = Field(None, description="CPU threads; default all cores")
+
+
+class Recipe(Section):
+    """One run's intent, and what the run adds: evidence, verdict, provenance."""
+
+    recipe: About = Field(default_factory=lambda: About.model_validate({}))
+    model: Model
+    corpus: Source
+    generic: Source = Field(default_factory=lambda: Source(path="embedded"))
+    interview: Interview = Field(default_factory=lambda: Interview.model_validate({}))
+    probe: Probe = Field(default_factory=lambda: Probe.model_validate({}))
+    pack: Pack = Field(default_factory=lambda: Pack.model_validate({}))
+    train: Train = Field(default_factory=lambda: Train.model_validate({}))
+    lora: Lora = Field(default_factory=lambda: Lora.model_validate({}))
+    vocab: Vocab = Field(default_factory=lambda: Vocab.model_validate({}))
+    gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
+    launch: Launch = Field(default_factory=lambda: Launch.model_validate({}))
+    evidence: dict[str, Any] = Field(default_factory=dict, description="added by the run")
+    verdict: dict[str, Any] = Field(default_factory=dict, description="added by the run")
+    provenance: dict[str, Any] = Field(default_factory=dict, description="added by the run")

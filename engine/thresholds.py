@@ -1,0 +1,51 @@
+"""Every threshold the decision uses, in one table with its source.
+
+A recipe overrides a value under ``[probe.thresholds]``; the report then shows both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A number the decision tree compares with, its unit and where it comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+THRESHOLDS: dict[str, Threshold] = {
+    "tokens_noise": Threshold(
+        200_000, "tokens", "Gururangan 2020 T9: 80 KB of text moved F1 by 0.5±1.4, noise"
+    ),
+    "tokens_small": Threshold(
+        2_000_000, "tokens", "Gururangan 2020 T9: 3-8 MB gave half the gain, task-selected"
+    ),
+    "tokens_marginal": Threshold(
+        10_000_000, "tokens", "Gururangan 2020 T9: 24 MB and more near the full gain"
+    ),
+    "fluent_ratio": Threshold(
+        1.10, "bits/byte ratio, upper bound", "engineering choice; calibrate per base"
+    ),
+    "fluent_gain": Threshold(0.02, "nats, pilot gain", "engineering choice; calibrate per base"),
+    "go_gain": Threshold(0.05, "nats, pilot gain", "engineering choice; calibrate per base"),
+    "go_gain_low": Threshold(
+        0.02, "nats, lower bound of pilot gain", "engineering choice; calibrate per base"
+    ),
+    "fertility_note": Threshold(1.5, "tokens/word ratio", "engineering choice"),
+    "fertility_problem": Threshold(2.0, "tokens/word ratio", "engineering choice"),
+    "contamination": Threshold(
+        0.01, "share of gold items", "13-gram overlap, n from Brown 2020 (GPT-3)"
+    ),
+    "near_duplicates": Threshold(0.30, "share of documents", "engineering choice"),
+    "forgetting_green": Threshold(0.02, "nats of generic loss", "engineering choice"),
+    "forgetting_amber": Threshold(0.05, "nats of generic loss", "CMR scaling law's epsilon"),
+}
+
+
+def effective(overrides: dict[str, float]) -> dict[str, float]:
+    """The value of every threshold after the recipe's overrides."""
+    return {name: overrides.get(name, entry.value) for name, entry in THRESHOLDS.items()}
