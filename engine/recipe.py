@@ -139,6 +139,8 @@ class Train(Section):
     lr: Rate | None = Field(
         None, description="peak rate; default 1e-4 for LoRA, by size for full (DESIGN 7)"
     )
+    train_embeddings: bool = Field(False, description="train embeddings and head too")
+    embeddings_lr: Rate | None = Field(None, description="their own peak rate; default lr / 10")
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="share of steps")
     min_lr_share: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="of the peak rate")

@@ -103,12 +103,18 @@ def load_recipe(path: Path, root: Path | None = None) -> tuple[Recipe, str]:
     return resolve(recipe, (root or path.parent).resolve(), path.name), text
 
 
+def recipe_folder() -> Path:
+    """Where the ready recipes are: inside an installed wheel, or in the checkout."""
+    packaged = Path(__file__).parent / "_recipes"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
 def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
     """Make local paths absolute. A ``..`` in a recipe's path is refused (InputError)."""
     values = recipe.model_dump(by_alias=True)
     for section, key in _PATH_KEYS + _FILE_KEYS:
         value = values[section][key]
-        if value is None or value.startswith("hub:") or value == "embedded":
+        if value is None or value.startswith(("hub:", "demo:")) or value == "embedded":
             continue
         if ".." in Path(value).parts:
             raise InputError(

@@ -1,0 +1,156 @@
+"""What the interview does with answers: check, save, ask further, launch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+from textual.app import App
+
+from cpt_tui.draft import Draft
+from cpt_tui.feed import Feed
+from cpt_tui.pages import Question
+from cpt_tui.safe import clean_line
+from cpt_tui.screens.confirm import TextLineScreen
+from cpt_tui.screens.traceback import log_tail
+from engine import launch
+from engine.errors import InputError
+from engine.evidence import Evidence, Verdict
+from engine.plain import progress_words
+from engine.run import STAGES
+from engine.view import RunView
+
+__all__ = ["STAGES", "check_text", "save", "setup_words", "waits"]
+
+
+def check_text(question: Question, value: str) -> str | None:
+    """The text as it is kept, checked where the page can; None for an empty answer.
+
+    Raises InputError with a sentence for the user.
+    """
+    value = value.strip()
+    if not value:
+        if question.key in ("model.id", "corpus.path"):
+            raise InputError("This answer is needed; nothing can be measured without it")
+        return "embedded" if question.key == "generic.path" else None
+    if question.check is not None:
+        question.check(value)
+        local = Path(value).expanduser()
+        return str(local.resolve()) if local.exists() else value
+    return value
+
+
+def save(draft: Draft, view: RunView, given: dict[str, Any]) -> None:
+    """Write answers; InputError once training has begun, since the gate is pinned to them."""
+    if draft.started and draft.frozen(view):
+        raise InputError(
+            "Training has begun on these answers, so they stand; "
+            "for other answers begin a new interview (n on the home screen)"
+        )
+    draft.set(given)
+
+
+def waits(page: str, evidence: Evidence) -> bool:
+    """Whether a page needs a measurement that is not there yet."""
+    held = {
+        "shape": evidence.scan,
+        "size": evidence.scan,
+        "surprise": evidence.fluency,
+        "fertility": evidence.fertility,
+        "explain": evidence.explanations,
+        "gate": evidence.gate,
+        "cost": evidence.cost,
+        "verdict": evidence.scan,
+    }
+    return page in held and not held[page]
+
+
+def setup_words(draft: Draft, questions: tuple[Question, ...]) -> dict[str, str]:
+    """A word for each page that is no node of the tree: what was answered."""
+    found = {}
+    for question in questions:
+        if question.key and not question.node:
+            value = draft.get(question.key)
+            if not value and question.id == "generic":
+                value = "embedded"
+            found[question.id] = clean_line(Path(str(value)).name, 16) if value else ""
+    return found
+
+
+def silent_death(pid: int | None, feed: Feed) -> str:
+    """A sentence if the worker we started ended without a word in the log; else empty."""
+    if pid is None or feed.view.ended or feed.status.alive:
+        return ""
+    try:
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            return ""
+    except psutil.Error:
+        pass
+    said = log_tail(feed.run, 2000).strip().splitlines()
+    return f"The worker ended at once: {said[-1] if said else 'see worker.log'}"
+
+
+def doing(feed: Feed | None) -> str:
+    """What a living worker is at, in a line; empty if none lives."""
+    if feed is None or not feed.status.alive:
+        return ""
+    stage = feed.view.stages.get(feed.view.current or feed.status.stage)
+    if stage is None:
+        return f"worker {feed.status.words}"
+    told = progress_words(stage.progress) if stage.progress else "working"
+    return f"{stage.name}: {clean_line(told)}"
+
+
+def launch_worker(draft: Draft, stages: tuple[str, ...]) -> int:
+    """Validate the recipe and start a worker on it. Raises InputError."""
+    draft.recipe()
+    draft.remember_measured()
+    return launch.start(draft.run, stages)
+
+
+async def ask_method(app: App[Any], name: str) -> dict[str, Any]:
+    """The recipe keys for a choice on the method page; empty if the user gave up."""
+    if name == "lora":
+        return {"train.method": "lora", "train.why_full": None}
+    if name == "full":
+        why = await _line(app, "Why full fine-tuning?", "It forgets more than LoRA. Kept for ever.")
+        return {"train.method": "full", "train.why_full": why} if why else {}
+    if name == "epochs":
+        epochs = _number(
+            await _line(app, "How many epochs?", "Above 1 asks for a reason."), 1e-3, 100
+        )
+        if epochs is None or epochs <= 1:
+            return {} if epochs is None else {"train.epochs": epochs, "train.why_epochs": None}
+        why = await _line(app, "Why more than one epoch?", "Repeating text mostly memorises it.")
+        return {"train.epochs": epochs, "train.why_epochs": why} if why else {}
+    share = _number(await _line(app, "Share of generic text, 0 to 0.9?", "Proposed: 0.10"), 0, 0.9)
+    if share is None or share > 0:
+        return {} if share is None else {"pack.mix_back": share, "pack.why_no_mix_back": None}
+    why = await _line(app, "Why no mix-back?", "Without generic text the model forgets more.")
+    return {"pack.mix_back": 0.0, "pack.why_no_mix_back": why} if why else {}
+
+
+async def ask_override(app: App[Any], verdict: Verdict | None) -> str:
+    """The reason to train past the verdict; empty if the user gave up."""
+    outcome = verdict.outcome if verdict else "not decided"
+    return await _line(
+        app, f"The verdict is {outcome}. Why train anyway?", "Kept in the recipe and the report."
+    )
+
+
+async def _line(app: App[Any], question: str, detail: str) -> str:
+    return await app.push_screen_wait(TextLineScreen(question, detail))
+
+
+def _number(text: str, low: float, high: float) -> float | None:
+    """The number in the text; None for an empty text. InputError outside of its range."""
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"'{clean_line(text, 40)}' is not a number") from None
+    if not low <= value <= high:
+        raise InputError(f"{value:g} is outside of {low:g} to {high:g}")
+    return value

@@ -1,0 +1,63 @@
+"""The app: order of the screens, themes, and how it ends. Loads neither torch nor numpy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from cpt_tui.terminal import ascii_only, end_when_hung_up
+from engine.run import Run
+
+
+class CptApp(App[int]):
+    """Home, interview and run screens over files; all work happens in worker processes."""
+
+    TITLE = "cpt"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere")
+    ]
+
+    def __init__(self, start: Run | None = None, home: Path | None = None) -> None:
+        super().__init__()
+        self.start_run = start
+        self.home = home
+        self.animation_level = "none"
+
+    def on_mount(self) -> None:
+        if ascii_only():
+            self.add_class("-ascii")
+        if theme := os.environ.get("CPT_THEME"):
+            self.theme = theme if theme in self.available_themes else self.theme
+        self.open_first()
+
+    def open_first(self) -> None:
+        """The run given on the command line, else home."""
+        if self.start_run is not None:
+            from cpt_tui.screens.run import RunScreen
+
+            self.push_screen(RunScreen(self.start_run))
+        else:
+            from cpt_tui.screens.home import HomeScreen
+
+            self.push_screen(HomeScreen(self.home))
+
+
+def run_app(start: Run | None = None, home: Path | None = None) -> int:
+    """Show the app until the user leaves; returns the exit code.
+
+    ``home`` overrides the directory of runs for this app and the workers it starts.
+    """
+    if home is not None:
+        os.environ["CPT_HOME"] = str(home)
+    app = CptApp(start, home)
+    app.call_later(end_when_hung_up, app)
+    code = app.run(mouse=os.environ.get("CPT_MOUSE", "0") not in ("", "0"))
+    return code if code is not None else app.return_code or 0

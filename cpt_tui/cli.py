@@ -1,0 +1,323 @@
+"""The ``cpt`` command. Headless by itself: Textual is imported only when a screen is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cpt_tui.safe import clean
+from engine.errors import CptError, Exit, InputError
+from engine.run import CHECK_STAGES, STAGES, Run, create_run, find_run, home, list_runs
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Should this model be trained further on this text? Measure, decide, train, prove.",
+    epilog="Exit codes: 0 go/earned/done, 1 input at fault, 2 usage, 3 no-go or not-yet, "
+    "4 tie, 5 hurt, 6 interrupted and resumable.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the screen.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
+Override = Annotated[str, typer.Option("--override", help="Train past the verdict; say why.")]
+RunName = Annotated[str | None, typer.Argument(help="Run id or its beginning; default newest.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    home_: Annotated[Path | None, typer.Option("--home", help="Where runs live.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks on errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Open the app: home, runs, recipes, new interview."""
+    if home_ is not None:
+        os.environ["CPT_HOME"] = str(home_.expanduser().resolve())
+    if debug:
+        os.environ["CPT_DEBUG"] = "1"
+    if version:
+        from engine import __version__
+
+        typer.echo(f"cpt {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        if not interactive():
+            raise InputError("the app needs a terminal; see cpt --help for headless commands")
+        raise typer.Exit(screen(None))
+
+
+@app.command()
+def demo(
+    fluent: Annotated[
+        bool, typer.Option("--fluent", help="The same world where the base already reads the text.")
+    ] = False,
+    plain: Plain = False,
+    json_: Json = False,
+    detach: Detach = False,
+) -> None:
+    """The whole story on an embedded world: offline, on a CPU, in minutes."""
+    from engine import demo as demos
+
+    follow_or_show(demos.create_demo(fluent), STAGES, plain, json_, detach)
+
+
+@app.command()
+def check(
+    corpus: Annotated[str, typer.Argument(help="File, folder or hub:owner/name of raw text.")],
+    model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
+    generic: Annotated[str, typer.Option(help="Generic text to compare with.")] = "embedded",
+    gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
+    sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
+    hurts: Annotated[
+        str | None,
+        typer.Option(help="unreadable, warped_facts, fails_task, format or more_training."),
+    ] = None,
+    goal: Annotated[str, typer.Option(help="Which token-level fluency must improve.")] = "",
+    text_column: Annotated[str | None, typer.Option(help="Column that holds the text.")] = None,
+    task_selected: Annotated[
+        bool | None,
+        typer.Option("--task-selected/--not-task-selected", help="Chosen for the gate's task?"),
+    ] = None,
+    pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
+    name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
+    out: Annotated[Path | None, typer.Option(help="Also write the recipe here.")] = None,
+    json_: Json = False,
+) -> None:
+    """Measure and decide, headless; prints the verdict and writes a recipe."""
+    from engine.recipe_io import dump, validate
+
+    values: dict[str, Any] = {
+        "recipe": {"schema": 1, "name": name},
+        "model": {"id": local(model)},
+        "corpus": {"path": local(corpus), "text_column": text_column},
+        "generic": {"path": local(generic)},
+        "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},
+        "probe": {"pilot": pilot},
+        "gate": {"gold": gold and local(gold), "sft": sft and local(sft)},
+    }
+    values = {
+        section: {k: v for k, v in table.items() if v not in (None, "")}
+        for section, table in values.items()
+    }
+    recipe = validate(values, "", "cpt check")
+    preflight(recipe)
+    run = create_run(name, dump(recipe))
+    code = follow(run, CHECK_STAGES, json_)
+    if out is not None:
+        shutil.copyfile(run.recipe_path, out)
+    if not json_:
+        typer.echo(f"Recipe: {out or run.recipe_path}")
+    raise typer.Exit(code)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML).")],
+    override: Override = "",
+    root_: Annotated[
+        Path | None, typer.Option("--root", help="Folder for the recipe's relative paths.")
+    ] = None,
+    plain: Plain = False,
+    json_: Json = False,
+    detach: Detach = False,
+) -> None:
+    """All stages of a recipe; past a NO-GO only with --override "why"."""
+    from engine.demo import materialise
+    from engine.recipe import Recipe
+    from engine.recipe_io import dump, load_recipe
+
+    loaded, text = load_recipe(recipe, root_)
+    ready = materialise(loaded)
+    if override:
+        about = ready.recipe.model_copy(update={"override": override})
+        ready = Recipe.model_validate(
+            {**ready.model_dump(by_alias=True), "recipe": about.model_dump(by_alias=True)}
+        )
+    preflight(ready)
+    follow_or_show(create_run(ready.recipe.name, dump(ready, text)), STAGES, plain, json_, detach)
+
+
+@app.command()
+def watch(
+    run_name: RunName = None,
+    plain: Plain = False,
+    once: Annotated[bool, typer.Option("--once", help="One snapshot, then exit.")] = False,
+    json_: Json = False,
+) -> None:
+    """Watch a run live; any number of viewers, and none of them touches the training."""
+    from cpt_tui import headless as lines
+
+    chosen = find_run(run_name)
+    if once:
+        typer.echo(lines.snapshot(chosen, json_))
+        return
+    if plain or json_ or not interactive():
+        raise typer.Exit(lines.follow(chosen, json_))
+    raise typer.Exit(screen(chosen))
+
+
+@app.command()
+def runs(json_: Json = False) -> None:
+    """List the runs, newest first."""
+    from cpt_tui import headless as lines
+
+    rows = [lines.row(r) for r in list_runs()]
+    if json_:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(
+            f"{clean(row['run']):<44} {row['state']:<12} {row['stage']:<9} {clean(row['outcome'])}"
+        )
+    if not rows:
+        typer.echo("No runs yet; start one with: cpt demo")
+
+
+@app.command()
+def stop(run_name: RunName = None) -> None:
+    """Stop a run at a step boundary, with a checkpoint."""
+    from engine import launch
+
+    chosen = find_run(run_name)
+    launch.stop(chosen)
+    typer.echo(f"Asked {chosen.id} to stop at its next step; go on with: cpt resume {chosen.id}")
+
+
+@app.command()
+def resume(
+    run_name: RunName = None, plain: Plain = False, json_: Json = False, detach: Detach = False
+) -> None:
+    """Go on with an interrupted run; finished stages are not run again."""
+    follow_or_show(find_run(run_name), STAGES, plain, json_, detach)
+
+
+@app.command()
+def gate(run_name: RunName = None, json_: Json = False) -> None:
+    """Judge a trained run again with the recipe's pinned gate."""
+    chosen = find_run(run_name)
+    if not (chosen.path / "model").is_dir():
+        raise InputError(f"Run {chosen.id} has no trained model yet; go on with: cpt resume")
+    chosen.discard_artifact("gate")
+    raise typer.Exit(follow(chosen, STAGES, json_))
+
+
+@app.command()
+def report(run_name: RunName = None) -> None:
+    """Print a run's report (Markdown)."""
+    chosen = find_run(run_name)
+    if not chosen.report_path.is_file():
+        raise InputError(f"Run {chosen.id} has no report yet; watch it with: cpt watch {chosen.id}")
+    typer.echo(clean(chosen.report_path.read_text()))
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Hardware, the fast dtype, versions, and whether the hub is reachable."""
+    import subprocess
+
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "engine.worker.doctor"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise CptError(f"The doctor's worker failed: {clean(result.stderr.strip()[-300:])}")
+    facts = json.loads(result.stdout.splitlines()[-1])
+    if json_:
+        typer.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:<14} {clean(str(value))}")
+
+
+def interactive() -> bool:
+    """Whether a person sits at a terminal that can draw a screen."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def screen(start: Run | None) -> int:
+    """Open the app (Textual is imported here and nowhere earlier)."""
+    from cpt_tui.app import run_app
+
+    return run_app(start)
+
+
+def local(name: str) -> str:
+    """An existing local path made absolute; any other name (hub id, embedded) unchanged."""
+    path = Path(name).expanduser()
+    if path.exists() or name.startswith((".", "/", "~")):
+        return str(path.resolve())
+    return name
+
+
+def preflight(recipe: Any) -> None:
+    """Refuse what would fail later, before a worker is started."""
+    from engine.demo import is_demo
+    from engine.preflight import check_recipe
+
+    if not is_demo(recipe):
+        check_recipe(recipe, home())
+
+
+def follow(run: Run, stages: tuple[str, ...], json_: bool) -> int:
+    """Start the worker and print its lines to the end; returns its exit code."""
+    from cpt_tui import headless as lines
+    from engine import launch
+
+    offset = run.events_path.stat().st_size if run.events_path.exists() else 0
+    launch.start(run, stages)
+    return lines.follow(run, json_, offset, final_json=json_)
+
+
+def follow_or_show(
+    run: Run, stages: tuple[str, ...], plain: bool, json_: bool, detach: bool
+) -> None:
+    """Start the worker; then return, print lines, or open the run's screen."""
+    from engine import launch
+
+    if detach:
+        launch.start(run, stages)
+        typer.echo(
+            json.dumps({"run": run.id}) if json_ else f"Started {run.id}; cpt watch {run.id}"
+        )
+        return
+    if plain or json_ or not interactive():
+        raise typer.Exit(follow(run, stages, json_))
+    launch.start(run, stages)
+    raise typer.Exit(screen(run))
+
+
+def main() -> None:
+    """Entry point: errors become one sentence and their exit code."""
+    try:
+        app(standalone_mode=False)
+    except CptError as error:
+        fail(str(error), error.code)
+    except typer.Abort:
+        sys.exit(int(Exit.INTERRUPTED))
+    except BrokenPipeError:
+        sys.exit(int(Exit.OK))
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is not None:
+            fail(usage(), Exit.USAGE)
+        if os.environ.get("CPT_DEBUG"):
+            raise
+        fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (--debug shows more)")
+
+
+def fail(message: str, code: Exit = Exit.INPUT) -> None:
+    """Print one sentence to stderr and leave with its code."""
+    typer.echo(f"cpt: {clean(message)}", err=True)
+    sys.exit(int(code))

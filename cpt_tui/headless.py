@@ -1,0 +1,132 @@
+"""A run without a screen: follow its lines, take a snapshot, list it. No Textual here."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import typer
+
+from cpt_tui.safe import clean
+from engine.errors import Exit
+from engine.events import Alarm, Failed, RunEnded, StageDone, Tail, read_all
+from engine.launch import read_status
+from engine.plain import Narrator, summary
+from engine.run import Run
+from engine.view import RunView
+
+POLL_SECONDS = 0.25
+STARTING_SECONDS = 30.0
+"""A worker imports torch before its first event; no life before this is a failure."""
+
+
+def follow(run: Run, json_: bool, offset: int = 0, final_json: bool = False) -> int:
+    """Print a run's events from ``offset`` until it ends; returns its exit code.
+
+    ``json_`` prints events as JSON lines; ``final_json`` only one object at the end.
+    Ctrl-C leaves the run alone. A worker that died returns code 6: it can be resumed.
+    """
+    tail, narrator, seen = Tail(run.events_path, offset), Narrator(), []
+    started, last_life = time.monotonic(), time.monotonic()
+    try:
+        while True:
+            batch = tail.read()
+            for event in batch:
+                seen.append(event) if final_json and isinstance(event, _FINAL) else None
+                if json_ and not final_json:
+                    typer.echo(event.to_json())
+                elif not final_json:
+                    for line in narrator.lines(event):
+                        typer.echo(clean(line))
+                if isinstance(event, RunEnded):
+                    if final_json:
+                        typer.echo(json.dumps(outcome(run, seen, event), ensure_ascii=True))
+                    return event.code
+            if read_status(run).alive:
+                last_life = time.monotonic()
+            grace = STARTING_SECONDS if last_life == started else 2.0
+            if not batch and time.monotonic() - last_life > grace:
+                return _dead(run)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        typer.echo(f"\nThe run goes on without this viewer; cpt watch {run.id}", err=True)
+        return int(Exit.OK)
+
+
+_FINAL = (StageDone, Alarm, Failed)
+
+
+def _dead(run: Run) -> int:
+    """Say why a worker is gone: its own last words, or that it was killed."""
+    try:
+        words = run.log_path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        words = []
+    reason = f" ({clean(words[-1])[:200]})" if words else ""
+    typer.echo(
+        f"cpt: the worker of {run.id} is gone{reason}; go on with: cpt resume {run.id}", err=True
+    )
+    return int(Exit.INTERRUPTED)
+
+
+def outcome(run: Run, seen: list[Any], end: RunEnded) -> dict[str, Any]:
+    """What ``--json`` prints when a run has ended."""
+    return {
+        "run": run.id,
+        "path": str(run.path),
+        "outcome": end.outcome,
+        "code": end.code,
+        "message": end.message,
+        "stages": {e.stage: e.evidence for e in seen if isinstance(e, StageDone)},
+        "alarms": [
+            {"level": e.level, "stage": e.stage, "message": e.message}
+            for e in seen
+            if isinstance(e, Alarm)
+        ],
+    }
+
+
+def view_of(run: Run) -> RunView:
+    """The run's state from its whole log."""
+    view = RunView()
+    view.apply_all(read_all(run.events_path))
+    return view
+
+
+def snapshot(run: Run, json_: bool) -> str:
+    """``cpt watch --once``: a page of text, or one JSON object."""
+    view, status = view_of(run), read_status(run)
+    if not json_:
+        return "\n".join(clean(line) for line in summary(view, status))
+    return json.dumps(
+        {
+            **row(run),
+            "stages": {name: {"state": s.state} for name, s in view.stages.items()},
+            "evidence": {name: view.evidence(name) for name in view.stages},
+        }
+    )
+
+
+def row(run: Run) -> dict[str, Any]:
+    """One run as ``cpt runs`` lists it."""
+    status = read_status(run)
+    end = last_end(run)
+    return {
+        "run": run.id,
+        "path": str(run.path),
+        "state": status.words,
+        "stage": status.stage,
+        "outcome": end.outcome if end and not status.alive else "",
+    }
+
+
+def last_end(run: Run) -> RunEnded | None:
+    """The newest end of a run, read from the last part of its log."""
+    try:
+        size = run.events_path.stat().st_size
+    except OSError:
+        return None
+    tail = Tail(run.events_path, max(0, size - (1 << 20)))
+    ends = [e for e in tail.read() if isinstance(e, RunEnded)]
+    return ends[-1] if ends else None

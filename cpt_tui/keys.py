@@ -1,0 +1,191 @@
+"""Every key of the app, once: bindings, footer and help are made from this list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, what it does, and where it works."""
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    """Footer text; short, since 80 columns hold about eight of them."""
+    help: str
+    places: tuple[str, ...]
+    footer: bool = True
+    display: str | None = None
+    priority: bool = False
+    """Works before the focused widget gets the key."""
+
+
+ALL = ("home", "interview", "run", "report", "traceback")
+
+KEYS = (
+    Key("home.new", "n", "new", "new", "New interview: should this model be trained?", ("home",)),
+    Key("home.demo", "d", "demo", "demo", "The whole story on an embedded world", ("home",)),
+    Key(
+        "home.open",
+        "o",
+        "open",
+        "open",
+        "Open the selected run or recipe (Enter does too)",
+        ("home",),
+        display="enter",
+    ),
+    Key("home.resume", "r", "resume", "resume", "Go on with an interrupted run", ("home",)),
+    Key("home.stop", "s", "stop", "stop", "Stop a run at its next step (asks first)", ("home",)),
+    Key(
+        "interview.next",
+        "pagedown",
+        "next",
+        "next",
+        "The next question; a changed text is checked and kept first",
+        ("interview",),
+        display="pgdn",
+        priority=True,
+    ),
+    Key(
+        "interview.back",
+        "pageup",
+        "back",
+        "back",
+        "The question before",
+        ("interview",),
+        display="pgup",
+        priority=True,
+    ),
+    Key(
+        "interview.right",
+        "right",
+        "next",
+        "next",
+        "The same, outside of text fields",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.left",
+        "left",
+        "back",
+        "back",
+        "The same, outside of text fields",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.jump",
+        "g,f2",
+        "jump",
+        "go to",
+        "Go to any question; F2 works in text fields too",
+        ("interview",),
+        display="F2",
+    ),
+    Key(
+        "interview.measure",
+        "m,f5",
+        "measure",
+        "measure",
+        "Measure: scan the text, probe the model, decide; F5 works in text fields too",
+        ("interview",),
+        display="F5",
+    ),
+    Key("interview.watch", "w", "watch", "watch", "Watch this run", ("interview",), footer=False),
+    *(
+        Key(f"run.panel{i}", str(i), f"panel({i})", "", f"Panel {i}: {name}", ("run",), False)
+        for i, name in enumerate(
+            ("evidence and decision", "packing", "training", "the gate"), start=1
+        )
+    ),
+    Key("run.follow", "f", "follow", "follow", "Follow the running stage again", ("run",)),
+    Key(
+        "run.freeze",
+        "space",
+        "freeze",
+        "hold",
+        "Hold the display still; training continues",
+        ("run",),
+    ),
+    Key("run.stop", "s", "stop", "stop", "Stop at the next step, with a checkpoint", ("run",)),
+    Key("run.pause", "p", "pause", "pause", "Pause or resume training (asks first)", ("run",)),
+    Key(
+        "run.checkpoint", "c", "checkpoint", "ckpt", "Save a checkpoint now (asks first)", ("run",)
+    ),
+    Key(
+        "run.change",
+        "d",
+        "change",
+        "change",
+        "Training chart: loss, or its change since the first evaluation",
+        ("run",),
+        footer=False,
+    ),
+    Key(
+        "run.decision", "i", "interview", "interview", "The interview of this run", ("run",), False
+    ),
+    Key("run.report", "r", "report", "report", "Read the report", ("run",)),
+    Key("run.traceback", "t", "traceback", "log", "The traceback and the worker's log", ("run",)),
+    Key("app.back", "escape", "leave", "leave", "To the screen before", ALL[1:]),
+    Key(
+        "app.help",
+        "question_mark,f1",
+        "help",
+        "help",
+        "This page",
+        ("home", "run", "report", "traceback"),
+        display="?",
+    ),
+    Key(
+        "interview.help",
+        "f1,question_mark",
+        "help",
+        "help",
+        "This page; F1 works in text fields too",
+        ("interview",),
+        display="F1",
+    ),
+    Key(
+        "app.suspend",
+        "ctrl+z",
+        "suspend_process",
+        "",
+        "To the shell; come back with fg",
+        ALL,
+        False,
+    ),
+    Key("app.quit", "q", "leave_app", "quit", "Quit; a running worker goes on", ALL),
+)
+
+
+def bindings(place: str) -> list[BindingType]:
+    """The bindings of a screen, from the registry."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.label or key.help,
+            id=key.id,
+            show=key.footer,
+            key_display=key.display,
+            tooltip=key.help,
+            priority=key.priority,
+        )
+        for key in KEYS
+        if place in key.places
+    ]
+
+
+def described(place: str) -> list[tuple[str, str]]:
+    """Keys and what they do on a screen, for the help page."""
+    names = {"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"}
+    return [
+        (" or ".join(names.get(k, k) for k in key.keys.split(",")), key.help)
+        for key in KEYS
+        if place in key.places
+    ]

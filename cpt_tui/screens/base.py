@@ -1,0 +1,51 @@
+"""What all screens share: help, back and quit; and the plain page with a title."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+
+class CptScreen(Screen[None]):
+    """A screen whose keys come from the registry."""
+
+    PLACE: ClassVar[str] = ""
+
+    def action_help(self) -> None:
+        from cpt_tui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.PLACE))
+
+    def action_leave(self) -> None:
+        """Back to the screen before; the first screen ends the app."""
+        if len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        else:
+            self.app.exit(0)
+
+    def action_leave_app(self) -> None:
+        self.app.exit(0)
+
+
+class TextScreen(CptScreen):
+    """A title, a scrolling page of text, the footer."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(self.heading(), markup=False, classes="header")
+        with VerticalScroll(classes="body"):
+            yield Static(self.body(), markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+    def heading(self) -> Text:
+        raise NotImplementedError
+
+    def body(self) -> Text:
+        raise NotImplementedError

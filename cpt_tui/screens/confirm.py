@@ -1,0 +1,102 @@
+"""Small questions on top of a screen: yes or no, a choice, a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from cpt_tui.safe import clean
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Asks before anything is done to a worker. Enter alone never says yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes"),
+        Binding("n,escape,enter,q", "answer(False)", "no"),
+    ]
+
+    def __init__(self, question: str, detail: str = "", yes: str = "yes") -> None:
+        super().__init__()
+        self._question, self._detail, self._yes = question, detail, yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(clean(self._question), "bold"), markup=False)
+            yield Static(Text(clean(self._detail)), markup=False)
+            yield Static(Text(f"\ny  {self._yes}      n or Esc  no"), markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
+
+
+class ChoiceScreen(ModalScreen[int | None]):
+    """A list to choose from with arrows and Enter, or by number."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "give_up", "back"),
+        *(Binding(str(i), f"pick({i - 1})", show=False) for i in range(1, 10)),
+    ]
+
+    def __init__(self, question: str, choices: Sequence[str], start: int = 0) -> None:
+        super().__init__()
+        self._question, self._choices, self._start = question, list(choices), start
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(clean(self._question), "bold"), markup=False)
+            options = [
+                Option(Text(f"{i:>2}  {clean(choice)}", no_wrap=True, overflow="ellipsis"))
+                for i, choice in enumerate(self._choices, 1)
+            ]
+            yield OptionList(*options, markup=False, compact=True)
+
+    def on_mount(self) -> None:
+        choices = self.query_one(OptionList)
+        choices.highlighted = self._start
+        choices.focus()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_index)
+
+    def action_pick(self, index: int) -> None:
+        if index < len(self._choices):
+            self.dismiss(index)
+
+    def action_give_up(self) -> None:
+        self.dismiss(None)
+
+
+class TextLineScreen(ModalScreen[str]):
+    """Asks for a line of text; empty means no."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "back")]
+
+    def __init__(self, question: str, detail: str = "") -> None:
+        super().__init__()
+        self._question, self._detail = question, detail
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(clean(self._question), "bold"), markup=False)
+            yield Static(Text(clean(self._detail)), markup=False)
+            field = Input(compact=True)
+            field.cursor_blink = False
+            yield field
+
+    @on(Input.Submitted)
+    def _done(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_give_up(self) -> None:
+        self.dismiss("")

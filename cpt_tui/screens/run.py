@@ -1,0 +1,214 @@
+"""The run screen: the rail at the left, one of four panels at the right."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import ContentSwitcher, Footer, Static
+
+from cpt_tui.feed import Feed
+from cpt_tui.keys import bindings
+from cpt_tui.safe import clean_line
+from cpt_tui.screens.base import CptScreen
+from cpt_tui.screens.confirm import ConfirmScreen
+from cpt_tui.widgets.evidence_panel import EvidencePanel
+from cpt_tui.widgets.gate_panel import GatePanel
+from cpt_tui.widgets.packing_panel import PackingPanel
+from cpt_tui.widgets.stage_rail import PANEL_OF, StageRail
+from cpt_tui.widgets.training_panel import TrainingPanel
+from engine import launch, words
+from engine.errors import CptError
+from engine.run import Run
+
+PANELS = ("evidence", "packing", "training", "gate")
+TITLES = ("Evidence", "Packing", "Training", "Gate")
+BEAT = 1.0
+"""Seconds between looks at the log; nothing is redrawn more often."""
+
+
+class RunScreen(CptScreen):
+    """Watches one run. Reads only, until the user asks for something and confirms it."""
+
+    PLACE = "run"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+        self.feed = Feed(run)
+        self.panel = 1
+        self.following = True
+        self.frozen = False
+        self._reading = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False, id="run-header", classes="header")
+        with Horizontal(id="run-body"):
+            yield StageRail(id="rail")
+            with Vertical(id="run-main"):
+                yield Static(markup=False, id="tabs")
+                with ContentSwitcher(initial="evidence", id="panels"):
+                    yield EvidencePanel(id="evidence")
+                    yield PackingPanel(id="packing")
+                    yield TrainingPanel(id="training")
+                    yield GatePanel(id="gate")
+        yield Footer(compact=True, show_command_palette=False)
+
+    async def on_mount(self) -> None:
+        await self.refresh_feed()
+        self.set_interval(BEAT, self.refresh_feed)
+
+    async def refresh_feed(self) -> None:
+        """One beat: read what is new, redraw at most once."""
+        if self._reading:
+            return
+        self._reading = True
+        try:
+            changed = await self.feed.poll()
+        finally:
+            self._reading = False
+        if not self.is_attached or self.frozen:
+            self._draw_header()
+            return
+        if changed:
+            self._follow()
+            self.redraw()
+        else:
+            self._draw_header()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def _follow(self) -> None:
+        """Go to the panel of the running stage; of an ended run, to what decided it."""
+        view = self.feed.view
+        if not self.following:
+            return
+        stage = view.current or self._last_told()
+        self._show_panel(PANEL_OF.get(stage, self.panel))
+
+    def _last_told(self) -> str:
+        told = [name for name, stage in self.feed.view.stages.items() if stage.evidence]
+        failed = [n for n, s in self.feed.view.stages.items() if s.state == "failed"]
+        return next(iter(failed), "") or (told[-1] if told else "")
+
+    def _show_panel(self, number: int) -> None:
+        self.panel = number
+        self.query_one("#panels", ContentSwitcher).current = PANELS[number - 1]
+
+    def redraw(self) -> None:
+        """Draw the header, the rail and the panel in front in one update."""
+        view = self.feed.view
+        with self.app.batch_update():
+            self._draw_header()
+            self.query_one(StageRail).show(view, self.panel)
+            self.query_one("#tabs", Static).update(self._tabs())
+            panel = self.query_one(f"#{PANELS[self.panel - 1]}")
+            cast(EvidencePanel, panel).show(view)
+
+    def _tabs(self) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis", end="")
+        for number, title in enumerate(TITLES, 1):
+            style = "bold reverse" if number == self.panel else "dim"
+            text.append(f" {number} {title} ", style)
+        if self.frozen:
+            text.append("  ON HOLD (space)", "bold yellow")
+        else:
+            text.append("  following" if self.following else "  f to follow", "dim")
+        return text
+
+    def _draw_header(self) -> None:
+        if self.is_attached:
+            self.query_one("#run-header", Static).update(self.header_text())
+
+    def header_text(self) -> Text:
+        """Run, worker liveness in words, age of the data; always there."""
+        feed, text = self.feed, Text(no_wrap=True, overflow="ellipsis", end="")
+        age = words.duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
+        if feed.behind:
+            age = f"reading history, {words.size(feed.behind)} left"
+        tail = f"  worker {clean_line(feed.liveness())}  data {age}"
+        room = max(20, self.size.width - len(tail) - 2)
+        text.append(clean_line(self.run.id, room), "bold")
+        text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
+        return text.append("  data ", "dim").append(age)
+
+    def action_panel(self, number: int) -> None:
+        self.following = False
+        self._show_panel(number)
+        self.call_after_refresh(self.redraw)
+
+    def action_follow(self) -> None:
+        self.following = True
+        self._follow()
+        self.call_after_refresh(self.redraw)
+
+    def action_freeze(self) -> None:
+        """Hold the display still; the worker does not notice."""
+        self.frozen = not self.frozen
+        self.redraw()
+
+    def action_change(self) -> None:
+        panel = self.query_one(TrainingPanel)
+        panel.change = not panel.change
+        self.redraw()
+
+    def action_report(self) -> None:
+        from cpt_tui.screens.report import ReportScreen
+
+        self.app.push_screen(ReportScreen(self.run))
+
+    def action_traceback(self) -> None:
+        from cpt_tui.screens.traceback import TracebackScreen
+
+        self.app.push_screen(TracebackScreen(self.run, self.feed.view))
+
+    def action_interview(self) -> None:
+        from cpt_tui.screens.interview import InterviewScreen
+
+        self.app.push_screen(InterviewScreen(self.run))
+
+    @work
+    async def action_stop(self) -> None:
+        await self._ask("stop", "Stop this run?", "It saves a checkpoint and can be resumed.")
+
+    @work
+    async def action_checkpoint(self) -> None:
+        await self._ask("checkpoint", "Save a checkpoint now?", "Training goes on after it.")
+
+    @work
+    async def action_pause(self) -> None:
+        if self.feed.view.paused:
+            await self._ask("resume", "Go on with training?", "From the step where it paused.")
+        else:
+            await self._ask(
+                "pause", "Pause training?", "The worker keeps its memory and waits for 'resume'."
+            )
+
+    async def _ask(self, action: str, question: str, detail: str) -> None:
+        """Ask back, then leave the request for the worker's next step."""
+        if not launch.read_status(self.run).alive:
+            self.notify("No worker is running on this run; nothing to do.", markup=False)
+            return
+        if not await self.app.push_screen_wait(ConfirmScreen(question, detail, action)):
+            return
+        try:
+            launch.stop(self.run) if action == "stop" else self.run.request(action)
+        except (CptError, OSError) as error:
+            self.notify(clean_line(error), severity="error", markup=False)
+            return
+        self.notify(f"Asked the worker to {action}; it does so at its next step.", markup=False)
+
+    def action_leave_app(self) -> None:
+        alive = launch.read_status(self.run).alive
+        self.app.exit(
+            0,
+            message=f"The run goes on without this screen. Watch it again: cpt watch {self.run.id}"
+            if alive
+            else None,
+        )

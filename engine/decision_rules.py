@@ -1,0 +1,237 @@
+"""The rules behind ``decision.NODES``: one function a node, ``Case -> Finding``.
+
+Each is total: it answers for any evidence, missing or odd, and never raises. A number that
+is not finite counts as not measured, never as zero.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from engine.decision_case import Case, Finding, asked, finite, size, spread, unmeasured
+from engine.evidence import GateFiles
+from engine.power import items_needed
+from engine.thresholds import THRESHOLDS
+
+HURTS: dict[str, tuple[str, str, str]] = {
+    "unreadable": ("go", "the base cannot read your texts: what CPT is for", ""),
+    "warped_facts": (
+        "note",
+        "fluent, but facts come out warped: CPT rarely repairs single facts",
+        "consider retrieval, or state each fact in many wordings",
+    ),
+    "fails_task": (
+        "no_go",
+        "the model reads the text but fails the task: that is a fine-tuning problem",
+        "write or collect 500 and more task examples (prompt, completion) and fine-tune on them",
+    ),
+    "format": (
+        "no_go",
+        "wrong format or refusals: behaviour, which raw text does not teach",
+        "fine-tune on examples in the wanted format; for refusals or tone use preference tuning",
+    ),
+    "more_training": (
+        "no_go",
+        "'more training' names no fault that a gate could measure",
+        "build an eval first: 200 gold items on which the model fails today",
+    ),
+}
+
+
+def hurts(case: Case) -> Finding:
+    """What hurts today (asked)."""
+    if case.interview.hurts is None:
+        return asked("open", "unanswered", "say what hurts today")
+    return asked(*HURTS[case.interview.hurts])
+
+
+SHAPES: dict[str, tuple[str, str]] = {
+    "prompt_completion": (
+        "prompt and completion pairs: that is SFT data",
+        "fine-tune on it directly; for CPT bring the raw documents behind it",
+    ),
+    "chat": (
+        "chat turns: that is SFT data",
+        "fine-tune on it with the chat template; for CPT bring raw documents",
+    ),
+    "preference": (
+        "chosen and rejected pairs: that is preference data",
+        "use preference tuning (DPO and kin); for CPT bring raw documents",
+    ),
+}
+
+
+def shape(case: Case) -> Finding:
+    """What kind of data the corpus is (scan)."""
+    scan = case.evidence.scan
+    if scan is None:
+        return unmeasured("the corpus has not been scanned", "run the scan")
+    kind = scan.shape.kind
+    if kind in SHAPES:
+        answer, instead = SHAPES[kind]
+        return Finding("no_go", f"{answer} ({scan.shape.why})", instead)
+    if kind == "short_rows":
+        saved = f"padding would have been {scan.domain.padding_share:.0%} of every batch"
+        return Finding("note", f"short rows, so they are packed: unpacked, {saved}")
+    if kind == "mixed":
+        return Finding("note", f"mixed: {scan.shape.why}", "sort task data out of the corpus")
+    return Finding("go", f"raw documents: {scan.domain.documents:,}")
+
+
+def corpus_size(case: Case) -> Finding:
+    """Unique tokens of this tokenizer after dedup (scan)."""
+    scan, limits = case.evidence.scan, case.limits
+    if scan is None:
+        return unmeasured("the corpus has not been counted", "run the scan")
+    tokens, found = scan.domain.tokens, f"{size(scan.domain.tokens)} unique tokens"
+    for name, judge in (("tokens_noise", _noise), ("tokens_small", _small)):
+        if tokens < limits[name]:
+            return judge(case, found, THRESHOLDS[name].source)
+    if tokens < limits["tokens_marginal"]:
+        answer = f"{found}: marginal, expect a small gain if any"
+        return Finding("note", answer, source=THRESHOLDS["tokens_marginal"].source)
+    return Finding("go", f"{found}: enough", source=THRESHOLDS["tokens_marginal"].source)
+
+
+def _noise(case: Case, found: str, source: str) -> Finding:
+    least = size(case.limits["tokens_noise"])
+    way = "collect more text, put it in the prompt, or fine-tune on task examples"
+    return Finding("no_go", f"{found}: below {least} the effect is noise", way, source)
+
+
+def _small(case: Case, found: str, source: str) -> Finding:
+    least = size(case.limits["tokens_small"])
+    if case.interview.task_selected:
+        return Finding("note", f"{found}: small, but chosen for the gate's own task", "", source)
+    way = f"collect {least} or more, or choose the text for the gate's own task and say so"
+    return Finding("not_yet", f"{found}: below {least} only task-near text pays", way, source)
+
+
+def surprise(case: Case) -> Finding:
+    """Fluency probe and pilot, or the user's word in their place."""
+    fluency, pilot, limits = case.evidence.fluency, case.evidence.pilot, case.limits
+    if fluency is None:
+        return _surprise_unmeasured(case.interview.surprising)
+    if not finite(fluency.ratio) or (pilot is not None and not finite(pilot.gain)):
+        way = "run the probe again; a loss that is not finite points to a broken model or dtype"
+        return Finding("not_yet", "the probe gave a number that is not finite", way)
+    ratio = f"{spread(fluency.ratio)} times the bits per byte of generic text"
+    low_ratio = fluency.ratio.high < limits["fluent_ratio"]
+    source = THRESHOLDS["fluent_ratio"].source
+    way = "save the compute: fine-tune the base on task examples"
+    if pilot is None:
+        if low_ratio:
+            answer = f"fluent: {ratio}; CPT is wasted compute (no pilot was needed)"
+            return Finding("no_go", answer, way, source)
+        return Finding("not_yet", f"{ratio}, but no pilot shows it can fall", "run the pilot")
+    gain = f"a pilot gained {spread(pilot.gain, 3)} nats"
+    if low_ratio and pilot.gain.value < limits["fluent_gain"]:
+        return Finding("no_go", f"fluent: {ratio}, {gain}; CPT is wasted compute", way, source)
+    if pilot.gain.value >= limits["go_gain"] and pilot.gain.low > limits["go_gain_low"]:
+        answer = f"{ratio}, {gain}: permission to run the gate, not a promise"
+        return Finding("go", answer, source=THRESHOLDS["go_gain"].source)
+    way = "a longer pilot or more held-out text may decide; a gain this small rarely earns"
+    return Finding("not_yet", f"unclear: {ratio}, {gain}", way, THRESHOLDS["go_gain"].source)
+
+
+def _surprise_unmeasured(answer: bool | None) -> Finding:
+    if answer is None:
+        return unmeasured("not measured", "run the fluency probe")
+    if answer:
+        text, way = "you say the text is surprising (unverified)", "let the probe measure it"
+        return Finding("not_yet", text, way, measured=False, unverified=True)
+    text = "you say the base is fluent already (unverified): CPT is wasted compute"
+    return Finding("no_go", text, "let the probe check it", measured=False, unverified=True)
+
+
+def fertility(case: Case) -> Finding:
+    """Tokens per word, domain over generic; never more than a note."""
+    found, limits = case.evidence.fertility, case.limits
+    if found is None or not isfinite(found.ratio):
+        return unmeasured("not measured")
+    source = THRESHOLDS["fertility_note"].source
+    answer = f"{found.ratio:.2f} times the tokens per word of generic text"
+    if found.ratio < limits["fertility_note"]:
+        return Finding("go", answer, source=source)
+    worst = ", ".join(f"{term.term} ({len(term.pieces)})" for term in found.worst_terms[:5])
+    answer += f"; worst: {worst}" if worst else ""
+    if found.ratio < limits["fertility_problem"]:
+        return Finding("note", answer, source=source)
+    way = "expect slow training; a second run may weigh a larger vocabulary"
+    return Finding("note", f"tokenizer problem: {answer}", way, source)
+
+
+def explain(case: Case) -> Finding:
+    """Can the base explain the most surprising terms? The user marks its completions."""
+    mark, shown = case.interview.explains_terms, len(case.evidence.explanations)
+    about = f"{shown} completions shown" if shown else "no completions on record"
+    if mark is None:
+        return asked("note", f"unanswered ({about})")
+    if mark == "not_passable":
+        return asked("go" if shown else "note", f"the base cannot explain your terms ({about})")
+    answer = f"the base explains your terms passably ({about}): the domain isn't unknown"
+    way = "fine-tune on task examples; what is missing is the task, not the language"
+    return Finding("no_go", answer, way, measured=False, unverified=not shown)
+
+
+def goal(case: Case) -> Finding:
+    """Which token-level fluency must improve (free text)."""
+    text = " ".join(case.interview.fluency_goal.split())
+    if text:
+        return asked("go", text)
+    way = "name texts or terms that the model must read or write better"
+    return asked("not_yet", "no one has said which fluency must improve", way)
+
+
+def gate(case: Case) -> Finding:
+    """Gold set, SFT data and metric: is there a gate, and could it answer?"""
+    found, wanted = case.evidence.gate, case.recipe.gate
+    named = (("gold set (gate.gold)", wanted.gold), ("SFT data (gate.sft)", wanted.sft))
+    missing = [name for name, path in named if not path]
+    if found is None and not missing:
+        return unmeasured("the gate's files have not been checked", "check the gate's files")
+    if found is not None:
+        sizes = (("gold items", found.gold_items), ("SFT examples", found.sft_examples))
+        missing = [name for name, count in sizes if count < 1]
+    if found is None or missing:
+        lack = " and ".join(missing)
+        return Finding("not_yet", f"no gate, no CPT: missing {lack}", f"provide {lack} as jsonl")
+    if not found.mde <= found.plausible_gain:
+        return _too_blunt(found)
+    return _gate_remarks(found, case.limits["contamination"])
+
+
+def _too_blunt(found: GateFiles) -> Finding:
+    """The smallest gain the gold set can show is above what the user could believe in."""
+    answer = (
+        f"this gold set cannot answer: {found.gold_items} items x {found.seeds} seeds show "
+        f"{found.mde:.1f} points at best, you hope for {found.plausible_gain:g}"
+    )
+    items = items_needed(found.plausible_gain, found.seeds)
+    if items is None:
+        way = f"no number of items is enough with {found.seeds} seeds: add seeds"
+    elif items > found.gold_items:
+        way = f"about {items:,} gold items would do, or more seeds"
+    else:
+        way = "add gold items from other sources, or seeds"
+    return Finding("not_yet", answer, way, "simulated power, seed sd 2.2 points")
+
+
+def _gate_remarks(found: GateFiles, limit: float) -> Finding:
+    """A working gate with what the user should know about it."""
+    answer = (
+        f"{found.gold_items} gold items, {found.sft_examples} SFT examples, {found.seeds} seeds: "
+        f"shows {found.mde:.1f} points and more; a constant guess scores {found.majority_rate:.0%}"
+    )
+    remarks = []
+    if found.contaminated_share > limit:
+        remarks.append(
+            f"{found.contaminated_share:.1%} of the items share 13 words with the corpus"
+        )
+    if found.overlap_items > 0:
+        remarks.append(f"{found.overlap_items} prompts also stand in the SFT data")
+    if not remarks:
+        return Finding("go", answer)
+    way = "take these items out of the gold set, or read the gate's result with care"
+    source = THRESHOLDS["contamination"].source
+    return Finding("note", f"{answer}; {'; '.join(remarks)}", way, source)

@@ -1,0 +1,88 @@
+"""``python -m engine.worker RUN [--stages a,b]``: lock the run, run stages, map errors to codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+
+ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_ETAG_TIMEOUT": "3",
+    "HF_HUB_DOWNLOAD_TIMEOUT": "10",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+"""Set before transformers, tokenizers and torch are imported (they read it at import)."""
+
+
+def main() -> int:
+    """Run the worker; returns the exit code of ``engine.errors.Exit``."""
+    parser = argparse.ArgumentParser(prog="engine.worker")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--stages", default="")
+    arguments = parser.parse_args()
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+    from engine.errors import CptError, Interrupted
+    from engine.events import EventLog, Failed, RunEnded
+    from engine.recipe_io import load_recipe
+    from engine.run import STAGES, Run
+    from engine.worker.context import Context
+
+    run = Run(arguments.run.resolve())
+    stages = tuple(arguments.stages.split(",")) if arguments.stages else STAGES
+    try:
+        recipe, _ = load_recipe(run.recipe_path)
+        with run.lock():
+            context = Context(run, recipe, EventLog(run.events_path))
+            context.install_signals()
+            context.start_heartbeat()
+            try:
+                from engine.worker.pipeline import run_stages
+
+                outcome = run_stages(context, stages)
+                context.emit(outcome)
+                return outcome.code
+            except Interrupted as error:
+                context.emit(RunEnded(outcome="STOPPED", code=int(error.code), message=str(error)))
+                return int(error.code)
+            except CptError as error:
+                context.emit(Failed(stage=context.stage, message=str(error)))
+                context.emit(RunEnded(outcome="FAILED", code=int(error.code), message=str(error)))
+                return int(error.code)
+            except Exception as error:
+                sentence = describe(error, run)
+                context.emit(
+                    Failed(stage=context.stage, message=sentence, traceback=traceback.format_exc())
+                )
+                context.emit(RunEnded(outcome="FAILED", code=1, message=sentence))
+                traceback.print_exc()
+                return 1
+            finally:
+                context.end()
+    except CptError as error:
+        print(error, file=sys.stderr)
+        return int(error.code)
+
+
+def describe(error: Exception, run: object) -> str:
+    """One sentence for an error nobody foresaw, with the way out."""
+    import errno
+
+    name = getattr(run, "id", "")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"No space left on the disk of {run}; free some, then: cpt resume {name}"
+    text = " ".join(str(error).split())[:300] or type(error).__name__
+    return (
+        f"{type(error).__name__}: {text} (the full traceback is in worker.log; cpt resume {name})"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

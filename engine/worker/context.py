@@ -1,0 +1,148 @@
+"""What every stage is handed: the run, its recipe, the event log, and requests to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from engine.errors import Interrupted
+from engine.events import Control, Event, EventLog, Progress
+from engine.recipe import Recipe
+from engine.run import Run, write_json
+
+HEARTBEAT_SECONDS = 2.0
+PROGRESS_SECONDS = 0.5
+"""Progress events are written no more often than this; viewers redraw once a second."""
+
+
+@dataclass
+class Context:
+    """One worker's view of its run. Rank 0 owns the log, the status file and the lock."""
+
+    run: Run
+    recipe: Recipe
+    log: EventLog
+    stage: str = ""
+    state: str = "running"
+    artifacts: dict[str, Any] = field(default_factory=dict)
+    """Finished stages' artifacts by name."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    _signals: int = 0
+    _stopping: bool = False
+    _last_progress: tuple[str, float] = ("", 0.0)
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    def emit(self, event: Event) -> None:
+        self.log.append(event)
+
+    def progress(
+        self,
+        label: str,
+        done: float,
+        total: float = 0,
+        unit: str = "",
+        started: float | None = None,
+        check: bool = True,
+    ) -> None:
+        """Report progress (throttled), and honour a pending stop.
+
+        ``started`` (``time.monotonic``) gives the ETA. Raises Interrupted unless ``check``
+        is false.
+        """
+        if check:
+            self.raise_if_stopped()
+        now = time.monotonic()
+        last_label, last_time = self._last_progress
+        if label == last_label and now - last_time < PROGRESS_SECONDS and done < total:
+            return
+        self._last_progress = (label, now)
+        eta = None
+        if started is not None and total and done:
+            eta = round((now - started) / done * (total - done), 1)
+        self.emit(
+            Progress(stage=self.stage, label=label, done=done, total=total, unit=unit, eta_s=eta)
+        )
+
+    def stop_requested(self) -> bool:
+        """True once a SIGTERM, SIGINT or a stop request has arrived; stays true."""
+        self._stopping = self._stopping or self._signals > 0 or self.run.take_request("stop")
+        return self._stopping
+
+    def raise_if_stopped(self) -> None:
+        """Leave the stage at a safe point; its finished parts are kept."""
+        if self.stop_requested():
+            self.emit(Control(action="stopping"))
+            raise Interrupted(f"Stopped on request; go on with: cpt resume {self.run.id}")
+
+    def pause_if_asked(self, step: int | None = None) -> None:
+        """Hold at a step boundary while a pause is asked for; returns on resume or stop."""
+        if not self.run.take_request("pause"):
+            return
+        self.state = "paused"
+        self.emit(Control(action="paused", step=step))
+        while not self.run.take_request("resume") and not self.stop_requested():
+            time.sleep(0.2)
+        self.state = "running"
+        self.emit(Control(action="resumed", step=step))
+
+    def install_signals(self) -> None:
+        """First SIGTERM or SIGINT stops at a boundary; a second quits at once with code 6.
+
+        SIGHUP is ignored: a lost terminal changes nothing.
+        """
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(int(Interrupted.code))
+
+    def start_heartbeat(self) -> None:
+        """Write ``status.json`` every two seconds from a thread, until ``end``."""
+        self._started = psutil.Process().create_time()
+        self._beat()
+        threading.Thread(target=self._beat_forever, daemon=True).start()
+
+    def _beat_forever(self) -> None:
+        while not self._done.wait(HEARTBEAT_SECONDS):
+            self._beat()
+
+    def _beat(self) -> None:
+        status = {
+            "pid": os.getpid(),
+            "started": self._started,
+            "state": self.state,
+            "stage": self.stage,
+            "beat": time.time(),
+        }
+        try:
+            write_json(self.run.status_path, status)
+        except OSError:
+            return  # A full disk must not end the training; the viewer shows the age.
+
+    def end(self) -> None:
+        """Mark the worker as ended in ``status.json``."""
+        self._done.set()
+        self.state = "ended"
+        self._beat()
+
+    def load_artifact(self, stage: str, fingerprint: str) -> Any | None:
+        return self.run.read_artifact(stage, fingerprint)
+
+    def scratch(self, name: str) -> Any | None:
+        """A partial result of an unfinished stage (JSON), or None."""
+        path = self.run.path / "artifacts" / name
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError):
+            return None

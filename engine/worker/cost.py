@@ -1,0 +1,95 @@
+"""The price before it is paid: FLOPs, memory and time from a short timing on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import recipe as recipes
+from engine.evidence import Cost
+from engine.gold import load_examples, pick
+from engine.worker import model as models
+from engine.worker.context import Context
+from engine.worker.loop import Rows, Stepper, make_optimizer
+from engine.worker.mix import domain_budget, sequence_length
+from engine.worker.probe import Encoder
+
+TIMING_STEPS = 3
+FORWARD_SHARE = 1 / 3
+"""Of a training step's time, what a forward pass costs (2N of 6N FLOPs)."""
+
+
+def estimate(
+    context: Context,
+    base: models.Base,
+    model: torch.nn.Module,
+    precision: models.Precision,
+    scanned: dict[str, Any],
+) -> Cost:
+    """Time three real steps of this model and scale to the run and to its gate.
+
+    The model given is used up (its gradients and optimizer state are thrown away).
+    """
+    recipe = context.recipe
+    context.progress("timing a few steps", 0, TIMING_STEPS, "steps")
+    parameters = models.count(model)
+    if recipe.train.method == "lora":
+        model = models.wrap_lora(model, recipe.lora, recipe.lora.rank or 16, 0)
+    models.set_embeddings(model, recipe.train.train_embeddings)
+    trained = sum(p.numel() for p in models.trainable(model))
+    length = sequence_length(recipe, base)
+    speed = timed_speed(model, precision, length)
+    domain = scanned["scan"]["domain"]
+    available = domain["tokens"] - domain["heldout_tokens"]
+    kept = min(available, domain_budget(recipe))
+    tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
+    per_token = (6 if recipe.train.method == "full" else 4) * parameters
+    per_token += 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
+    return Cost(
+        tokens=tokens,
+        tokens_per_s=round(speed, 1),
+        train_seconds=round(tokens / speed, 1),
+        gate_seconds=round(gate_tokens(recipe.gate, base) / speed, 1),
+        memory_gb=round(memory_gb(parameters, trained, base, length), 3),
+        train_flops=float(per_token) * tokens,
+    )
+
+
+def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int) -> float:
+    """Tokens per second of whole steps on one random row, the fastest of three."""
+    vocab = models.config_of(model).vocab_size
+    ids = np.random.default_rng(0).integers(0, vocab, (1, length))
+    rows = Rows(ids, np.arange(length)[None], ids)
+    stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
+    times = []
+    for _ in range(TIMING_STEPS):
+        started = time.perf_counter()
+        stepper.step(rows, 1e-9)
+        times.append(time.perf_counter() - started)
+    return length / min(times)
+
+
+def gate_tokens(gate: recipes.Gate, base: models.Base) -> float:
+    """Training-equivalent tokens of the whole gate: 2 arms x seeds x (SFT + scoring)."""
+    if gate.gold is None or gate.sft is None:
+        return 0.0
+    encoder = Encoder(base)
+    sft = pick(load_examples(Path(gate.sft)), gate.probe.max_examples)
+    gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
+    gold = pick(gold, gate.max_items)
+    training = sum(len(encoder.training(e)) for e in sft) * gate.probe.epochs
+    scoring = sum(
+        len(encoder.prompt(e.prompt, base.context // 2)) + 4 * len(e.choices) for e in gold
+    )
+    return 2 * len(gate.seeds) * (training + FORWARD_SHARE * scoring)
+
+
+def memory_gb(parameters: int, trained: int, base: models.Base, length: int) -> float:
+    """Weights, gradients and Adam state in fp32, plus one row's activations (Korthikanti 2022)."""
+    config = base.config
+    activations = length * int(config.hidden_size) * 34 * int(config.num_hidden_layers) * 2
+    return (4 * parameters + 12 * trained + activations) / 1e9

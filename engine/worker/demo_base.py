@@ -1,0 +1,131 @@
+"""Stage ``base`` of the demo: pretrain the small base on generated text, once, then cache it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from engine import demo, recipe, world
+from engine.events import StageDone, StageStarted, TrainStep
+from engine.run import private_dir
+from engine.worker import model as models
+from engine.worker.context import Context
+from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
+from engine.worker.tokens import encode
+
+EOS = "<|endoftext|>"
+
+
+def base_stage(context: Context) -> models.Base:
+    """The demo's base: from the cache, or built now with its loss on screen."""
+    context.stage = "base"
+    context.emit(StageStarted(stage="base"))
+    folder, started = demo.base_folder(), time.monotonic()
+    cached = (folder / "model.safetensors").is_file()
+    if not cached:
+        _build(context, folder)
+    base = models.resolve(recipe.Model(id=str(folder), revision=None, dtype="auto"))
+    facts = json.loads((folder / "built.json").read_text())
+    context.emit(
+        StageDone(
+            stage="base",
+            seconds=round(time.monotonic() - started, 2),
+            evidence={"cached": cached, **facts},
+            skipped=cached,
+        )
+    )
+    return models.Base(
+        base.folder, recipe_name(context), base.identity, base.tokenizer, base.config
+    )
+
+
+def recipe_name(context: Context) -> str:
+    return context.recipe.model.id
+
+
+def _build(context: Context, folder: Path) -> None:
+    settings = world.BASE_TRAINING
+    texts = list(world.base_documents(demo.SEED))
+    tokenizer = train_tokenizer(texts)
+    torch.manual_seed(demo.SEED)
+    eos = tokenizer.eos_token_id
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=eos,
+        eos_token_id=eos,
+        pad_token_id=eos,
+        **world.BASE_MODEL,
+    )
+    model: torch.nn.Module = LlamaForCausalLM(config)
+    stream = np.array([t for ids in encode(tokenizer, texts) for t in [*ids, eos]], dtype=np.int64)
+    rows = _pretrain(context, model, stream, settings)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    private_dir(temporary)
+    saver: Any = model
+    saver.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    facts = {"parameters": models.count(model), "tokens": rows, "documents": len(texts)}
+    (temporary / "built.json").write_text(json.dumps(facts))
+    temporary.rename(folder)
+
+
+def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE on the base's text, end-of-text as BOS, EOS and padding."""
+    from tokenizers import Tokenizer, decoders, models as token_models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(token_models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=world.VOCABULARY,
+        special_tokens=[EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=EOS, eos_token=EOS, pad_token=EOS
+    )
+
+
+def _pretrain(
+    context: Context, model: torch.nn.Module, stream: np.ndarray[Any, Any], settings: dict[str, Any]
+) -> int:
+    """Plain next-token training on a packed stream; returns the tokens seen."""
+    length, batch, steps = settings["sequence"], settings["batch"], settings["steps"]
+    optimizer = make_optimizer(model, settings["lr"], 0.01, (0.9, 0.95))
+    stepper = Stepper(model, optimizer, models.Precision("fp32", "toy base"), 1.0, batch)
+    order = np.random.default_rng(demo.SEED).permutation(len(stream) // length)
+    started = time.monotonic()
+    for step in range(steps):
+        context.raise_if_stopped()
+        picked = order[np.arange(step * batch, (step + 1) * batch) % len(order)]
+        ids = np.stack([stream[i * length : (i + 1) * length] for i in picked])
+        rows = Rows(ids, np.tile(np.arange(length), (batch, 1)), ids)
+        rate = learning_rate(step, steps, settings["lr"], "cosine", steps // 20, 0.05)
+        loss, norm = stepper.step(rows, rate)
+        elapsed = time.monotonic() - started
+        seen = (step + 1) * batch * length
+        context.emit(
+            TrainStep(
+                step=step + 1,
+                total=steps,
+                tokens=seen,
+                loss=loss,
+                lr=rate,
+                grad_norm=norm,
+                tokens_per_s=round(seen / elapsed, 1),
+                eta_s=round(elapsed / (step + 1) * (steps - step - 1), 1),
+                series="base",
+            )
+        )
+        context.progress("building the demo's base model", step + 1, steps, "steps", started)
+    return steps * batch * length

@@ -1,0 +1,191 @@
+"""The step: packed rows in, one optimizer update out. Used by training, pilots and probes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+from engine.worker.model import Precision, device, trainable
+
+IGNORE = -100
+LOGIT_CHUNK = 2048
+"""Tokens whose logits exist at once: memory is chunk x vocabulary, not batch x vocabulary."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Packed rows [B, L]: ids, position ids that restart at each document, labels."""
+
+    ids: Array
+    positions: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, part: slice) -> Rows:
+        return Rows(self.ids[part], self.positions[part], self.labels[part])
+
+    @property
+    def targets(self) -> int:
+        """Tokens that carry loss (labels are shifted by one inside the model)."""
+        return int((self.labels[:, 1:] != IGNORE).sum())
+
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return (
+            torch.from_numpy(self.ids.astype(np.int64)).to(device()),
+            torch.from_numpy(self.positions.astype(np.int64)).to(device()),
+            torch.from_numpy(self.labels.astype(np.int64)).to(device()),
+        )
+
+
+def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | None:
+    """(decoder, head) where logits are the head's plain output, else None.
+
+    Models that scale or cap their logits (gemma2, granite, cohere) keep their own forward.
+    """
+    get_base = getattr(model, "get_base_model", None)
+    plain: Any = get_base() if get_base is not None else model
+    config = plain.config
+    capped = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+    if any(getattr(config, name, None) for name in capped):
+        return None
+    return plain.get_decoder(), plain.get_output_embeddings()
+
+
+def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
+    """Summed next-token loss over a micro-batch (nats), logits in chunks."""
+    ids, positions, labels = rows.tensors()
+    split = parts(model)
+    targets = labels[:, 1:].reshape(-1)
+    if split is None:
+        logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits
+        flat = logits[:, :-1].reshape(-1, logits.shape[-1]).float()
+        return F.cross_entropy(flat, targets, ignore_index=IGNORE, reduction="sum")
+    decoder, head = split
+    # No attention mask: SDPA then honours the documents through position_ids.
+    hidden = decoder(
+        input_ids=ids, position_ids=positions, attention_mask=None, use_cache=False
+    ).last_hidden_state[:, :-1]
+    hidden = hidden.reshape(-1, hidden.shape[-1])
+    keep = targets != IGNORE
+    hidden, targets = hidden[keep], targets[keep]
+    total = hidden.new_zeros((), dtype=torch.float32)
+    for start in range(0, len(targets), LOGIT_CHUNK):
+        piece = slice(start, start + LOGIT_CHUNK)
+        total = total + checkpoint(_chunk, head, hidden[piece], targets[piece], use_reentrant=False)
+    return total
+
+
+def _chunk(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(head(hidden).float(), targets, reduction="sum")
+
+
+def learning_rate(
+    step: int, total: int, peak: float, schedule: str, warmup: int, min_share: float
+) -> float:
+    """Rate of step ``step`` (0-based): linear warm-up, then cosine to ``min_share`` or constant."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if schedule == "constant" or total <= warmup:
+        return peak
+    progress = (step - warmup) / max(1, total - warmup)
+    return peak * (min_share + (1 - min_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def make_optimizer(
+    model: torch.nn.Module,
+    lr: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    embeddings_scale: float = 1.0,
+) -> torch.optim.AdamW:
+    """Fused AdamW over the trainable parameters; no decay on vectors (norms, biases).
+
+    ``embeddings_scale`` multiplies the rate of embeddings and head.
+    """
+    special = {id(p) for layer in _embeddings(model) for p in layer.parameters()}
+    groups: list[dict[str, Any]] = []
+    for is_special in (False, True):
+        chosen = [p for p in trainable(model) if (id(p) in special) == is_special]
+        scale = embeddings_scale if is_special else 1.0
+        for vectors in (False, True):
+            members = [p for p in chosen if (p.ndim < 2) == vectors]
+            if members:
+                decay = 0.0 if vectors else weight_decay
+                groups.append({"params": members, "weight_decay": decay, "scale": scale})
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
+
+
+def _embeddings(model: torch.nn.Module) -> list[torch.nn.Module]:
+    getters = ("get_input_embeddings", "get_output_embeddings")
+    layers = [getattr(model, getter)() for getter in getters]
+    return [layer for layer in layers if layer is not None]
+
+
+@dataclass
+class Stepper:
+    """One optimizer step over a global batch, in micro-batches; halves them when memory ends."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.AdamW
+    precision: Precision
+    clip: float
+    micro_batch: int
+    on_oom: Callable[[int], None] = lambda rows: None
+
+    def step(self, rows: Rows, lr: float) -> tuple[float, float]:
+        """(mean loss in nats, gradient norm). A non-finite one means: nothing was updated.
+
+        An out-of-memory error repeats the same step with half the micro-batch.
+        """
+        while True:
+            try:
+                return self._step(rows, lr)
+            except torch.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise
+                self.micro_batch = max(1, self.micro_batch // 2)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self.on_oom(self.micro_batch)
+
+    def _step(self, rows: Rows, lr: float) -> tuple[float, float]:
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["scale"]
+        targets = max(1, rows.targets)
+        total = torch.zeros((), device=device())
+        for start in range(0, len(rows), self.micro_batch):
+            with self.precision.autocast():
+                loss = token_losses(self.model, rows[start : start + self.micro_batch]) / targets
+            loss.backward()
+            total += loss.detach()
+        norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.clip)
+        # One device sync a step: the update must not happen on a broken gradient.
+        loss_value, norm_value = torch.stack([total, norm]).tolist()
+        if math.isfinite(loss_value) and math.isfinite(norm_value):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss_value, norm_value
+
+
+@torch.no_grad()
+def mean_loss(model: torch.nn.Module, rows: Rows, precision: Precision, batch: int) -> float:
+    """Mean held-out loss in nats per token over fixed rows."""
+    model.eval()
+    total = torch.zeros((), device=device(), dtype=torch.float64)
+    for start in range(0, len(rows), batch):
+        with precision.autocast():
+            total += token_losses(model, rows[start : start + batch]).double()
+    return float(total) / max(1, rows.targets)

@@ -1,0 +1,249 @@
+"""The pack stage: domain and generic rows, mixed by tokens, and batch k by arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import recipe as recipes
+from engine.events import Alarm
+from engine.worker.context import Context
+from engine.worker.loop import Rows
+from engine.worker.model import Base
+from engine.worker.pack import Ints, Ledger, Pack, batch_order, segments, write_pack
+from engine.worker.tokens import TokenStore
+
+MAX_REPEATS = 4
+"""Times a small generic source may be repeated (Muennighoff 2023: up to 4 is near fresh)."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Training rows of both sides as one pool, and the order in which they come."""
+
+    domain: Pack
+    generic: Pack | None
+    generic_rows: int
+    batch_rows: int
+    epochs: float
+    seed: int
+    fingerprint: str
+
+    @property
+    def rows(self) -> int:
+        """Rows of one epoch."""
+        return len(self.domain) + self.generic_rows
+
+    @property
+    def steps(self) -> int:
+        return max(1, -(-round(self.rows * self.epochs) // self.batch_rows))
+
+    def batch(self, step: int) -> Rows:
+        """Rows of global batch ``step`` (0-based): a function of (data, seed, step)."""
+        stream = np.arange(step * self.batch_rows, (step + 1) * self.batch_rows)
+        stream = stream[stream < max(round(self.rows * self.epochs), 1)]
+        index = np.array([_order(self, int(j) // self.rows)[int(j) % self.rows] for j in stream])
+        split = len(self.domain)
+        parts = [self.domain.rows(index[index < split])]
+        if self.generic is not None and (index >= split).any():
+            parts.append(self.generic.rows(index[index >= split] - split))
+        return Rows(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("ids", "positions", "labels")
+            )
+        )
+
+    def tokens(self) -> int:
+        """Tokens of one epoch without padding."""
+        total = int(self.domain.fill.sum())
+        if self.generic is not None:
+            total += int(self.generic.fill[: self.generic_rows].sum())
+        return total
+
+    def achieved_share(self) -> float:
+        """Generic tokens over all tokens, padding left out."""
+        if self.generic is None:
+            return 0.0
+        return float(self.generic.fill[: self.generic_rows].sum()) / max(1, self.tokens())
+
+
+@lru_cache(maxsize=4)
+def _order(mix: Mix, epoch: int) -> Ints:
+    return batch_order(mix.rows, mix.seed, mix.fingerprint, epoch)
+
+
+def sequence_length(recipe: recipes.Recipe, base: Base) -> int:
+    """Tokens of a row: the recipe's, else min(trained context, 2048)."""
+    return recipe.pack.sequence_length or min(base.context, 2048)
+
+
+def take(store: TokenStore, order: Ints, tokens: int, extra: int) -> Ints:
+    """The first documents of ``order`` holding at least ``tokens`` (with separators)."""
+    sizes = np.cumsum(store.lengths[order] + extra)
+    return order[: int(np.searchsorted(sizes, tokens)) + 1]
+
+
+def shuffled(store: TokenStore, heldout: bool, seed: int) -> Ints:
+    """Documents of one side of the split in a seeded order."""
+    return np.random.default_rng([seed, int(heldout)]).permutation(store.side(heldout))
+
+
+@dataclass(frozen=True)
+class _Packer:
+    """Packs parts of token stores into folders of one run."""
+
+    folder: Path
+    base: Base
+    length: int
+
+    def pack(self, name: str, store: TokenStore, order: Ints) -> tuple[Pack, Ledger]:
+        ledger = Ledger()
+        pieces = segments(store, order, self.length, self.base.eos, self.base.bos, ledger)
+        pack = write_pack(
+            self.folder / name, pieces, self.length, store.meta["dtype"], self.base.eos, ledger
+        )
+        return pack, ledger
+
+    @property
+    def extra(self) -> int:
+        """Separator tokens of a document."""
+        return 1 if self.base.bos is None else 2
+
+
+def domain_budget(recipe: recipes.Recipe) -> float:
+    """Domain tokens of one epoch allowed by ``max_tokens``."""
+    cap = recipe.train.max_tokens
+    if cap is None:
+        return float("inf")
+    return cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)
+
+
+def pack_stage(
+    context: Context, base: Base, domain: TokenStore, generic: TokenStore, fingerprint: str
+) -> dict[str, Any]:
+    """Write the run's packs and the balancing ledger; returns the artifact."""
+    recipe = context.recipe
+    packer = _Packer(context.run.path / "pack", base, sequence_length(recipe, base))
+    order = shuffled(domain, heldout=False, seed=recipe.train.seed)
+    budget = domain_budget(recipe)
+    chosen = order if budget == float("inf") else take(domain, order, int(budget), packer.extra)
+    context.progress("packing the corpus", 0, len(chosen), "documents")
+    domain_pack, domain_ledger = packer.pack("domain", domain, chosen)
+    generic_ledger, rows, repeats = _pack_generic(context, packer, generic, domain_ledger.packed)
+    for name, store in (("heldout-domain", domain), ("heldout-generic", generic)):
+        held = shuffled(store, heldout=True, seed=recipe.train.seed)
+        limit = take(store, held, recipe.train.eval_tokens, packer.extra)
+        packer.pack(name, store, limit)
+    mix = open_mix(context.run.path / "pack", recipe, fingerprint, rows)
+    return {
+        "sequence_length": packer.length,
+        "rows": mix.rows,
+        "steps": mix.steps,
+        "generic_rows": rows,
+        "generic_repeats": repeats,
+        "tokens": mix.tokens(),
+        "asked_mix": recipe.pack.mix_back,
+        "achieved_mix": mix.achieved_share(),
+        "ledger": ledger_table(domain, len(order), domain_ledger, generic_ledger, mix),
+        "seams": seams(domain_pack, base),
+        "sha256": {
+            f"{name}/{file}": value
+            for name in ("domain", "generic")
+            if (packer.folder / name).is_dir()
+            for file, value in Pack(packer.folder / name).hashes().items()
+        },
+    }
+
+
+def _pack_generic(
+    context: Context, packer: _Packer, store: TokenStore, domain_tokens: int
+) -> tuple[Ledger, int, int]:
+    """Pack enough generic text; returns its ledger, the rows to use, and how often it repeats."""
+    share = context.recipe.pack.mix_back
+    want = int(domain_tokens * share / (1 - share))
+    if want == 0:
+        return Ledger(), 0, 0
+    order = shuffled(store, heldout=False, seed=context.recipe.train.seed)
+    available = int((store.lengths[order] + packer.extra).sum())
+    repeats = min(MAX_REPEATS, -(-want // max(1, available)))
+    if repeats > 1:
+        context.emit(
+            Alarm(
+                level="amber",
+                stage="pack",
+                message=f"the generic text is small: repeated {repeats} times for the mix-back"
+                + (" and still short of the asked share" if available * repeats < want else ""),
+            )
+        )
+    chosen = take(store, np.tile(order, repeats), want, packer.extra)
+    pack, ledger = packer.pack("generic", store, chosen)
+    sums = np.cumsum(pack.fill)
+    rows = int(np.argmin(np.abs(sums - want))) + 1
+    return ledger, rows, repeats
+
+
+def open_mix(folder: Path, recipe: recipes.Recipe, fingerprint: str, generic_rows: int) -> Mix:
+    """The training pool of a finished pack stage."""
+    domain = Pack(folder / "domain")
+    generic = Pack(folder / "generic") if generic_rows else None
+    batch_rows = max(1, recipe.train.batch_tokens // domain.length)
+    return Mix(
+        domain,
+        generic,
+        generic_rows,
+        batch_rows,
+        recipe.train.epochs,
+        recipe.train.seed,
+        fingerprint,
+    )
+
+
+def ledger_table(
+    store: TokenStore, train_documents: int, domain: Ledger, generic: Ledger, mix: Mix
+) -> dict[str, int]:
+    """The ledger as shown: documents and tokens in, and where each of them went."""
+    meta = store.meta
+    used = int(mix.generic.fill[: mix.generic_rows].sum()) if mix.generic is not None else 0
+    table = {
+        "documents in": len(store) + meta["duplicates"],
+        "exact duplicates dropped": meta["duplicates"],
+        "held out": int(store.heldout.sum()),
+        "left out by the token cap": train_documents - domain.documents,
+        "packed documents": domain.documents,
+        "text tokens": domain.text_tokens,
+        "EOS tokens": domain.eos_tokens,
+        "BOS tokens": domain.bos_tokens,
+        "domain tokens packed": domain.packed,
+        "generic tokens packed": generic.packed,
+        "generic tokens used": used,
+        "padding": domain.padding + generic.padding,
+        "long documents split": domain.splits,
+    }
+    kept = table["held out"] + table["left out by the token cap"] + domain.documents
+    assert table["documents in"] - meta["duplicates"] == kept
+    return table
+
+
+def seams(pack: Pack, base: Base, wanted: int = 6, width: int = 12) -> list[str]:
+    """Decoded borders between documents, as the model will see them."""
+    found: list[str] = []
+    for row in range(min(len(pack), 40)):
+        rows = pack.rows(np.array([row]))
+        fill = int(pack.fill[row])
+        for start in np.flatnonzero(rows.positions[0, :fill] == 0)[1:]:
+            before = base.tokenizer.decode(rows.ids[0, max(0, start - width) : start].tolist())
+            after = base.tokenizer.decode(rows.ids[0, start : start + width].tolist())
+            found.append(f"{before} | {after}")
+            if len(found) == wanted:
+                return found
+    return found
+
+
+def ledger_plain(ledger: Ledger) -> dict[str, int]:
+    return dataclasses.asdict(ledger)

@@ -1,0 +1,237 @@
+"""Load models and tokenizers (safetensors only, no remote code), wrap LoRA, choose a dtype."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from engine import recipe as recipes
+from engine.errors import InputError
+from engine.preflight import check_model_folder
+from engine.run import digest, sha256_file
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FASTER_BY = 1.25
+"""A lower precision must beat fp32 by this factor to be chosen; keeps the choice stable."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model on disk, resolved: a local folder, its tokenizer, and its identity."""
+
+    folder: Path
+    name: str
+    identity: str
+    """sha256 over config, weights and tokenizer files."""
+    tokenizer: Any
+    config: Any
+
+    @property
+    def context(self) -> int:
+        """Trained context in tokens (``max_position_embeddings``)."""
+        return int(getattr(self.config, "max_position_embeddings", 2048) or 2048)
+
+    @property
+    def eos(self) -> int:
+        """The token that separates documents. InputError if the tokenizer has none."""
+        if self.tokenizer.eos_token_id is None:
+            raise InputError(f"{self.name}: its tokenizer has no EOS token to separate documents")
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def bos(self) -> int | None:
+        """BOS if the tokenizer's own post-processor adds it, else None (never doubled)."""
+        ids = self.tokenizer("a")["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        return int(bos) if bos is not None and len(ids) > 1 and ids[0] == bos else None
+
+
+def resolve(model: recipes.Model) -> Base:
+    """Find the model (folder or hub), check it and load its tokenizer. Raises InputError."""
+    folder = Path(model.id).expanduser()
+    if not folder.is_dir():
+        folder = _download(model)
+    check_model_folder(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{model.id}: cannot be loaded: {first}") from None
+    parts = sorted(
+        p for p in folder.iterdir() if p.suffix == ".safetensors" or p.name in _IDENTITY_FILES
+    )
+    identity = digest([(p.name, sha256_file(p)) for p in parts])
+    return Base(folder, model.id, identity, tokenizer, config)
+
+
+_IDENTITY_FILES = {"config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"}
+
+
+def _download(model: recipes.Model) -> Path:
+    """Fetch a hub model's safetensors and tokenizer into the hub's own cache."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                model.id,
+                revision=model.revision,
+                allow_patterns=["*.safetensors", "*.json", "tokenizer.model", "*.txt"],
+            )
+        )
+    except Exception as error:
+        reason = type(error).__name__
+        raise InputError(
+            f"{model.id}: is no folder here and could not be fetched from the hub ({reason}); "
+            "check the name and the connection, or give a local folder"
+        ) from None
+
+
+def load(base: Base) -> torch.nn.Module:
+    """The base in fp32 (master weights) on this machine's device, not yet in training mode."""
+    return load_folder(base.folder)
+
+
+def load_folder(folder: Path) -> torch.nn.Module:
+    """Any transformers folder in fp32: safetensors only, no remote code."""
+    model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+    config_of(model).use_cache = False
+    return model.to(device())
+
+
+def config_of(model: torch.nn.Module) -> Any:
+    """The transformers config of a model, wrapped by peft or not."""
+    return model.config
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def wrap_lora(model: torch.nn.Module, lora: recipes.Lora, rank: int, seed: int) -> torch.nn.Module:
+    """Add LoRA adapters (peft); ``seed`` fixes their initialisation."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=lora.alpha or 2 * rank,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets,
+        task_type="CAUSAL_LM",
+    )
+    wrapped: torch.nn.Module = get_peft_model(model, config)
+    return wrapped
+
+
+def merged(model: torch.nn.Module) -> torch.nn.Module:
+    """The plain model with its adapters merged in; a plain model is returned as it is."""
+    merge = getattr(model, "merge_and_unload", None)
+    if merge is None:
+        return model
+    plain: torch.nn.Module = merge()
+    return plain
+
+
+def set_embeddings(model: torch.nn.Module, train: bool) -> None:
+    """Train or freeze embeddings and head, tied or not (DESIGN 7: frozen unless asked)."""
+    for getter in ("get_input_embeddings", "get_output_embeddings"):
+        layer = getattr(model, getter)()
+        if layer is not None:
+            layer.requires_grad_(train)
+
+
+def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def count(model: torch.nn.Module) -> int:
+    """Parameters, shared ones once."""
+    return sum(p.numel() for p in model.parameters())
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The compute dtype that is really on, and why."""
+
+    name: str
+    why: str
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        if self.name == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(device().type, dtype=DTYPES[self.name])
+
+    def facts(self) -> dict[str, str]:
+        return {k: str(v) for k, v in dataclasses.asdict(self).items()}
+
+
+def choose_precision(asked: str, model: torch.nn.Module) -> Precision:
+    """``auto``: the fastest of fp32 and bf16 by a short timing of this model here.
+
+    fp16 needs a loss scaler and is only used when asked for by name, on a GPU.
+    """
+    if asked == "fp16" and device().type != "cuda":
+        raise InputError('model.dtype = "fp16" needs a GPU; use "auto"')
+    if asked != "auto":
+        return Precision(asked, "asked for in the recipe")
+    fp32 = seconds(Precision("fp32", ""), model)
+    bf16 = seconds(Precision("bf16", ""), model, limit=4 * fp32)
+    ratio = fp32 / bf16
+    if ratio >= FASTER_BY:
+        return Precision("bf16", f"measured {ratio:.1f}x as fast as fp32 here")
+    return Precision("fp32", f"bf16 measured {ratio:.2f}x as fast here")
+
+
+def seconds(precision: Precision, model: torch.nn.Module, limit: float = 30.0) -> float:
+    """Best of up to three forward-backward passes over 128 tokens; gradients are dropped."""
+    generator = np.random.default_rng(0)
+    vocab = config_of(model).vocab_size
+    ids = torch.from_numpy(generator.integers(0, vocab, (1, 128))).to(device())
+    times: list[float] = []
+    for _ in range(3):
+        start = time.perf_counter()
+        with precision.autocast():
+            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+        loss.backward()
+        if device().type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+        if sum(times) > limit:
+            break
+    model.zero_grad(set_to_none=True)
+    return min(times)
+
+
+def default_lr(train: recipes.Train, parameters: int) -> tuple[float, str]:
+    """Peak learning rate and its reason (DESIGN 7; Biderman 2024 for the LoRA/full gap)."""
+    if train.lr is not None:
+        return train.lr, "set in the recipe"
+    if train.method == "lora":
+        return 1e-4, "LoRA start value; full fine-tuning's band under-trains LoRA"
+    if parameters <= 500_000_000:
+        return 5e-5, "full, up to 0.5B parameters"
+    if parameters <= 3_000_000_000:
+        return 2e-5, "full, up to 3B parameters"
+    return 1e-5, "full, beyond 3B parameters"
+
+
+def default_rank(lora: recipes.Lora, tokens: int) -> tuple[int, str]:
+    """LoRA rank by corpus size (notes/science A: about 2 bits a parameter)."""
+    if lora.rank is not None:
+        return lora.rank, "set in the recipe"
+    if tokens < 10_000_000:
+        return 16, "corpus below 10M tokens"
+    return (64, "corpus up to 50M tokens") if tokens <= 50_000_000 else (256, "corpus beyond 50M")

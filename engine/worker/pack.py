@@ -1,0 +1,239 @@
+"""Packing: documents -> memory-mapped rows, best-fit, document-masked, every token accounted.
+
+A document is ``[BOS] tokens EOS``; one longer than a row is split, nothing is cut away.
+Segments are placed by best-fit decreasing inside a window of ``WINDOW`` segments; rows with
+little room are closed, the others stay open for the next window. Memory depends on the
+window, not on the corpus. Positions restart at each segment, which is what separates the
+documents in attention.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.run import private_dir, sha256_file, write_json
+from engine.worker.loop import IGNORE, Rows
+from engine.worker.tokens import TokenStore
+
+WINDOW = 16_384
+"""Segments sorted together by best-fit decreasing."""
+OPEN_ROWS = 1_024
+"""Rows carried open from window to window at most."""
+
+Ints = npt.NDArray[np.integer[Any]]
+
+
+@dataclass
+class Ledger:
+    """Where every token went. ``check`` proves that it balances."""
+
+    documents: int = 0
+    text_tokens: int = 0
+    eos_tokens: int = 0
+    bos_tokens: int = 0
+    splits: int = 0
+    """Extra segments made of documents longer than a row."""
+    rows: int = 0
+    padding: int = 0
+    packed: int = 0
+    """Tokens in rows without padding."""
+
+    def check(self, length: int) -> None:
+        """AssertionError unless in = out and rows are full of tokens and padding."""
+        assert self.packed == self.text_tokens + self.eos_tokens + self.bos_tokens
+        assert self.rows * length == self.packed + self.padding
+
+
+@dataclass
+class BestFit:
+    """Open rows by the room they have left; gives each segment the tightest row."""
+
+    length: int
+    rooms: list[int] = field(default_factory=list)
+    """Distinct rooms of open rows, ascending."""
+    rows: dict[int, list[list[Ints]]] = field(default_factory=dict)
+    open: int = 0
+
+    def place(self, segment: Ints) -> list[Ints] | None:
+        """Put a segment into a row; returns the row if it is now full."""
+        size = len(segment)
+        at = bisect.bisect_left(self.rooms, size)
+        if at == len(self.rooms):
+            row, room = [segment], self.length - size
+        else:
+            room = self.rooms[at]
+            row = self._take(room)
+            row.append(segment)
+            room -= size
+        if room == 0:
+            return row
+        self._put(row, room)
+        return None
+
+    def fullest(self, keep: int) -> Iterator[list[Ints]]:
+        """Close the fullest open rows until ``keep`` are left."""
+        while self.open > keep:
+            yield self._take(self.rooms[0])
+
+    def _put(self, row: list[Ints], room: int) -> None:
+        if room not in self.rows:
+            self.rows[room] = []
+            bisect.insort(self.rooms, room)
+        self.rows[room].append(row)
+        self.open += 1
+
+    def _take(self, room: int) -> list[Ints]:
+        stack = self.rows[room]
+        row = stack.pop()
+        if not stack:
+            del self.rows[room]
+            self.rooms.remove(room)
+        self.open -= 1
+        return row
+
+
+@dataclass
+class _RowWriter:
+    """Appends closed rows to ``rows.bin``, ``positions.bin`` and ``fill.bin``."""
+
+    length: int
+    dtype: str
+    pad: int
+    ledger: Ledger
+    files: list[IO[bytes]]
+
+    def write(self, row: list[Ints]) -> None:
+        ids = np.full(self.length, self.pad, dtype=self.dtype)
+        positions = np.zeros(self.length, dtype=np.uint16)
+        filled = 0
+        for segment in row:
+            end = filled + len(segment)
+            ids[filled:end] = segment
+            positions[filled:end] = np.arange(len(segment), dtype=np.uint16)
+            filled = end
+        positions[filled:] = np.arange(self.length - filled, dtype=np.uint16)
+        fill = np.array([filled], dtype=np.uint32)
+        raw = (ids.tobytes(), positions.tobytes(), fill.tobytes())
+        for handle, data in zip(self.files, raw, strict=True):
+            handle.write(data)
+        self.ledger.rows += 1
+        self.ledger.packed += filled
+        self.ledger.padding += self.length - filled
+
+
+def segments(
+    store: TokenStore, order: Ints, length: int, eos: int, bos: int | None, ledger: Ledger
+) -> Iterator[Ints]:
+    """Documents of ``order`` with their separators, cut into pieces of at most ``length``."""
+    dtype = store.meta["dtype"]
+    head = np.array([] if bos is None else [bos], dtype=dtype)
+    tail = np.array([eos], dtype=dtype)
+    for index in order:
+        document = np.concatenate([head, store.document(int(index)), tail])
+        ledger.documents += 1
+        ledger.text_tokens += len(document) - len(head) - 1
+        ledger.eos_tokens += 1
+        ledger.bos_tokens += len(head)
+        ledger.splits += (len(document) - 1) // length
+        for start in range(0, len(document), length):
+            yield document[start : start + length]
+
+
+def write_pack(
+    folder: Path, pieces: Iterator[Ints], length: int, dtype: str, pad: int, ledger: Ledger
+) -> Pack:
+    """Pack segments into rows on disk. Raises OSError when the disk is full."""
+    private_dir(folder)
+    names = ("rows.bin", "positions.bin", "fill.bin")
+    with contextlib.ExitStack() as stack:
+        files: list[IO[bytes]] = [stack.enter_context((folder / name).open("wb")) for name in names]
+        writer = _RowWriter(length, dtype, pad, ledger, files)
+        fit = BestFit(length)
+        for window in _windows(pieces):
+            for segment in sorted(window, key=len, reverse=True):
+                if full := fit.place(segment):
+                    writer.write(full)
+            for row in fit.fullest(OPEN_ROWS):
+                writer.write(row)
+        for row in fit.fullest(0):
+            writer.write(row)
+    write_json(folder / "meta.json", {"length": length, "dtype": dtype, "rows": ledger.rows})
+    ledger.check(length)
+    return Pack(folder)
+
+
+def _windows(pieces: Iterator[Ints]) -> Iterator[list[Ints]]:
+    window: list[Ints] = []
+    for piece in pieces:
+        window.append(piece)
+        if len(window) == WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Read side: rows by index, memory-mapped."""
+
+    folder: Path
+
+    @cached_property
+    def _meta(self) -> dict[str, Any]:
+        import json
+
+        loaded: dict[str, Any] = json.loads((self.folder / "meta.json").read_text())
+        return loaded
+
+    @property
+    def length(self) -> int:
+        return int(self._meta["length"])
+
+    def __len__(self) -> int:
+        return int(self._meta["rows"])
+
+    def _map(self, name: str, dtype: str) -> Ints:
+        shape = (len(self), self.length)
+        return np.memmap(self.folder / name, dtype=dtype, mode="r", shape=shape)
+
+    @cached_property
+    def _ids(self) -> Ints:
+        return self._map("rows.bin", self._meta["dtype"])
+
+    @cached_property
+    def _positions(self) -> Ints:
+        return self._map("positions.bin", "uint16")
+
+    @cached_property
+    def fill(self) -> Ints:
+        """Tokens of each row that are no padding [n]."""
+        return np.fromfile(self.folder / "fill.bin", dtype=np.uint32)
+
+    def rows(self, index: Ints) -> Rows:
+        """The rows at ``index`` as [B, L]; no loss on first tokens of segments and padding."""
+        ids = np.asarray(self._ids[index], dtype=np.int64)
+        positions = np.asarray(self._positions[index], dtype=np.int64)
+        labels = np.where(positions == 0, IGNORE, ids)
+        columns = np.arange(self.length)[None, :]
+        labels[columns >= self.fill[index][:, None].astype(np.int64)] = IGNORE
+        return Rows(ids, positions, labels)
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the token files: equal packs have equal hashes."""
+        return {p.name: sha256_file(p) for p in sorted(self.folder.glob("*.bin"))}
+
+
+def batch_order(rows: int, seed: int, fingerprint: str, epoch: int) -> Ints:
+    """Permutation of the rows for one epoch: a function of (data, seed, epoch) only."""
+    key = [seed, epoch, int(fingerprint[:16], 16)]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))).permutation(rows)

@@ -1,0 +1,155 @@
+"""The scan stage: both sources tokenised and split, shape, fertility, and the gate's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import recipe as recipes
+from engine.corpus import Corpus, detect_shape
+from engine.evidence import Fertility, GateFiles, Scan, SideScan, Term
+from engine.gold import Overlap, gate_files, load_examples
+from engine.run import sha256_file
+from engine.worker.context import Context
+from engine.worker.model import Base
+from engine.worker.tokens import TokenStore, build_store, encode, tokenizer_identity
+
+WORST_TERMS = 15
+PADDED_BATCH = 8
+"""Rows of the padded batch that packing is compared with."""
+
+
+def scan_stage(context: Context, base: Base) -> dict[str, Any]:
+    """Read, clean, dedup, tokenise; returns {"scan", "fertility", "gate"} as plain values."""
+    recipe = context.recipe
+    corpora = {"domain": Corpus(recipe.corpus), "generic": Corpus(recipe.generic)}
+    for corpus in corpora.values():
+        corpus.check()
+    shape = detect_shape(corpora["domain"])
+    stores = {
+        name: build_store(context, corpus, base.tokenizer, f"{name} text")
+        for name, corpus in corpora.items()
+    }
+    scan = Scan(
+        domain=side_scan(stores["domain"], base),
+        generic=side_scan(stores["generic"], base),
+        shape=shape,
+    )
+    fertility = measure_fertility(stores["domain"], stores["generic"], base)
+    gate = scan_gate(context, recipe.gate, Corpus(recipe.corpus))
+    return {
+        "scan": scan.model_dump(),
+        "fertility": fertility.model_dump(),
+        "gate": gate.model_dump() if gate else None,
+        "stores": {name: str(store.folder) for name, store in stores.items()},
+    }
+
+
+def scan_inputs(recipe: recipes.Recipe, base: Base) -> list[Any]:
+    """What the scan depends on: both texts, the tokenizer, the split and the gate's files."""
+    files = [Path(name) for name in (recipe.gate.gold, recipe.gate.sft) if name]
+    return [
+        Corpus(recipe.corpus).fingerprint(),
+        Corpus(recipe.generic).fingerprint(),
+        tokenizer_identity(base.tokenizer),
+        recipe.corpus.heldout_share,
+        recipe.generic.heldout_share,
+        recipe.gate.metric,
+        len(recipe.gate.seeds),
+        recipe.gate.plausible_gain,
+        [sha256_file(f) for f in files if f.is_file()],
+    ]
+
+
+def side_scan(store: TokenStore, base: Base) -> SideScan:
+    """The scan record of one store."""
+    meta, lengths, heldout = store.meta, store.lengths, store.heldout
+    return SideScan(
+        source=meta["source"],
+        fingerprint=meta["fingerprint"],
+        files=meta["files"],
+        documents=len(store),
+        bytes=int(store.nbytes.sum()),
+        words=meta["words"],
+        tokens=int(lengths.sum()),
+        heldout_documents=int(heldout.sum()),
+        heldout_tokens=int(lengths[heldout].sum()),
+        duplicate_documents=meta["duplicates"],
+        duplicate_bytes=meta["duplicate_bytes"],
+        skipped=meta["skipped"],
+        skipped_bytes=meta["skipped_bytes"],
+        notes=meta["notes"],
+        median_tokens=float(np.median(lengths)),
+        padding_share=padding_share(lengths, min(base.context, 2048)),
+        text_column=meta["text_column"],
+    )
+
+
+def padding_share(lengths: np.ndarray[Any, Any], length: int) -> float:
+    """Padding in batches of eight unpacked documents padded to their longest, in [0, 1]."""
+    sizes = np.minimum(lengths, length)
+    sizes = sizes[: len(sizes) // PADDED_BATCH * PADDED_BATCH].reshape(-1, PADDED_BATCH)
+    if sizes.size == 0:
+        return 0.0
+    padded = int(sizes.max(axis=1).sum()) * PADDED_BATCH
+    return 1.0 - float(sizes.sum()) / padded if padded else 0.0
+
+
+def measure_fertility(domain: TokenStore, generic: TokenStore, base: Base) -> Fertility:
+    """Tokens per word and per byte of both sides, and the domain's most shattered words."""
+    sides = {}
+    for name, store in (("domain", domain), ("generic", generic)):
+        tokens = int(store.lengths.sum())
+        words, size = store.meta["words"], int(store.nbytes.sum())
+        sides[name] = (tokens / max(1, words), tokens / max(1, size))
+    return Fertility(
+        domain_tokens_per_word=sides["domain"][0],
+        generic_tokens_per_word=sides["generic"][0],
+        domain_tokens_per_byte=sides["domain"][1],
+        generic_tokens_per_byte=sides["generic"][1],
+        ratio=sides["domain"][0] / max(1e-9, sides["generic"][0]),
+        worst_terms=worst_terms(domain, generic, base),
+    )
+
+
+def worst_terms(domain: TokenStore, generic: TokenStore, base: Base) -> list[Term]:
+    """Words typical of the domain by the tokens that a piece of their own would save."""
+    common = generic.meta["terms"]
+    terms = [(w, n) for w, n in domain.meta["terms"].items() if n >= 3 and w not in common]
+    if not terms:
+        return []
+    ids = encode(base.tokenizer, [f" {word}" for word, _ in terms])
+    ranked = sorted(zip(terms, ids, strict=True), key=lambda item: -item[0][1] * (len(item[1]) - 1))
+    return [
+        Term(term=word, count=count, pieces=[base.tokenizer.decode([i]) for i in pieces])
+        for (word, count), pieces in ranked[:WORST_TERMS]
+        if len(pieces) > 1
+    ]
+
+
+def scan_gate(context: Context, gate: recipes.Gate, corpus: Corpus) -> GateFiles | None:
+    """The gate's files and their overlap with the corpus; None if a file is missing."""
+    if gate.gold is None or gate.sft is None:
+        return None
+    gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
+    overlap = Overlap(gold)
+    for text in _texts(context, corpus):
+        overlap.feed(text)
+    return gate_files(Path(gate.gold), Path(gate.sft), gate, overlap)
+
+
+def _texts(context: Context, corpus: Corpus) -> Iterator[str]:
+    """Documents as text, with progress: a second pass, since the store holds only tokens."""
+    for number, document in enumerate(corpus.documents()):
+        if number % 200 == 0:
+            ledger = corpus.ledger
+            context.progress(
+                "comparing the corpus with the gold set",
+                ledger.bytes_read,
+                ledger.bytes_total,
+                "bytes",
+            )
+        yield document.text

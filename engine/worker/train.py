@@ -1,0 +1,273 @@
+"""The train stage: CPT over the mix, evaluated on both sides, resumable bit for bit."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from engine.errors import Interrupted
+from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
+from engine.run import digest, sha256_file
+from engine.thresholds import effective
+from engine.worker import model as models
+from engine.worker.checkpoint import Checkpoints, restore
+from engine.worker.context import Context
+from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss, parts
+from engine.worker.mix import Mix
+from engine.worker.pack import Ints, Pack
+
+MICRO_TOKENS = 4096
+"""Tokens of a micro-batch on a CPU; larger ones were not faster there."""
+BROKEN_STEPS = 3
+"""Non-finite steps in a row before the run stops."""
+
+
+@dataclass
+class Training:
+    """One CPT run in this process."""
+
+    context: Context
+    base: models.Base
+    mix: Mix
+    heldout: tuple[Rows, Rows]
+    """Domain and generic held-out rows."""
+    tokens_in_corpus: int
+    identity: dict[str, str]
+    evals: list[dict[str, float]] = field(default_factory=list)
+    tokens: int = 0
+    step: int = 0
+    guard: str = "green"
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end and save the model; returns the stage's artifact."""
+        self._build()
+        self._resume()
+        if not self.evals:
+            self._evaluate()
+        started, first = time.monotonic(), self.step
+        broken = 0
+        while self.step < self.mix.steps:
+            self._controls()
+            loss, norm, seconds, count = self._advance()
+            finite = math.isfinite(loss) and math.isfinite(norm)
+            broken = 0 if finite else broken + 1
+            self._report(loss, norm, count / seconds, started, first, finite)
+            if broken == BROKEN_STEPS:
+                self._save()
+                raise Interrupted(
+                    f"The loss was not finite for {BROKEN_STEPS} steps in a row; the weights are "
+                    "as before them; lower [train] lr in a new run"
+                )
+            if self.step % self.eval_every == 0 or self.step == self.mix.steps:
+                self._evaluate()
+            if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
+                self._save()
+        return self._finish()
+
+    def _build(self) -> None:
+        recipe, train = self.context.recipe, self.context.recipe.train
+        model = models.load(self.base)
+        self.parameters = models.count(model)
+        self.precision = models.choose_precision(recipe.model.dtype, model)
+        self.lr, lr_why = models.default_lr(train, self.parameters)
+        method = "full fine-tuning"
+        if train.method == "lora":
+            rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
+            model = models.wrap_lora(model, recipe.lora, rank, train.seed)
+            method = f"LoRA rank {rank}, alpha {recipe.lora.alpha or 2 * rank} ({why})"
+        models.set_embeddings(model, train.train_embeddings)
+        if train.gradient_checkpointing:
+            enable: Any = model.gradient_checkpointing_enable
+            enable()
+        self.model = model
+        scale = (train.embeddings_lr or self.lr / 10) / self.lr
+        optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
+        micro = train.micro_batch or max(1, MICRO_TOKENS // self.mix.domain.length)
+        self.stepper = Stepper(
+            model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
+        )
+        self.warmup = min(
+            max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
+        )
+        self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
+        self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
+        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
+        self.checkpoints.predict_space(model)
+        self._facts(method, lr_why)
+
+    def _facts(self, method: str, lr_why: str) -> None:
+        trained = sum(p.numel() for p in models.trainable(self.model))
+        kernel = getattr(self.model.config, "_attn_implementation", "?")
+        facts = {
+            "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
+            "method": method,
+            "learning rate": f"{self.lr:g} ({lr_why})",
+            "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
+            "dtype": f"{self.precision.name} ({self.precision.why})",
+            "device": f"{models.device().type}, {torch.get_num_threads()} threads",
+            "attention": f"{kernel}, documents masked by position ids",
+            "loss": "chunked cross-entropy" if parts(self.model) else "full logits",
+            "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
+            f"micro-batch {self.stepper.micro_batch}",
+            "steps": f"{self.mix.steps}, warm-up {self.warmup}",
+            "mix-back": f"{100 * self.mix.achieved_share():.1f}% generic tokens",
+        }
+        self.context.emit(Facts(stage="train", facts=facts))
+
+    def _resume(self) -> None:
+        path, broken = self.checkpoints.newest()
+        for aside in broken:
+            message = f"checkpoint {aside.name} is broken and was set aside; using the one before"
+            self.context.emit(Alarm(level="red", stage="train", message=message))
+        if path is None:
+            return
+        state = restore(path, self.model, self.stepper.optimizer, self.identity)
+        self.step, self.tokens = state["step"], state["tokens"]
+        self.evals, self.guard = state["evals"], state["guard"]
+        self.stepper.micro_batch = state["micro_batch"]
+        message = f"resumed from {path.name}"
+        self.context.emit(Alarm(level="note", stage="train", message=message))
+
+    def _advance(self) -> tuple[float, float, float, int]:
+        train = self.context.recipe.train
+        started = time.monotonic()
+        rows = self.mix.batch(self.step)
+        lr = learning_rate(
+            self.step, self.mix.steps, self.lr, train.schedule, self.warmup, train.min_lr_share
+        )
+        torch.manual_seed(int(digest([train.seed, self.step])[:15], 16))  # dropout, by step
+        loss, norm = self.stepper.step(rows, lr)
+        self.step += 1
+        self.tokens += rows.targets
+        self.last_lr = lr
+        return loss, norm, max(1e-9, time.monotonic() - started), rows.targets
+
+    def _report(
+        self, loss: float, norm: float, speed: float, started: float, first: int, finite: bool
+    ) -> None:
+        elapsed = time.monotonic() - started
+        eta = elapsed / (self.step - first) * (self.mix.steps - self.step)
+        self.context.emit(
+            TrainStep(
+                step=self.step,
+                total=self.mix.steps,
+                tokens=self.tokens,
+                loss=loss if math.isfinite(loss) else None,
+                lr=self.last_lr,
+                grad_norm=norm if math.isfinite(norm) else None,
+                tokens_per_s=round(speed, 1),
+                eta_s=round(eta, 1),
+                memory_gb=round(memory_gb(), 3),
+            )
+        )
+        if not finite:
+            message = f"step {self.step}: loss or gradient not finite; no update was made"
+            self.context.emit(Alarm(level="red", stage="train", message=message))
+
+    def _evaluate(self) -> None:
+        losses = [
+            mean_loss(self.model, rows, self.precision, self.stepper.micro_batch)
+            for rows in self.heldout
+        ]
+        self.evals.append({"step": self.step, "domain": losses[0], "generic": losses[1]})
+        self.context.emit(EvalPoint(step=self.step, domain=losses[0], generic=losses[1]))
+        rise = losses[1] - self.evals[0]["generic"]
+        level = guard_level(rise, effective(self.context.recipe.probe.thresholds))
+        if level != self.guard and level != "green":
+            message = f"generic loss is up {rise:+.3f} nats since the start: the guard is {level}"
+            self.context.emit(Alarm(level=level, stage="train", message=message))
+        self.guard = level
+        if level == "red" and self.context.recipe.train.stop_on_red:
+            self._save()
+            raise Interrupted(
+                f"The forgetting guard is red ({rise:+.3f} nats) and the recipe says stop; "
+                "start a new run with more mix_back or a lower lr"
+            )
+
+    def _controls(self) -> None:
+        self.context.pause_if_asked(self.step)
+        if self.context.run.take_request("checkpoint"):
+            self._save()
+            self.context.emit(Control(action="checkpoint", step=self.step))
+        if self.context.stop_requested():
+            self._save()
+            self.context.raise_if_stopped()
+
+    def _save(self) -> None:
+        state = {
+            "tokens": self.tokens,
+            "evals": self.evals,
+            "guard": self.guard,
+            "micro_batch": self.stepper.micro_batch,
+            "identity": self.identity,
+        }
+        path, size = self.checkpoints.save(self.step, self.model, self.stepper.optimizer, state)
+        self.context.emit(
+            CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
+        )
+
+    def _oom(self, micro_batch: int) -> None:
+        message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
+        self.context.emit(Alarm(level="amber", stage="train", message=message))
+
+    def _finish(self) -> dict[str, Any]:
+        """Save the CPT model (adapters merged) and tell what happened to both losses."""
+        self._save()
+        folder = self.context.run.path / "model"
+        save_model(models.merged(self.model), self.base, folder)
+        first, last = self.evals[0], self.evals[-1]
+        return {
+            "steps": self.mix.steps,
+            "tokens": self.tokens,
+            "domain_before": first["domain"],
+            "domain_after": last["domain"],
+            "generic_before": first["generic"],
+            "generic_after": last["generic"],
+            "generic_rise": last["generic"] - first["generic"],
+            "guard": self.guard,
+            "dtype": self.precision.name,
+            "lr": self.lr,
+            "method": self.context.recipe.train.method,
+            "model_sha256": sha256_file(folder / "model.safetensors")
+            if (folder / "model.safetensors").is_file()
+            else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
+        }
+
+
+def save_model(model: torch.nn.Module, base: models.Base, folder: Path) -> None:
+    """Write a transformers folder (safetensors, tokenizer) aside and rename it."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    saver: Any = model
+    saver.save_pretrained(temporary)
+    base.tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def guard_level(rise: float, limits: dict[str, float]) -> str:
+    """green, amber or red by the rise of generic held-out loss in nats."""
+    if rise <= limits["forgetting_green"]:
+        return "green"
+    return "amber" if rise <= limits["forgetting_amber"] else "red"
+
+
+def memory_gb() -> float:
+    """Peak GPU memory of this process, or its resident memory on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return psutil.Process().memory_info().rss / 1e9
+
+
+def heldout_rows(folder: Path) -> Rows:
+    """All rows of a held-out pack, in memory (``eval_tokens`` bounds them)."""
+    pack = Pack(folder)
+    index: Ints = torch.arange(len(pack)).numpy()
+    return pack.rows(index)

@@ -1,0 +1,194 @@
+"""Gold set and SFT files: reading, every way they can be broken, contamination."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import InputError
+from engine.gold import Example, duplicates, effective_items, gate_files, load_examples, pick
+from engine.overlap import Overlap, ngrams
+from engine.recipe import Gate
+
+TASKS = Path("/work/shared/material/tasks")
+WORDS = list("abcdefghijklmnopqrstuvwxyz")
+LONG = " ".join(WORDS[:20])
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def row(prompt: str = "p", completion: str = " yes", **more: Any) -> dict[str, Any]:
+    return {"prompt": prompt, "completion": completion, **more}
+
+
+def test_reads_all_fields(tmp_path: Path) -> None:
+    rows = [row(label="y", choices=[" yes", " no"], group="d", tags=["t"]), row(document=7)]
+    first, second = load_examples(write(tmp_path / "g.jsonl", rows))
+    assert first == Example("p", " yes", (" yes", " no"), "y", "d", ("t",))
+    assert (second.label, second.group, second.choices) == ("yes", "7", ())
+
+
+def test_blank_lines_bom_and_separators_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    text = "\ufeff" + '{"prompt": "a\u2028b", "completion": "c"}' + "\r\n\n"
+    path.write_bytes(text.encode())
+    assert load_examples(path)[0].prompt == "a\u2028b"
+
+
+def test_choices_from_completions(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.jsonl", [row(completion=c) for c in (" no", " yes", " no")])
+    assert {example.choices for example in load_examples(path, True)} == {(" no", " yes")}
+    many = write(tmp_path / "m.jsonl", [row(completion=f"{n}") for n in range(51)])
+    with pytest.raises(InputError, match=r"51 distinct completions.*exact_match"):
+        load_examples(many, True)
+    with pytest.raises(InputError, match="1 distinct"):
+        load_examples(write(tmp_path / "o.jsonl", [row()]), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("{", "line 1 is not JSON"),
+        ('{"prompt": "a", "completion": "b"}\nnope', "line 2 is not JSON"),
+        ("[1]", "not a JSON object"),
+        ("[\n {}\n]", "opens a JSON list"),
+        ('{"prompt": "a"}', r"no 'completion' \(its keys: prompt\)"),
+        ("{}", r"no 'completion' \(its keys: none\)"),
+        ('{"prompt": 3, "completion": "b"}', "'prompt' must be text"),
+        ('{"prompt": "a", "completion": " "}', "'completion' must be text, and not blank"),
+        ('{"prompt": "\\ud800", "completion": "b"}', "lone surrogate"),
+        ('{"prompt": "a", "completion": "b", "choices": "b"}', "list of strings"),
+        ("version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_broken_files_name_file_and_way_out(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "g.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words) as caught:
+        load_examples(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder_and_binary(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load_examples(tmp_path / "none.jsonl")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_examples(tmp_path)
+    (tmp_path / "b").write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="not UTF-8 at byte 0"):
+        load_examples(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"), [(["x", "z"], "not one of its choices"), (["y"], "two or more")]
+)
+def test_choices_must_fit(tmp_path: Path, choices: list[str], words: str) -> None:
+    path = write(tmp_path / "g.jsonl", [row(completion="y", choices=choices)])
+    with pytest.raises(InputError, match=f"item 1.*{words}"):
+        load_examples(path, True)
+
+
+def test_duplicates_are_counted_not_fatal(tmp_path: Path) -> None:
+    examples = load_examples(write(tmp_path / "g.jsonl", [row(), row(), row("q")]))
+    assert len(examples) == 3
+    assert duplicates(examples) == 1
+
+
+def test_pick_is_even() -> None:
+    examples = [Example(str(n), "c") for n in range(10)]
+    assert [example.prompt for example in pick(examples, 3)] == ["0", "3", "6"]
+    assert pick(examples, None) == pick(examples, 99) == examples
+
+
+def test_gate_files(tmp_path: Path) -> None:
+    gold = [row(f"question {n}", " yes" if n < 15 else " no") for n in range(20)]
+    gold[0]["prompt"] = LONG
+    paths = write(tmp_path / "g.jsonl", gold), write(tmp_path / "s.jsonl", [row("Question  3")])
+    overlap = Overlap(load_examples(paths[0]))
+    overlap.feed(f"x x {LONG} x")
+    found = gate_files(*paths, Gate(), overlap)
+    assert (found.gold_items, found.sft_examples, found.overlap_items) == (20, 1, 1)
+    assert found.majority_rate == 0.75
+    assert found.contaminated_share == pytest.approx(1 / 20)
+    assert found.mde > 20
+    assert found == gate_files(*paths, Gate(), set(ngrams(LONG)))
+    assert gate_files(*paths, Gate(max_items=4)).gold_items == 4
+
+
+def test_groups_count_once() -> None:
+    examples = [Example("p", "c", group=name) for name in ("a", "a", "", "")]
+    assert effective_items(examples) == 3
+
+
+def test_ngrams() -> None:
+    assert len(list(ngrams(LONG))) == 20 - 13 + 1
+    assert list(ngrams("One, two!")) == list(ngrams("one two"))
+    assert list(ngrams("one two")) != list(ngrams("two one"))
+    assert list(ngrams("")) == list(ngrams("?!")) == []
+    assert len(list(ngrams("漢字" * 10))) == 8
+    assert list(ngrams("stable across machines")) == [STABLE]
+
+
+STABLE = 5425367262057036837
+"""The same in every process: hashes may be kept in a file."""
+
+
+def test_overlap_needs_thirteen_words_in_one_text() -> None:
+    overlap = Overlap([Example(LONG, "c"), Example("short prompt", "c")])
+    overlap.feed(" ".join(WORDS[:12]))
+    overlap.feed(" ".join(WORDS[12:20]))
+    assert overlap.contaminated == set()
+    overlap.feed("a SHORT, prompt.")
+    assert overlap.contaminated == {1}
+    overlap.feed("zz " + " ".join(WORDS[3:16]))
+    assert overlap.contaminated == {0, 1}
+
+
+def test_overlap_across_a_chunk_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.overlap._CHUNK", 16)
+    for lead in range(20):
+        overlap = Overlap([Example(" ".join(WORDS[:13]), "c")])
+        overlap.feed("zz " * lead + " ".join(WORDS[:13]) + " zz" * 30)
+        assert overlap.contaminated == {0}
+
+
+PROSE = st.lists(st.sampled_from("ab"), max_size=40).map(" ".join)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(PROSE, min_size=1, max_size=4), st.lists(PROSE, max_size=4))
+def test_overlap_equals_the_plain_search(prompts: list[str], corpus: list[str]) -> None:
+    overlap = Overlap([Example(prompt, "c") for prompt in prompts])
+    for text in corpus:
+        overlap.feed(text)
+    expected = set()
+    for number, prompt in enumerate(prompts):
+        words = prompt.split()
+        length = min(13, len(words))
+        grams = {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
+        for text in corpus:
+            other = text.split()
+            seen = {tuple(other[at : at + length]) for at in range(len(other) - length + 1)}
+            if length and grams & seen:
+                expected.add(number)
+    assert overlap.contaminated == expected
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="needs /work/shared/material/tasks")
+def test_real_material() -> None:
+    folder = TASKS / "medical_question_type"
+    found = gate_files(folder / "test.jsonl", folder / "train.jsonl", Gate())
+    assert (found.gold_items, found.sft_examples) == (480, 1600)
+    assert found.majority_rate == pytest.approx(1 / 8)

@@ -1,0 +1,84 @@
+"""The chart draws what is there, decimated and finite; small drawings hold their width."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpt_tui.widgets.bars import bar, interval_rows, log_scale, spark
+from cpt_tui.widgets.chart import decimate, draw, ticks
+
+FLOATS = st.floats(allow_nan=True, allow_infinity=True)
+POINTS = st.lists(st.tuples(st.integers(0, 10_000), FLOATS), max_size=200).map(
+    lambda points: sorted(dict(points).items())
+)
+
+
+@given(POINTS, st.integers(1, 60))
+def test_decimation_keeps_extremes_and_drops_what_is_not_finite(
+    points: list[tuple[int, float]], columns: int
+) -> None:
+    good = [y for _, y in points if math.isfinite(y)]
+    kept = decimate(points, columns)
+    assert len(kept) <= 2 * columns
+    assert set(kept) <= set(points)
+    if good:
+        ys = [y for _, y in kept]
+        assert (min(ys), max(ys)) == (min(good), max(good))
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=80),
+    st.integers(10, 200),
+    st.integers(5, 60),
+)
+def test_drawing_holds_its_size(values: list[float], width: int, height: int) -> None:
+    points = [(float(x), y) for x, y in enumerate(values)]
+    lines = draw([(0, points)], width, height).split("\n")
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+
+
+def test_ascii_drawing_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPT_ASCII", "1")
+    points = [(float(x), math.sin(x / 9)) for x in range(100)]
+    drawn = draw([(0, points), (1, points)], 60, 12)
+    assert drawn.isascii()
+    assert "*" in drawn or "o" in drawn
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(1, 12))
+def test_ticks_lie_inside(low: float, span: float, wanted: int) -> None:
+    marks = ticks(low, low + span, wanted)
+    slack = 1e-6 * max(1.0, abs(low), span)
+    assert all(low - slack <= mark <= low + span + slack for mark in marks)
+    assert len(marks) <= 3 * wanted + 3
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9), st.integers(1, 80))
+def test_bar_holds_its_width(value: float, largest: float, width: int) -> None:
+    assert len(bar(value, largest, width)) == width
+
+
+@given(POINTS.map(lambda ps: [(x, y) for x, y in ps if math.isfinite(y) and abs(y) < 1e100]))
+def test_spark_holds_its_width(points: list[tuple[int, float]]) -> None:
+    assert len(spark(points, 20)) == (20 if points else 0)
+
+
+@given(st.floats(-50, 50), st.floats(0, 30), st.floats(0, 30), st.floats(0, 20))
+def test_interval_is_drawn_in_order(
+    value: float, below: float, above: float, margin: float
+) -> None:
+    line, _ = interval_rows(value - below, value, value + above, margin, 60)
+    assert len(line) == 60
+    assert "o" in line
+
+
+def test_log_scale_points_at_the_value() -> None:
+    marks = [(2e5, "0.2M"), (2e6, "2M"), (1e7, "10M")]
+    pointer, line, names = log_scale(3.1e6, marks, 48)
+    assert line.count("┼") == 3
+    assert names.index("2M") < pointer.index("V") < names.index("10M")
