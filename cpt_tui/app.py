@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
+from cpt_tui.keys import KEYS
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.run import Run
 
@@ -37,6 +41,14 @@ class CptApp(App[int]):
         if theme := os.environ.get("CPT_THEME"):
             self.theme = theme if theme in self.available_themes else self.theme
         self.open_first()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The command palette: Textual's own, and every key of the screen in front."""
+        yield from super().get_system_commands(screen)
+        for key in KEYS:
+            if key.palette and getattr(screen, "PLACE", "") in key.places:
+                run = partial(screen.run_action, key.action)
+                yield SystemCommand(key.label or key.help, key.help, run)
 
     def open_first(self) -> None:
         """The run given on the command line, else home."""

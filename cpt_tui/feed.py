@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 from cpt_tui.terminal import now
-from engine import words
 from engine.events import Event, Tail
 from engine.launch import STALE_AFTER, Status, read_status
 from engine.run import Run
@@ -68,5 +67,5 @@ class Feed:
         age = self.age_s or 0.0
         beats = status.age_s is not None and status.age_s <= STALE_AFTER
         if status.alive and beats and age > QUIET_AFTER and not view.paused:
-            return f"{status.words}, no news for {words.duration(age)}, process alive"
+            return f"{status.words}: alive, no news"
         return status.words.partition(" (")[0]

@@ -23,6 +23,11 @@ class Key:
     priority: bool = False
     """Works before the focused widget gets the key."""
 
+    @property
+    def palette(self) -> bool:
+        """Whether the command palette lists it; Textual lists quitting and the like itself."""
+        return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
+
 
 ALL = ("home", "interview", "run", "report", "traceback")
 

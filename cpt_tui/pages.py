@@ -180,6 +180,8 @@ def choices_for(question: Question, waits: bool, verdict: str = "") -> tuple[Cho
         return ()
     if question.id == "method":
         return METHOD_CHOICES
+    if question.id == "surprise" and not waits:
+        return (Choice(None, "keep the measurement"), *question.choices[1:])
     own = question.choices or (Choice(GO_ON, "go on"),)
     measures = any(choice.value is None for choice in question.choices)
     if waits and question.id in MEASURABLE and not (measures and question.id == "surprise"):

@@ -15,7 +15,8 @@ from engine.recipe_io import dump, load_recipe, recipe_folder
 from engine.run import Run, create_run, digest, home, private_dir
 
 PREFIX = "demo:"
-SEED = 0
+SEED = 7
+"""Of the world. Chosen before it was looked at: the design was tuned on seeds 0 and 1."""
 _FILES = {("corpus", "path"), ("generic", "path"), ("gate", "gold"), ("gate", "sft")}
 
 

@@ -49,18 +49,10 @@ BASE_MODEL: Settings = {  # for LlamaConfig, beside the tokenizer's own numbers:
 # All: AdamW with betas (0.9, 0.98), gradients clipped at 1, cosine to a tenth of the rate.
 BASE_TRAINING: Settings = {"steps": 400, "batch": 8, "sequence": CONTEXT, "lr": 3e-3,
                            "warmup": 20, "weight_decay": 0.1}  # fmt: skip
-PILOT_TRAINING: Settings = {"share": 0.05, "batch": 4, "sequence": CONTEXT, "lr": 5e-4,
-                            "warmup": 5, "weight_decay": 0.0}  # fmt: skip
-# CPT and SFT train all weights; SFT has its loss on the completion only.
-CPT_TRAINING: Settings = {"epochs": 1, "batch": 8, "sequence": CONTEXT, "lr": 1e-3,
-                          "warmup_share": 0.03, "weight_decay": 0.01, "mix_back": 0.25}  # fmt: skip
-SFT_TRAINING: Settings = {"epochs": 12, "batch": 16, "lr": 3e-4, "warmup": 5,
-                          "weight_decay": 0.01, "seeds": 5}  # fmt: skip
 
 SFT_KINDS = 40
 GOLD_KINDS = 72
 BASE_KINDS = SFT_KINDS + GOLD_KINDS  # so that the fluent control has a task of the same size
-HELD_OUT_DOCUMENTS = 400  # suggested share of each side for the probe and the guard
 BASE_DOCUMENTS = 7000
 GENERIC_DOCUMENTS = 1800
 DOMAIN_DOCUMENTS = 2650
@@ -232,7 +224,7 @@ def domain_documents(seed: int, fluent: bool = False) -> Iterator[str]:
 
 
 def task_examples(seed: int, split: str, fluent: bool = False) -> list[dict[str, Any]]:
-    """The task for split "sft" or "gold"; items of one kind share their "source"."""
+    """The task for split "sft" or "gold"; items of one kind share their "group"."""
     names = lexicon(seed)
     kinds = names.sft if split == "sft" else names.gold
     if fluent:
@@ -240,7 +232,7 @@ def task_examples(seed: int, split: str, fluent: bool = False) -> list[dict[str,
     choices = [f" {trade}" for trade in TRADES]
     examples: list[dict[str, Any]] = [
         {"prompt": frame.format(kind=name), "completion": choices[sense],
-         "choices": choices, "label": sense, "source": name}
+         "choices": choices, "label": sense, "group": name}
         for name, sense in kinds for frame in TASK_FRAMES
     ]  # fmt: skip
     random.Random(f"{split}-{seed}").shuffle(examples)

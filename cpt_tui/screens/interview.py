@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, OptionList
 
 from cpt_tui import answers
-from cpt_tui.draft import Draft
-from cpt_tui.feed import Feed
 from cpt_tui.keys import bindings
-from cpt_tui.pages import GO_ON, MEASURABLE, MEASURE, Choice, Question, choices_for, questions
-from cpt_tui.safe import clean, clean_line
-from cpt_tui.screens.base import CptScreen
+from cpt_tui.pages import GO_ON, MEASURE, Choice
+from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
-from cpt_tui.widgets import question_page as drawn
+from cpt_tui.screens.interview_view import InterviewView
 from engine.errors import CptError
-from engine.evidence import Evidence, Step, Verdict
-from engine.run import CHECK_STAGES, Run
-from engine.view import RunView
-
-BEAT = 1.0
+from engine.run import CHECK_STAGES
 
 
-class InterviewScreen(CptScreen):
+class InterviewScreen(InterviewView):
     """Walks the pages forth and back; measures on request; ends in a verdict."""
 
     PLACE = "interview"
@@ -40,190 +28,8 @@ class InterviewScreen(CptScreen):
         *(Binding(str(i), f"pick({i - 1})", show=False) for i in range(1, 10)),
     ]
 
-    def __init__(self, run: Run | None = None, home: Path | None = None) -> None:
-        super().__init__()
-        self.draft = Draft(run, home)
-        self.feed = Feed(run) if run else None
-        self.questions = questions()
-        self.at = 0
-        self.evidence = Evidence()
-        self.steps: dict[str, Step] = {}
-        self.verdict: Verdict | None = None
-        self._choices: tuple[Choice, ...] = ()
-        self._refused = ""
-        self._pid: int | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Static(markup=False, id="interview-header", classes="header")
-        yield Static(markup=False, id="interview-path")
-        with Horizontal(id="interview-body"):
-            with VerticalScroll(id="interview-rail", can_focus=False):
-                yield Static(markup=False, id="trail")
-            with Vertical():
-                with VerticalScroll(id="interview-page"):
-                    yield Static(markup=False, id="question")
-                with Vertical(id="answer"):
-                    yield Static(markup=False, id="progress")
-                    yield Static(markup=False, id="prompt")
-                    field = Input(id="field", compact=True)
-                    field.cursor_blink = False
-                    yield field
-                    yield OptionList(id="options", markup=False, compact=True)
-                    yield Static(markup=False, id="fault")
-        yield Footer(compact=True, show_command_palette=False)
-
-    async def on_mount(self) -> None:
-        if self.feed is not None:
-            await self.feed.poll()
-        self.judge()
-        self.at = self._first_open()
-        self.open_page()
-        self.call_after_refresh(self.draw)
-        self.set_interval(BEAT, self.refresh_feed)
-
-    def on_resize(self) -> None:
-        if self.is_mounted:
-            self.call_after_refresh(self.draw)
-
-    @property
-    def question(self) -> Question:
-        return self.questions[self.at]
-
-    @property
-    def view(self) -> RunView:
-        return self.feed.view if self.feed else RunView()
-
-    def _first_open(self) -> int:
-        """The first needed page without an answer; the verdict once it was measured."""
-        if self.view.evidence("decide"):
-            return len(self.questions) - 1
-        for i, question in enumerate(self.questions):
-            needed = question.id in ("model", "corpus", "hurts", "goal")
-            if needed and not self.draft.get(question.key):
-                return i
-        return 0 if not self.draft.started else self._index("hurts")
-
-    def _index(self, page: str) -> int:
-        return next(i for i, question in enumerate(self.questions) if question.id == page)
-
-    def judge(self) -> None:
-        """Walk the tree on what is known now."""
-        from engine.decision import decide, walk
-
-        try:
-            case = self.draft.case(self.view)
-            self.evidence = case.evidence
-            self.steps = {step.node: step for step in walk(case)}
-            self.verdict = decide(case.evidence, case.recipe)
-            self._say("")
-        except CptError as error:
-            self.steps, self.verdict = {}, None
-            self._say(str(error))
-
-    async def refresh_feed(self) -> None:
-        """One beat while a measurement may run."""
-        if self.feed is None:
-            if not self.draft.started:
-                return
-            self.feed = Feed(self.draft.run)
-        changed = await self.feed.poll()
-        if not self.is_attached:
-            return
-        self._draw_header()
-        if died := answers.silent_death(self._pid, self.feed):
-            self._pid = None
-            self._say(died)
-        if changed:
-            self.judge()
-            if self.feed.view.failure:
-                self._say(self.feed.view.failure.message)
-            self.draw()
-
-    def open_page(self) -> None:
-        """Show the current page from its top, with the answer that was given."""
-        self._refused = ""
-        question = self.question
-        field, options = self.query_one(Input), self.query_one(OptionList)
-        field.display, options.display = question.is_text, not question.is_text
-        if question.is_text:
-            held = self.draft.get(question.key)
-            field.value = clean_line(held) if held and held != "embedded" else ""
-            field.focus()
-        self._choices = ()
-        self.draw()
-        self.query_one("#interview-page", VerticalScroll).scroll_home(animate=False)
-        if not question.is_text:
-            options.focus()
-
-    def draw(self) -> None:
-        """The page, the path and the choices, as they are now."""
-        question, width = self.question, max(40, self.query_one("#interview-page").size.width - 4)
-        found = self.evidence.model_dump()
-        if question.id == "verdict" and self.verdict is not None:
-            text = drawn.verdict_text(self.verdict, found, self.view, width)
-        else:
-            number = f"{self.at + 1} of {len(self.questions)}"
-            step = self.steps.get(question.node)
-            text = drawn.question_text(question, number, step, found, self.view, width)
-        with self.app.batch_update():
-            self.query_one("#question", Static).update(text)
-            self._draw_path()
-            self._draw_choices()
-            self._draw_header()
-
-    def _draw_path(self) -> None:
-        given = answers.setup_words(self.draft, self.questions)
-        items = drawn.trail_items(self.questions, given, self.steps)
-        if self.verdict is not None:
-            items[-1] = ("verdict", self.verdict.outcome, "bold")
-        self.query_one("#interview-path", Static).update(drawn.trail_strip(items, self.question.id))
-        self.query_one("#trail", Static).update(drawn.trail_rail(items, self.question.id, 36))
-
-    def _draw_choices(self) -> None:
-        question, step = self.question, self.steps.get(self.question.node)
-        waits = answers.waits(question.id, self.evidence)
-        outcome = self.verdict.outcome if self.verdict else ""
-        frozen = self.draft.started and self.draft.frozen(self.view)
-        choices = choices_for(question, waits, "frozen" if frozen else outcome)
-        prompt = question.prompt if question.choices else ""
-        if question.is_text:
-            prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
-        if question.id in MEASURABLE and waits:
-            prompt = f"{prompt} (not measured yet)".strip()
-        self.query_one("#prompt", Static).update(Text(prompt, "dim"))
-        self.query_one("#prompt").display = bool(prompt)
-        if choices == self._choices or question.is_text:
-            return
-        del step
-        self._choices = choices
-        options, given = self.query_one(OptionList), self._given()
-        options.clear_options()
-        for i, choice in enumerate(choices, 1):
-            mark = "  (your answer)" if given is not None and choice.value == given else ""
-            options.add_option(Option(Text(f"{i}  {choice.label}").append(mark, "bold")))
-        values = [choice.value for choice in choices]
-        options.highlighted = values.index(given) if given in values else 0
-
-    def _given(self) -> Any:
-        return self.draft.get(self.question.key) if self.question.key else None
-
-    def _draw_header(self) -> None:
-        text = Text(no_wrap=True, overflow="ellipsis", end="")
-        text.append("Interview  ", "bold").append(clean_line(self.draft.name, 40))
-        if self.feed is not None and self.feed.status.state != "none":
-            text.append("  worker ", "dim").append(clean_line(self.feed.liveness()), "bold")
-        self.query_one("#interview-header", Static).update(text)
-        line, doing = self.query_one("#progress", Static), answers.doing(self.feed)
-        line.update(Text(doing, "bold"))
-        line.display = bool(doing)
-
-    def _say(self, fault: str) -> None:
-        """A sentence in place; empty takes it away."""
-        line = self.query_one("#fault", Static)
-        line.update(Text(clean(fault)))
-        line.display = bool(fault)
-
     def go_to(self, index: int) -> None:
+        """Show the page at ``index``; out of range stays."""
         if 0 <= index < len(self.questions):
             self.at = index
             self._say("")

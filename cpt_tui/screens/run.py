@@ -19,6 +19,7 @@ from cpt_tui.screens.confirm import ConfirmScreen
 from cpt_tui.widgets.evidence_panel import EvidencePanel
 from cpt_tui.widgets.gate_panel import GatePanel
 from cpt_tui.widgets.packing_panel import PackingPanel
+from cpt_tui.widgets.panel import MALFORMED
 from cpt_tui.widgets.stage_rail import PANEL_OF, StageRail
 from cpt_tui.widgets.training_panel import TrainingPanel
 from engine import launch, words
@@ -45,6 +46,7 @@ class RunScreen(CptScreen):
         self.following = True
         self.frozen = False
         self._reading = False
+        self._malformed = False
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
@@ -108,8 +110,18 @@ class RunScreen(CptScreen):
             self._draw_header()
             self.query_one(StageRail).show(view, self.panel)
             self.query_one("#tabs", Static).update(self._tabs())
-            panel = self.query_one(f"#{PANELS[self.panel - 1]}")
-            cast(EvidencePanel, panel).show(view)
+            panel = cast(EvidencePanel, self.query_one(f"#{PANELS[self.panel - 1]}"))
+            try:
+                panel.show(view)
+            except MALFORMED as error:
+                self._say_malformed(error)
+
+    def _say_malformed(self, error: Exception) -> None:
+        """A log of another version must not end the viewer; said once."""
+        if not self._malformed:
+            self._malformed = True
+            text = f"A part of this log cannot be shown: {type(error).__name__}: {error}"
+            self.notify(clean_line(text, 200), severity="warning", markup=False)
 
     def _tabs(self) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis", end="")

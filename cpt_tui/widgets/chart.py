@@ -7,6 +7,7 @@ differ without colour too. Built when data or size change, never inside ``render
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +119,7 @@ class Chart(Widget):
         text = Text(plain, "dim", no_wrap=True, overflow="crop", end="")
         for i, _ in curves:
             marker = PLAIN_MARKERS[i] if ascii_only() else MARKERS[i]
-            pattern = "[\u2800-\u28ff]+" if marker == "braille" else rf"\{marker}+"
+            pattern = "[\u2800-\u28ff]+" if marker == "braille" else re.escape(marker) + "+"
             text.highlight_regex(pattern, STYLES[i] + " not dim")
         return text
 
@@ -133,6 +134,7 @@ def draw(curves: list[tuple[int, list[Point]]], width: int, height: int, digits:
     left, right = min(xs), max(max(xs), min(xs) + 1)
     plotext.clf()
     plotext.theme("clear")
+    plotext.limit_size(False, False)
     plotext.plotsize(width, height)
     plotext.xaxes(True, False)
     plotext.yaxes(True, False)

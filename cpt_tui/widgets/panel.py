@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from rich.text import Text
@@ -11,6 +12,9 @@ from textual.widgets import Static
 
 from engine.view import RunView
 
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What drawing a log of another version may raise; such a log must not end the viewer."""
+
 
 class Panel(VerticalScroll):
     """Redraws its text when it is shown a view; keeps its scroll position."""
@@ -19,16 +23,24 @@ class Panel(VerticalScroll):
         super().__init__(**kwargs)
         self.can_focus = True
         self._shown: Text | None = None
+        self._view: RunView | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, classes="page")
 
     def show(self, view: RunView) -> None:
         """Draw the view, if the text differs from what is there."""
+        self._view = view
         text = self.written(view, max(30, self.size.width - 2))
         if self._shown is None or text != self._shown:
             self._shown = text
             self.query_one(".page", Static).update(text)
+
+    def on_resize(self) -> None:
+        """A panel that just came to the front knows its width only now."""
+        if self._view is not None:
+            with contextlib.suppress(*MALFORMED):
+                self.show(self._view)
 
     def written(self, view: RunView, width: int) -> Text:
         """The text of the panel."""

@@ -40,15 +40,15 @@ def question_text(
 ) -> Text:
     """The page: question, rule, finding with its source, evidence."""
     page = Page()
-    page.put(f"{number}  ", "dim").add(question.title, "bold")
+    page.put(f"{number}  ", "dim").put(question.title, "bold")
+    if step is not None:
+        page.put(f"  {WORDS.get(step.outcome, step.outcome)}", STYLES.get(step.outcome, ""))
+        page.put("  unverified: your word, not a measurement" if step.unverified else "", "yellow")
+    page.add()
     rule = step.rule if step else question.rule
     page.item("Rule", rule, width, "dim", at=9)
     if step is not None:
         page.item("Found", step.answer, width, "dim", at=9)
-        page.put(f"{'':<9}").put(
-            WORDS.get(step.outcome, step.outcome), STYLES.get(step.outcome, "")
-        )
-        page.add("   unverified: your word, not a measurement" if step.unverified else "", "yellow")
         if step.instead:
             page.item("Instead", step.instead, width, "dim", at=9)
         if step.source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from cpt_tui.terminal import glyphs
 from cpt_tui.widgets.bars import spark
 from cpt_tui.widgets.chart import Chart, Line
 from cpt_tui.widgets.page import Page
+from cpt_tui.widgets.panel import MALFORMED
 from engine import words
 from engine.findings import NEVER_THE_VERDICT
 from engine.plain import progress_words
@@ -31,6 +33,7 @@ class TrainingPanel(Vertical):
         self.change = False
         """Show each loss as its change since the first evaluation."""
         self._drawn: tuple[Any, ...] = ()
+        self._view: RunView | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="charts"):
@@ -40,6 +43,7 @@ class TrainingPanel(Vertical):
 
     def show(self, view: RunView) -> None:
         """Redraw what changed: the charts only when their points did."""
+        self._view = view
         curve = view.curve
         state = (
             id(curve),
@@ -53,12 +57,18 @@ class TrainingPanel(Vertical):
         width = max(30, self.size.width - 2)
         self.query_one("#training-text", Static).update(training_text(view, curve, width))
 
+    def on_resize(self) -> None:
+        """A panel that just came to the front knows its width only now."""
+        if self._view is not None:
+            with contextlib.suppress(*MALFORMED):
+                self.show(self._view)
+
     def _draw_charts(self, view: RunView, curve: Curve) -> None:
         pairs = [("domain", curve.domain), ("generic", curve.generic)]
         lines = [Line(name, shifted(series, self.change)) for name, series in pairs]
         legend = [_legend(name, series) for name, series in pairs]
         what = "Base's held-out loss" if view.current == "base" else "Held-out"
-        title = f"{what}, change" if self.change else what
+        title = "Change" if self.change else what
         self.query_one("#heldout", Chart).show(title, lines, legend)
         loss = Line("nats/token, raw", curve.loss.points())
         self.query_one("#train-loss", Chart).show("Train loss", [loss])

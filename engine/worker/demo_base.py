@@ -18,6 +18,7 @@ from engine.run import private_dir
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
+from engine.worker.probe import PAIR, pack_examples
 from engine.worker.tokens import encode
 
 EOS = "<|endoftext|>"
@@ -64,22 +65,24 @@ def _build(context: Context, folder: Path) -> None:
         **world.BASE_MODEL,
     )
     model: torch.nn.Module = LlamaForCausalLM(config)
-    stream = np.array([t for ids in encode(tokenizer, texts) for t in [*ids, eos]], dtype=np.int64)
-    rows = _pretrain(context, model, stream, settings)
+    documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
+    rows = pack_examples(documents, settings["sequence"], eos)
+    tokens = _pretrain(context, model, rows, settings)
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     private_dir(temporary)
     saver: Any = model
     saver.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
-    facts = {"parameters": models.count(model), "tokens": rows, "documents": len(texts)}
+    facts = {"parameters": models.count(model), "tokens": tokens, "documents": len(texts)}
     (temporary / "built.json").write_text(json.dumps(facts))
     temporary.rename(folder)
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE on the base's text, end-of-text as BOS, EOS and padding."""
-    from tokenizers import Tokenizer, decoders, models as token_models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+    from tokenizers import models as token_models
 
     tokenizer = Tokenizer(token_models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -91,29 +94,38 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{EOS} $A", special_tokens=[(EOS, tokenizer.token_to_id(EOS))]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=EOS, eos_token=EOS, pad_token=EOS
     )
 
 
+def labelled(ids: list[int]) -> Any:
+    """A document as (id, label) pairs with loss on every token but the first."""
+    pairs: Any = np.zeros(len(ids), dtype=PAIR)
+    pairs["id"] = pairs["label"] = ids
+    return pairs
+
+
 def _pretrain(
-    context: Context, model: torch.nn.Module, stream: np.ndarray[Any, Any], settings: dict[str, Any]
+    context: Context, model: torch.nn.Module, rows: Rows, settings: dict[str, Any]
 ) -> int:
-    """Plain next-token training on a packed stream; returns the tokens seen."""
-    length, batch, steps = settings["sequence"], settings["batch"], settings["steps"]
-    optimizer = make_optimizer(model, settings["lr"], 0.01, (0.9, 0.95))
+    """Next-token training on packed, document-masked rows; returns the tokens seen."""
+    batch, steps = settings["batch"], settings["steps"]
+    optimizer = make_optimizer(model, settings["lr"], settings["weight_decay"], (0.9, 0.98))
     stepper = Stepper(model, optimizer, models.Precision("fp32", "toy base"), 1.0, batch)
-    order = np.random.default_rng(demo.SEED).permutation(len(stream) // length)
-    started = time.monotonic()
+    order = np.random.default_rng(demo.SEED).permutation(len(rows))
+    started, seen = time.monotonic(), 0
     for step in range(steps):
         context.raise_if_stopped()
         picked = order[np.arange(step * batch, (step + 1) * batch) % len(order)]
-        ids = np.stack([stream[i * length : (i + 1) * length] for i in picked])
-        rows = Rows(ids, np.tile(np.arange(length), (batch, 1)), ids)
-        rate = learning_rate(step, steps, settings["lr"], "cosine", steps // 20, 0.05)
-        loss, norm = stepper.step(rows, rate)
+        part = Rows(rows.ids[picked], rows.positions[picked], rows.labels[picked])
+        rate = learning_rate(step, steps, settings["lr"], "cosine", settings["warmup"], 0.1)
+        loss, norm = stepper.step(part, rate)
         elapsed = time.monotonic() - started
-        seen = (step + 1) * batch * length
+        seen += part.targets
         context.emit(
             TrainStep(
                 step=step + 1,
@@ -128,4 +140,4 @@ def _pretrain(
             )
         )
         context.progress("building the demo's base model", step + 1, steps, "steps", started)
-    return steps * batch * length
+    return seen

@@ -30,7 +30,7 @@ from engine.worker.pack import BestFit
 SCORE_TOKENS = 8_192
 """Padded tokens of one scoring batch."""
 MICRO_TOKENS = 4_096
-_PAIR: Any = np.dtype([("id", np.int64), ("label", np.int64)])
+PAIR: Any = np.dtype([("id", np.int64), ("label", np.int64)])
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Encoder:
         """One SFT example as (id, label) pairs; loss on the completion and EOS only."""
         completion = [*self.ids(example.completion), self.base.eos][-(self.base.context // 2) :]
         prompt = self.prompt(example.prompt, self.base.context - len(completion))
-        pairs: Any = np.zeros(len(prompt) + len(completion), dtype=_PAIR)
+        pairs: Any = np.zeros(len(prompt) + len(completion), dtype=PAIR)
         pairs["id"] = prompt + completion
         pairs["label"] = [IGNORE] * len(prompt) + completion
         return pairs

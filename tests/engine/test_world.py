@@ -60,8 +60,8 @@ def test_no_two_kinds_share_a_tail(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("fluent", [False, True])
 def test_sft_and_gold_words_are_disjoint(seed: int, fluent: bool) -> None:
-    sft = {e["source"] for e in world.task_examples(seed, "sft", fluent)}
-    gold = {e["source"] for e in world.task_examples(seed, "gold", fluent)}
+    sft = {e["group"] for e in world.task_examples(seed, "sft", fluent)}
+    gold = {e["group"] for e in world.task_examples(seed, "gold", fluent)}
     assert not sft & gold
     assert len(sft) == world.SFT_KINDS
     assert len(gold) == world.GOLD_KINDS
@@ -74,7 +74,7 @@ def test_examples_are_well_formed_and_balanced() -> None:
         assert {labels.count(label) for label in range(4)} == {len(examples) // 4}
         for example in examples:
             assert example["choices"][example["label"]] == example["completion"]
-            assert example["source"] in example["prompt"]
+            assert example["group"] in example["prompt"]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -126,7 +126,7 @@ def test_the_fluent_control_holds_no_new_word(seed: int) -> None:
     texts = domain_texts(seed, fluent=True)
     assert not any(names(text) & new_names(seed) for text in texts)
     known = {name for name, _ in world.lexicon(seed).base}
-    assert {e["source"] for e in world.task_examples(seed, "gold", fluent=True)} <= known
+    assert {e["group"] for e in world.task_examples(seed, "gold", fluent=True)} <= known
     assert not set(texts) & set(world.base_documents(seed))
     assert not set(texts) & set(islice(world.generic_documents(seed), world.GENERIC_DOCUMENTS))
 

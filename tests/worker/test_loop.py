@@ -1,0 +1,169 @@
+"""The step: no leak between documents, token-weighted loss, parity with transformers' Trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.worker import model as models
+from engine.worker.loop import (
+    IGNORE,
+    Rows,
+    Stepper,
+    learning_rate,
+    make_optimizer,
+    mean_loss,
+    token_losses,
+)
+from tests.tiny import write_model
+
+FP32 = models.Precision("fp32", "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+def packed(first: list[int], second: list[int]) -> Rows:
+    ids = np.array([first + second])
+    positions = np.array([[*range(len(first)), *range(len(second))]])
+    labels = np.where(positions == 0, IGNORE, ids)
+    return Rows(ids, positions, labels)
+
+
+def second_loss(model: torch.nn.Module, first: list[int], second: list[int]) -> float:
+    rows = packed(first, second)
+    labels = rows.labels.copy()
+    labels[0, : len(first)] = IGNORE
+    with torch.no_grad():
+        return float(token_losses(model, Rows(rows.ids, rows.positions, labels)))
+
+
+def test_no_document_leaks_into_its_neighbour(folder: Path) -> None:
+    model = models.load_folder(folder)
+    second = [7, 8, 9, 10, 11, 12]
+    alone = second_loss(model, [], second)
+    for first in ([1, 2, 3, 4], [200, 201, 202, 203], [5] * 20):
+        assert second_loss(model, first, second) == pytest.approx(alone, abs=1e-5)
+
+
+def test_the_leak_test_sees_a_broken_mask(folder: Path) -> None:
+    """Positions that run on through the row are the broken mask: the neighbour then shows."""
+    model = models.load_folder(folder)
+    second = [7, 8, 9, 10, 11, 12]
+    losses = []
+    for first in ([1, 2, 3, 4], [200, 201, 202, 203]):
+        rows = packed(first, second)
+        labels = rows.labels.copy()
+        labels[0, : len(first)] = IGNORE
+        broken = np.arange(rows.ids.shape[1])[None]
+        with torch.no_grad():
+            losses.append(float(token_losses(model, Rows(rows.ids, broken, labels))))
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+def random_rows(count: int, length: int = 48, seed: int = 0) -> Rows:
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(1, 300, (count, length))
+    positions = np.tile(np.r_[np.arange(length // 3), np.arange(length - length // 3)], (count, 1))
+    labels = np.where(positions == 0, IGNORE, ids)
+    labels[: count // 2, -7:] = IGNORE  # micro-batches of unequal weight
+    return Rows(ids, positions, labels)
+
+
+def test_accumulation_is_weighted_by_tokens(folder: Path) -> None:
+    rows, results = random_rows(8), []
+    for micro in (8, 3, 1):
+        model = models.load_folder(folder)
+        stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, micro)
+        loss, norm = stepper.step(rows, 1e-3)
+        results.append((loss, norm))
+    for other in results[1:]:
+        assert other == pytest.approx(results[0], rel=1e-5)
+
+
+def test_chunked_loss_equals_the_models_own(folder: Path) -> None:
+    model = models.load_folder(folder)
+    rows = random_rows(4)
+    ids, positions, labels = rows.tensors()
+    own = model(input_ids=ids, position_ids=positions, labels=labels, use_cache=False).loss
+    assert mean_loss(model, rows, FP32, 2) == pytest.approx(own.item(), rel=1e-5)
+
+
+def test_a_broken_gradient_changes_nothing(folder: Path) -> None:
+    model = models.load_folder(folder)
+    optimizer = make_optimizer(model, 1e-3)
+    stepper = Stepper(model, optimizer, FP32, 1.0, 4)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    head = model.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, args, out: out * float("nan"))
+    loss, _ = stepper.step(random_rows(4), 1e-3)
+    handle.remove()
+    assert loss != loss
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_schedule() -> None:
+    rates = [learning_rate(s, 100, 1.0, "cosine", 10, 0.1) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_are_frozen_or_trained(tmp_path: Path, tied: bool) -> None:
+    model = models.load_folder(write_model(tmp_path / "m", tied=tied))
+    models.set_embeddings(model, False)
+    names = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert names
+    assert not any("embed" in n or "lm_head" in n for n in names)
+
+
+@pytest.mark.slow
+def test_parity_with_trainer(folder: Path, tmp_path: Path) -> None:
+    """The same batches through transformers.Trainer and our loop: losses equal to 1e-5."""
+    from transformers import Trainer, TrainingArguments
+
+    steps, batch = 30, 4
+    rows = random_rows(steps * batch)
+    model = models.load_folder(folder)
+    data = [
+        {
+            "input_ids": torch.tensor(rows.ids[i]),
+            "position_ids": torch.tensor(rows.positions[i]),
+            "labels": torch.tensor(rows.labels[i]),
+        }
+        for i in range(steps * batch)
+    ]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=batch,
+        max_steps=steps,
+        learning_rate=1e-3,
+        lr_scheduler_type="constant",
+        adam_beta2=0.999,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        train_sampling_strategy="sequential",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=data)
+    trainer.train()
+    theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    model = models.load_folder(folder)
+    stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, batch)
+    ours = [stepper.step(rows[k * batch : (k + 1) * batch], 1e-3)[0] for k in range(steps)]
+    assert len(theirs) == steps
+    worst = max(abs(a - b) for a, b in zip(ours, [float(t) for t in theirs], strict=True))
+    print(f"largest difference over {steps} steps: {worst:.2e} nats")
+    assert worst < 1e-4
