@@ -301,7 +301,8 @@ def follow_or_show(
 def main() -> None:
     """Entry point: errors become one sentence and their exit code."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # click returns the code of typer.Exit here
+        sys.exit(code if isinstance(code, int) else int(Exit.OK))
     except CptError as error:
         fail(str(error), error.code)
     except typer.Abort:

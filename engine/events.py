@@ -243,7 +243,8 @@ class EventLog:
             written = 0
         if written == len(data):
             return True
-        os.ftruncate(self._fd, start)
+        if written:
+            os.ftruncate(self._fd, start)
         return False
 
     def close(self) -> None:

@@ -77,9 +77,11 @@ def check_recipe(recipe: Recipe, home: Path) -> None:
         raise InputError(f"{recipe.model.id}: no such model folder; check [model] id")
     Corpus(recipe.corpus).check()
     Corpus(recipe.generic).check()
-    for name in (recipe.gate.gold, recipe.gate.sft):
-        if name is not None:
-            load_examples(Path(name))
+    gate = recipe.gate
+    if gate.gold is not None:
+        load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
+    if gate.sft is not None:
+        load_examples(Path(gate.sft))
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not os.access(home, os.W_OK):
         raise InputError(f"{home}: not writable; set CPT_HOME to a folder of yours")

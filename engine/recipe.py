@@ -6,6 +6,7 @@ reaches editors through ``recipes/schema.json``.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -109,6 +110,8 @@ class Probe(Section):
         unknown = sorted(set(value) - set(THRESHOLDS))
         if unknown:
             raise ValueError(f"unknown threshold {unknown[0]}; known: {', '.join(THRESHOLDS)}")
+        if not all(math.isfinite(number) for number in value.values()):
+            raise ValueError("a threshold must be a finite number")
         return value
 
 

@@ -89,6 +89,8 @@ class RunView:
         default_factory=lambda: {name: StageView(name) for name in STAGES}
     )
     current: str = ""
+    latest: str = ""
+    """The stage that was last heard of; where a viewer looks when none is running."""
     curves: dict[str, Curve] = field(default_factory=dict)
     alarms: list[ev.Alarm] = field(default_factory=list)
     checkpoints: list[ev.CheckpointSaved] = field(default_factory=list)
@@ -189,7 +191,7 @@ def _stage_started(view: RunView, event: ev.StageStarted) -> None:
     stage = view.stage(event.stage)
     stage.state, stage.started, stage.detail = "running", event.t, event.detail
     stage.progress = None
-    view.current = event.stage
+    view.current = view.latest = event.stage
 
 
 def _progress(view: RunView, event: ev.Progress) -> None:
@@ -205,6 +207,7 @@ def _stage_done(view: RunView, event: ev.StageDone) -> None:
     else:
         stage.state, stage.seconds = "done", event.seconds
     stage.progress = None
+    view.latest = event.stage
     if view.current == event.stage:
         view.current = ""
 

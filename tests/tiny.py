@@ -6,11 +6,8 @@ import json
 import random
 from pathlib import Path
 
-WORDS = (
-    "the a river stone walks under bright quiet morning light and finds seven small keys near "
-    "old doors where people wait for rain while birds sing over fields of tall yellow grass"
-).split()
-DOMAIN_WORDS = "zorvik plimo trasket ombly quarn festig ulbex drovin".split()
+WORDS = ["the", "a", "river", "stone", "walks", "under", "bright", "quiet", "morning", "light", "and", "finds", "seven", "small", "keys", "near", "old", "doors", "where", "people", "wait", "for", "rain", "while", "birds", "sing", "over", "fields", "of", "tall", "yellow", "grass"]
+DOMAIN_WORDS = ["zorvik", "plimo", "trasket", "ombly", "quarn", "festig", "ulbex", "drovin"]
 
 
 def documents(count: int, seed: int, domain: bool = False, size: int = 120) -> list[str]:
@@ -35,7 +32,7 @@ def write_corpora(folder: Path, count: int = 60) -> dict[str, Path]:
     domain = [{"text": t} for t in documents(count, 1, domain=True)]
     generic = [{"text": t} for t in documents(count, 2)]
     items = [
-        {"prompt": f"{word} {DOMAIN_WORDS[n % 8]} is", "completion": f" {WORDS[n % 2]}"}
+        {"prompt": f"{word} {DOMAIN_WORDS[n % 8]} is", "completion": f" {WORDS[n % 3]}"}
         for n, word in enumerate(WORDS * 2)
     ]
     return {

@@ -10,6 +10,10 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from cpt_tui.safe import clean_line
+from engine.launch import read_status
+from engine.run import Run
+
 
 class CptScreen(Screen[None]):
     """A screen whose keys come from the registry."""
@@ -28,8 +32,20 @@ class CptScreen(Screen[None]):
         else:
             self.app.exit(0)
 
+    @property
+    def watched(self) -> Run | None:
+        """The run this screen is about, if any."""
+        return None
+
     def action_leave_app(self) -> None:
-        self.app.exit(0)
+        """Quit; say that the worker goes on, if there is one."""
+        run = self.watched
+        if run is None or not read_status(run).alive:
+            self.app.exit(0)
+            return
+        name = clean_line(run.id)
+        said = f"The run goes on without this screen. Watch it again: cpt watch {name}"
+        self.app.exit(0, message=Text(said))
 
 
 class TextScreen(CptScreen):

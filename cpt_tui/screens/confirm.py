@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui.safe import clean
+from cpt_tui.safe import clean, clean_line
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -54,8 +54,9 @@ class ChoiceScreen(ModalScreen[int | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Text(clean(self._question), "bold"), markup=False)
+            room = min(64, self.app.size.width - 12)
             options = [
-                Option(Text(f"{i:>2}  {clean(choice)}", no_wrap=True, overflow="ellipsis"))
+                Option(Text(f"{i:>2}  {clean_line(choice, room)}"))
                 for i, choice in enumerate(self._choices, 1)
             ]
             yield OptionList(*options, markup=False, compact=True)
@@ -93,6 +94,7 @@ class TextLineScreen(ModalScreen[str]):
             field = Input(compact=True)
             field.cursor_blink = False
             yield field
+            yield Static(Text("Enter keeps it, Esc goes back", "dim"), markup=False)
 
     @on(Input.Submitted)
     def _done(self, event: Input.Submitted) -> None:

@@ -25,13 +25,15 @@ from engine.run import Run
 
 PROMISE = "Should this model be trained further on this text? Measured, not guessed."
 EMPTY = (
-    "No runs yet. Press d to watch the whole story on a tiny embedded world (offline, CPU,\n"
-    "minutes), or n to ask the question for your own model and text."
+    "No runs yet.\n\n"
+    "d  watch the whole story on a tiny embedded world: offline, on the CPU, minutes\n"
+    "n  ask the question for your own model and text\n"
+    "Tab and Enter take a ready recipe below as the start of an interview.\n"
 )
 COLUMNS = (("run", 34), ("state", 12), ("stage", 10), ("outcome", 8), ("age", 6))
 DEMOS = (
-    "A corpus that the base does not know: the full pipeline to the gate",
-    "A corpus that the base reads fluently: watch cpt say NO-GO",
+    "A corpus the base does not know: every stage, up to the gate",
+    "A corpus the base reads fluently: watch cpt say NO-GO",
 )
 
 
@@ -75,9 +77,10 @@ class HomeScreen(CptScreen):
         self._recipes = recipe_files()
         listed = self.query_one("#home-recipes", OptionList)
         for path in self._recipes:
-            line = Text(f"{clean_line(path.stem, 24):<25}")
-            line.no_wrap, line.overflow = True, "ellipsis"
-            listed.add_option(Option(line.append(_purpose(path), "dim")))
+            line = Text(f"{clean_line(path.stem, 21):<22}")
+            room = max(20, self.app.size.width - 26)
+            listed.add_option(Option(line.append(clean_line(_purpose(path), room), "dim")))
+        listed.highlighted = 0 if self._recipes else None
         listed.display = self.query_one("#recipes-title").display = bool(self._recipes)
 
     async def refresh_rows(self) -> None:

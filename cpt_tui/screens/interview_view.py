@@ -75,6 +75,10 @@ class InterviewView(CptScreen):
             self.call_after_refresh(self.draw)
 
     @property
+    def watched(self) -> Run | None:
+        return self.draft.run if self.draft.started else None
+
+    @property
     def question(self) -> Question:
         return self.questions[self.at]
 
@@ -115,6 +119,7 @@ class InterviewView(CptScreen):
             if not self.draft.started:
                 return
             self.feed = Feed(self.draft.run)
+        before = self.feed.view.ended
         changed = await self.feed.poll()
         if not self.is_attached:
             return
@@ -127,6 +132,9 @@ class InterviewView(CptScreen):
             if self.feed.view.failure:
                 self._say(self.feed.view.failure.message)
             self.draw()
+            if self.feed.view.ended and not before and self.verdict is not None:
+                said = f"Measured. On what is known now: {self.verdict.outcome} (last page)."
+                self.notify(said, markup=False)
 
     def open_page(self) -> None:
         """Show the current page from its top, with the answer that was given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import ClassVar, cast
 
 from rich.text import Text
@@ -47,6 +48,8 @@ class RunScreen(CptScreen):
         self.frozen = False
         self._reading = False
         self._malformed = False
+        self._stale = False
+        self._drawn_at = 0.0
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
@@ -74,10 +77,10 @@ class RunScreen(CptScreen):
             changed = await self.feed.poll()
         finally:
             self._reading = False
-        if not self.is_attached or self.frozen:
-            self._draw_header()
-            return
-        if changed:
+        if self.feed.behind:
+            self.set_timer(0.02, self.refresh_feed)
+        self._stale = self._stale or changed
+        if self._stale and not self.frozen and monotonic() - self._drawn_at >= BEAT * 0.9:
             self._follow()
             self.redraw()
         else:
@@ -87,17 +90,11 @@ class RunScreen(CptScreen):
         self.call_after_refresh(self.redraw)
 
     def _follow(self) -> None:
-        """Go to the panel of the running stage; of an ended run, to what decided it."""
+        """Go to the panel of the running stage, or of the last one."""
         view = self.feed.view
         if not self.following:
             return
-        stage = view.current or self._last_told()
-        self._show_panel(PANEL_OF.get(stage, self.panel))
-
-    def _last_told(self) -> str:
-        told = [name for name, stage in self.feed.view.stages.items() if stage.evidence]
-        failed = [n for n, s in self.feed.view.stages.items() if s.state == "failed"]
-        return next(iter(failed), "") or (told[-1] if told else "")
+        self._show_panel(PANEL_OF.get(view.current or view.latest, self.panel))
 
     def _show_panel(self, number: int) -> None:
         self.panel = number
@@ -106,6 +103,7 @@ class RunScreen(CptScreen):
     def redraw(self) -> None:
         """Draw the header, the rail and the panel in front in one update."""
         view = self.feed.view
+        self._stale, self._drawn_at = False, monotonic()
         with self.app.batch_update():
             self._draw_header()
             self.query_one(StageRail).show(view, self.panel)
@@ -149,6 +147,10 @@ class RunScreen(CptScreen):
         text.append(clean_line(self.run.id, room), "bold")
         text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
         return text.append("  data ", "dim").append(age)
+
+    @property
+    def watched(self) -> Run | None:
+        return self.run
 
     def action_panel(self, number: int) -> None:
         self.following = False
@@ -215,12 +217,3 @@ class RunScreen(CptScreen):
             self.notify(clean_line(error), severity="error", markup=False)
             return
         self.notify(f"Asked the worker to {action}; it does so at its next step.", markup=False)
-
-    def action_leave_app(self) -> None:
-        alive = launch.read_status(self.run).alive
-        self.app.exit(
-            0,
-            message=f"The run goes on without this screen. Watch it again: cpt watch {self.run.id}"
-            if alive
-            else None,
-        )

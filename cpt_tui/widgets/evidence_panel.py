@@ -187,7 +187,8 @@ def cost(page: Page, found: dict[str, Any]) -> None:
     page.pair("gate", words.duration(price["gate_seconds"]), "bold")
     speed = f"{words.count(price['tokens_per_s'])} tokens/s"
     page.pair("tokens", f"{words.count(price['tokens'])} at {speed}")
-    page.pair("memory", f"{price['memory_gb']:.1f} GB, {price['train_flops']:.1e} FLOPs")
+    memory = f"{price['memory_gb']:.1f}" if price["memory_gb"] >= 0.1 else "under 0.1"
+    page.pair("memory", f"{memory} GB, {price['train_flops']:.1e} FLOPs")
 
 
 def facts(page: Page, view: RunView) -> None:

@@ -23,12 +23,11 @@ class GatePanel(Panel):
         found = view.evidence("gate")
         if found:
             verdict(page, found)
+            forgetting(page, found)
             interval(page, found, width)
         else:
             waiting(page, view)
         pairs(page, view, found, width)
-        if found:
-            forgetting(page, found)
         return page.text
 
 
@@ -71,8 +70,9 @@ def interval(page: Page, found: dict[str, Any], width: int) -> None:
     page.put("  ").add(ruler, "dim")
     page.put(f"  {value:+.2f}", "bold").put(f"  interval {low:+.2f} to {high:+.2f}")
     page.add(f"  margin {margin:g}  p = {found['p_value']:.3f}")
-    page.add(f"  {found['items']} items x {found['seeds']} seeds", "dim")
-    page.add(f"  smallest effect it can see: {found['mde']:.1f} points", "dim")
+    page.add("  [ ] interval   o estimate   : margins", "dim")
+    sees = f"can see {found['mde']:.1f} points and more"
+    page.add(f"  {found['items']} items x {found['seeds']} seeds, {sees}", "dim")
 
 
 def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
@@ -80,7 +80,7 @@ def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
     base, cpt = scores(view, "base", found), scores(view, "cpt", found)
     if not base and not cpt:
         return
-    page.heading("Seed by seed (same data order and adapter start in both arms)")
+    page.heading("Seed by seed (order and adapter start shared by both arms)")
     page.add(f"  {'seed':>4}{'base':>9}{'CPT':>9}{'CPT-base':>10}", "dim")
     room = min(24, max(4, width - 47))
     differences = [abs(cpt[s] - base[s]) for s in base if s in cpt] or [1.0]
@@ -114,10 +114,9 @@ def _points(value: float | None) -> str:
 
 def forgetting(page: Page, found: dict[str, Any]) -> None:
     """The second, separate line."""
-    page.heading("Forgetting, measured apart")
-    page.put("  ").state(found.get("guard", "unknown"))
+    page.put("Forgetting, measured apart: ").state(found.get("guard", "unknown"))
     rise = found.get("generic_rise")
     if rise is None:
-        page.add(": generic loss was not measured")
+        page.add(", generic loss was not measured")
     else:
-        page.add(f": generic held-out loss {words.signed(rise)} nats")
+        page.add(f", {words.signed(rise)} nats")

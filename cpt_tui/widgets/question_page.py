@@ -66,14 +66,15 @@ def verdict_text(verdict: Verdict, found: dict[str, Any], view: RunView, width: 
     page.item("", verdict.sentence, width, at=9)
     if verdict.instead:
         page.item("Instead", verdict.instead, width, "bold", at=9)
-    reasons = [s for s in verdict.path if s.outcome in ("no_go", "not_yet", "open") or s.unverified]
+    against = [s for s in verdict.path if s.outcome in ("no_go", "not_yet", "open") or s.unverified]
+    reasons = [s for s in against if s.node != verdict.deciding_node]
     if reasons:
-        page.heading("What stands against it")
+        page.heading("What else stands against it")
     for step in reasons:
         page.item(
             f"{WORDS[step.outcome]}", f"{step.node}: {step.answer}", width, STYLES[step.outcome], 9
         )
-        if step.instead and step.node != verdict.deciding_node:
+        if step.instead:
             page.item("", f"instead: {step.instead}", width, at=9)
     if verdict.outcome == "GO":
         page.heading("What speaks for it")

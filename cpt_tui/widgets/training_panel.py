@@ -14,7 +14,7 @@ from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
 from cpt_tui.widgets.bars import spark
 from cpt_tui.widgets.chart import Chart, Line
-from cpt_tui.widgets.page import Page
+from cpt_tui.widgets.page import STATE_STYLES, Page
 from cpt_tui.widgets.panel import MALFORMED
 from engine import words
 from engine.findings import NEVER_THE_VERDICT
@@ -64,14 +64,17 @@ class TrainingPanel(Vertical):
                 self.show(self._view)
 
     def _draw_charts(self, view: RunView, curve: Curve) -> None:
+        loss = Line("nats/token, raw", curve.loss.points())
+        self.query_one("#train-loss", Chart).show("Train loss", [loss])
+        if curve.domain.last is None and curve.generic.last is None and loss.points:
+            self.query_one("#heldout", Chart).show("Train loss (no held-out loss yet)", [loss])
+            return
         pairs = [("domain", curve.domain), ("generic", curve.generic)]
         lines = [Line(name, shifted(series, self.change)) for name, series in pairs]
         legend = [_legend(name, series) for name, series in pairs]
         what = "Base's held-out loss" if view.current == "base" else "Held-out"
         title = "Change" if self.change else what
         self.query_one("#heldout", Chart).show(title, lines, legend)
-        loss = Line("nats/token, raw", curve.loss.points())
-        self.query_one("#train-loss", Chart).show("Train loss", [loss])
 
 
 def shifted(series: Series, change: bool) -> list[Point]:
@@ -109,7 +112,7 @@ def _guard(page: Page, view: RunView, curve: Curve) -> None:
     """The forgetting guard in a word, with its number and limits."""
     page.put("forgetting ", "dim")
     if curve is not view.curves.get("train"):
-        page.add("not watched while the base is built", "dim")
+        page.add("not watched here: a demo builds its base model first", "dim")
         return
     page.state(view.guard)
     rise = curve.generic_rise
@@ -154,7 +157,8 @@ def _plain(value: float | None) -> str:
 def _alarms(page: Page, view: RunView, width: int) -> None:
     """The newest alarms; the newest of all first."""
     for alarm in reversed(view.alarms[-2:]):
-        page.state(alarm.level).add(f" {clean_line(alarm.message, width - 8)}")
+        style, at = STATE_STYLES.get(alarm.level, ""), len(alarm.level) + 1
+        page.item(alarm.level, clean_line(alarm.message, 2 * (width - at) - 8), width, style, at)
     if view.checkpoints:
         newest = view.checkpoints[-1]
         page.put("checkpoint ", "dim").put(clean_line(newest.name, 30))

@@ -18,7 +18,7 @@ from cpt_tui.screens.help import HelpScreen
 from cpt_tui.screens.home import HomeScreen
 from cpt_tui.screens.interview import InterviewScreen
 from cpt_tui.screens.run import RunScreen
-from engine.run import Run, list_runs
+from engine.run import list_runs
 from tests.tui import worlds
 from tests.tui.worlds import recipe_values
 
@@ -37,6 +37,12 @@ async def settle(pilot: Pilot[int]) -> None:
     await pilot.pause()
     await pilot.app.workers.wait_for_complete()
     await pilot.pause()
+
+
+async def beat(screen: RunScreen) -> None:
+    """One look at the log, as if a second had passed since the last drawing."""
+    screen._drawn_at = 0.0
+    await screen.refresh_feed()
 
 
 async def test_importing_the_app_loads_no_heavy_module() -> None:
@@ -106,13 +112,13 @@ async def test_run_screen_follows_new_events_until_a_panel_is_picked(tmp_path: P
         assert isinstance(screen, RunScreen)
         assert screen.panel == 2
         worlds.training(world, 60)
-        await screen.refresh_feed()
+        await beat(screen)
         await settle(pilot)
         assert screen.panel == 3
         assert "step 60 of 1,000" in screen_text(app)
         await pilot.press("1")
         world.emit(worlds.train_step(61))
-        await screen.refresh_feed()
+        await beat(screen)
         await settle(pilot)
         assert screen.panel == 1
         await pilot.press("f")
@@ -130,7 +136,7 @@ async def test_hold_keeps_the_display_still(tmp_path: Path) -> None:
         world.emit(worlds.train_step(61))
         screen = app.screen
         assert isinstance(screen, RunScreen)
-        await screen.refresh_feed()
+        await beat(screen)
         await settle(pilot)
         text = screen_text(app)
         assert "ON HOLD" in text
@@ -448,7 +454,8 @@ def test_a_lost_terminal_ends_the_viewer(tmp_path: Path) -> None:
         viewer.kill()
     viewer.wait()
     assert ended
-    assert isinstance(run, Run)
+    assert viewer.returncode == 129
+    assert run.events_path.exists()
 
 
 def _take_terminal() -> None:
@@ -468,3 +475,42 @@ def _read_until(fd: int, needle: bytes, seconds: float) -> None:
         except BlockingIOError:
             time.sleep(0.05)
     assert needle in seen
+
+
+async def test_quitting_says_that_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("q")
+        await pilot.pause()
+    assert "The run goes on without this screen" in capsys.readouterr().err
+
+
+async def test_palette_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
+    app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"stop", "pause", "report", "Panel 3: training"} <= titles
+
+
+async def test_a_long_history_is_caught_up_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cpt_tui import feed
+
+    monkeypatch.setattr(feed, "BLOCK", 20_000)
+    monkeypatch.setattr(feed, "BEAT_SECONDS", 0.0)
+    app = CptApp(worlds.mid_training(tmp_path, upto=900).run)
+    async with app.run_test(size=SMALL) as pilot:
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        for _ in range(60):
+            await pilot.pause(0.05)
+            if not screen.feed.behind:
+                break
+        await beat(screen)
+        await settle(pilot)
+        assert "step 900 of 1,000" in screen_text(app)

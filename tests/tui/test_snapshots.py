@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("noon")
 async def settle(pilot: Pilot[int]) -> None:
     await pilot.pause()
     await pilot.app.workers.wait_for_complete()
-    await pilot.pause(0.4)
+    await pilot.pause(0.2)
     assert pilot.app._exception is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ lengths = st.lists(st.integers(1, 64), min_size=1, max_size=120)
 def pack(folder: Path, sizes: list[int], length: int = 64) -> tuple[Pack, Ledger, list[np.ndarray]]:
     """Pack numbered segments; token ids are unique, so that each can be found again."""
     starts = np.cumsum([0, *sizes])
-    pieces = [np.arange(a, b) + 1 for a, b in zip(starts, starts[1:], strict=False)]
+    pieces = [np.arange(a, b) + 1 for a, b in itertools.pairwise(starts)]
     ledger = Ledger(documents=len(sizes), text_tokens=sum(sizes))
     return write_pack(folder, iter(pieces), length, "uint32", 0, ledger), ledger, pieces
 

@@ -1,0 +1,24 @@
+"""``recipes/schema.json`` from the model: ``python -m engine.schema`` writes it, a test compares."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.recipe import Recipe
+from engine.recipe_io import recipe_folder
+from engine.run import write_atomic
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a recipe, for editors (Taplo and others read it)."""
+    made = Recipe.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "cpt recipe"}
+
+
+def main() -> None:
+    write_atomic(recipe_folder() / "schema.json", json.dumps(schema(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
