@@ -78,7 +78,9 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
     """
     if read_status(run).alive:
         raise InputError(f"Run {run.id} is already running; watch it with: cpt watch {run.id}")
-    command = [sys.executable, "-P", "-m", "engine.worker", str(run.path), "--stages", ",".join(stages)]
+    # -P: a folder named engine in the user's working directory must not be imported.
+    command = [sys.executable, "-P", "-m", "engine.worker", str(run.path)]
+    command += ["--stages", ",".join(stages)]
     for action in ("stop", "pause", "resume", "checkpoint"):
         run.take_request(action)
     with run.log_path.open("ab") as log:

@@ -1,4 +1,4 @@
-"""``recipes/schema.json`` from the model: ``python -m engine.schema`` writes it, a test compares."""
+"""``recipes/schema.json`` from the model; ``python -m engine.schema`` writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine.run import write_atomic
 def schema() -> dict[str, Any]:
     """JSON Schema of a recipe, for editors (Taplo and others read it)."""
     made = Recipe.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "cpt recipe"}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **made, "title": "cpt recipe"}
 
 
 def main() -> None:

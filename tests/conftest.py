@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import tiny
@@ -15,12 +16,22 @@ from tests import tiny
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def kill_workers(folder: Path) -> None:
+    """No worker of a test outlives it, whatever the test did."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(part.startswith(str(folder)) for part in process.info["cmdline"] or []):
+            process.kill()
+
+
 @pytest.fixture(autouse=True)
-def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Every test has its own CPT_HOME and never reaches for a hub."""
     monkeypatch.setenv("CPT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return tmp_path / "home"
+    # Two-thread pools of several small workers on two cores spin against each other.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield tmp_path / "home"
+    kill_workers(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,40 @@ import json
 import random
 from pathlib import Path
 
-WORDS = ["the", "a", "river", "stone", "walks", "under", "bright", "quiet", "morning", "light", "and", "finds", "seven", "small", "keys", "near", "old", "doors", "where", "people", "wait", "for", "rain", "while", "birds", "sing", "over", "fields", "of", "tall", "yellow", "grass"]
+WORDS = [
+    "the",
+    "a",
+    "river",
+    "stone",
+    "walks",
+    "under",
+    "bright",
+    "quiet",
+    "morning",
+    "light",
+    "and",
+    "finds",
+    "seven",
+    "small",
+    "keys",
+    "near",
+    "old",
+    "doors",
+    "where",
+    "people",
+    "wait",
+    "for",
+    "rain",
+    "while",
+    "birds",
+    "sing",
+    "over",
+    "fields",
+    "of",
+    "tall",
+    "yellow",
+    "grass",
+]
 DOMAIN_WORDS = ["zorvik", "plimo", "trasket", "ombly", "quarn", "festig", "ulbex", "drovin"]
 
 
@@ -123,5 +156,7 @@ batch_tokens = 512
 eval_tokens = 1000
 checkpoint_every = 4
 {extra}
+[launch]
+threads = 1
 {gold}
 """

@@ -14,9 +14,9 @@ from engine.evidence import Cost
 from engine.gold import load_examples, pick
 from engine.worker import model as models
 from engine.worker.context import Context
+from engine.worker.examples import Encoder
 from engine.worker.loop import Rows, Stepper, make_optimizer
 from engine.worker.mix import domain_budget, sequence_length
-from engine.worker.probe import Encoder
 
 TIMING_STEPS = 3
 FORWARD_SHARE = 1 / 3

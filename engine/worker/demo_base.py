@@ -17,8 +17,8 @@ from engine.events import StageDone, StageStarted, TrainStep
 from engine.run import private_dir
 from engine.worker import model as models
 from engine.worker.context import Context
+from engine.worker.examples import PAIR, pack_examples
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
-from engine.worker.probe import PAIR, pack_examples
 from engine.worker.tokens import encode
 
 EOS = "<|endoftext|>"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
-from engine.evidence import Fluency, Interval, SideLoss, Surprise
+from engine.evidence import Fluency, Interval, SideLoss
 from engine.thresholds import effective
 from engine.worker.context import Context
 from engine.worker.loop import parts
@@ -171,13 +170,13 @@ def interval(value: float, draws: Floats) -> Interval:
     return Interval(value=value, low=float(low), high=float(high))
 
 
-def _bits(scores: Scores) -> tuple[Floats, Floats]:
+def bits(scores: Scores) -> tuple[Floats, Floats]:
     return scores.sums / math.log(2), np.array(scores.bytes, dtype=np.float64)
 
 
 def bits_ratio(domain: Scores, generic: Scores, resamples: int, seed: int) -> Interval:
     """Bits per byte, domain over generic, with its 95% document-bootstrap interval."""
-    (d_top, d_low), (g_top, g_low) = _bits(domain), _bits(generic)
+    (d_top, d_low), (g_top, g_low) = bits(domain), bits(generic)
     value = (d_top.sum() / d_low.sum()) / (g_top.sum() / g_low.sum())
     draws = bootstrap_ratio(d_top, d_low, resamples, seed) / bootstrap_ratio(
         g_top, g_low, resamples, seed + 1
@@ -217,8 +216,6 @@ class Probe:
             generic=generic,
             ratio=ratio,
             nats_ratio=domain.nats_per_token / max(1e-9, generic.nats_per_token),
-            surprising_documents=surprising_documents(self.domain, self.scorer.base),
-            surprising_terms=surprising_terms(self.domain, self.generic, self.scorer.base),
             seconds=round(time.monotonic() - started, 2),
         )
 
@@ -245,69 +242,14 @@ def new_scores(store: TokenStore, seed: int) -> Scores:
 
 def side_loss(scores: Scores) -> SideLoss:
     """Mean, median and 5%-trimmed losses of a scored side."""
-    bits, size = _bits(scores)
-    per_document = bits / np.maximum(size, 1)
+    nats_bits, size = bits(scores)
+    per_document = nats_bits / np.maximum(size, 1)
     return SideLoss(
         nats_per_token=float(scores.sums.sum() / scores.counts.sum()),
-        bits_per_byte=float(bits.sum() / size.sum()),
+        bits_per_byte=float(nats_bits.sum() / size.sum()),
         median=float(np.median(per_document)),
         trimmed=float(stats.trim_mean(per_document, 0.05)),
         documents=len(scores.documents),
         tokens=scores.tokens,
         bytes=int(size.sum()),
     )
-
-
-def surprising_documents(scores: Scores, base: Base, wanted: int = 5) -> list[Surprise]:
-    """The held-out documents with the most bits per byte, as excerpts."""
-    bits, size = _bits(scores)
-    per_document = bits / np.maximum(size, 1)
-    found = []
-    for at in np.argsort(-per_document)[:wanted]:
-        ids = scores.store.document(scores.documents[at])[:80].tolist()
-        text = " ".join(base.tokenizer.decode(ids).split())[:240]
-        found.append(Surprise(text=text, bits_per_byte=round(float(per_document[at]), 4)))
-    return found
-
-
-def surprising_terms(
-    domain: Scores, generic: Scores, base: Base, wanted: int = 12
-) -> list[Surprise]:
-    """Words of the domain with the most bits per byte among those seen three times or more."""
-    common = set(generic.store.meta["terms"])
-    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for index, nll in zip(domain.documents, domain.nll, strict=True):
-        ids = domain.store.document(index)[: len(nll)].tolist()
-        for word, nats in _words(base, ids, nll[len(nll) - len(ids) :]):
-            totals[word][0] += nats
-            totals[word][1] += 1
-    ranked = sorted(
-        (
-            Surprise(
-                text=word,
-                bits_per_byte=round(nats / n / math.log(2) / len(word.encode()), 3),
-                count=int(n),
-            )
-            for word, (nats, n) in totals.items()
-            if n >= 3 and word not in common
-        ),
-        key=lambda s: -s.bits_per_byte * math.log1p(s.count),
-    )
-    return ranked[:wanted]
-
-
-def _words(base: Base, ids: list[int], nll: Floats) -> list[tuple[str, float]]:
-    """(word, nats) of whole, fully scored words: pieces joined from one space to the next."""
-    words: list[tuple[str, float]] = []
-    text, nats = "", 0.0
-    for piece, value in zip(base.tokenizer.convert_ids_to_tokens(ids), nll.tolist(), strict=True):
-        if piece.startswith(("Ġ", "▁")):
-            words.append((text, nats))
-            text, nats = piece[1:], value
-        else:
-            text, nats = text + piece, nats + value
-    return [
-        (text.lower(), nats)
-        for text, nats in words
-        if len(text) >= 4 and text.isalpha() and text.isascii() and not math.isnan(nats)
-    ]

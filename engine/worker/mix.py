@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,8 @@ from engine.worker.model import Base
 from engine.worker.pack import Ints, Ledger, Pack, batch_order, segments, write_pack
 from engine.worker.tokens import TokenStore
 
+SEAM_ROWS = 400
+"""Rows looked through for seams, evenly spaced; the last ones hold the most pieces."""
 MAX_REPEATS = 4
 """Times a small generic source may be repeated (Muennighoff 2023: up to 4 is near fresh)."""
 
@@ -233,7 +234,7 @@ def ledger_table(
 def seams(pack: Pack, base: Base, wanted: int = 6, width: int = 12) -> list[str]:
     """Decoded borders between documents, as the model will see them."""
     found: list[str] = []
-    for row in range(min(len(pack), 40)):
+    for row in np.linspace(0, len(pack) - 1, min(len(pack), SEAM_ROWS), dtype=int)[::-1]:
         rows = pack.rows(np.array([row]))
         fill = int(pack.fill[row])
         for start in np.flatnonzero(rows.positions[0, :fill] == 0)[1:]:
@@ -243,7 +244,3 @@ def seams(pack: Pack, base: Base, wanted: int = 6, width: int = 12) -> list[str]
             if len(found) == wanted:
                 return found
     return found
-
-
-def ledger_plain(ledger: Ledger) -> dict[str, int]:
-    return dataclasses.asdict(ledger)

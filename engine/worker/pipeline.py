@@ -7,7 +7,6 @@ stop and a resume are therefore the same thing.
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from engine.evidence import Evidence, GateVerdict, Verdict
 from engine.gate import judge, measured_mde
 from engine.gold import Example, load_examples, pick
 from engine.preflight import check_recipe
-from engine.recipe_io import write_results
+from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home, sha256_file
 from engine.thresholds import effective
@@ -33,6 +32,7 @@ from engine.worker import mix, probe_stage, scan
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.probe import Arm
+from engine.worker.provenance import results
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 
@@ -124,7 +124,7 @@ class Pipeline:
 
     def decide(self) -> Verdict:
         evidence = self.evidence()
-        inputs = [evidence.model_dump(), self.recipe.model_dump(exclude=set(_RESULTS))]
+        inputs = [evidence.model_dump(), self.recipe.model_dump(exclude=set(RESULTS))]
         made = self.stage("decide", inputs, lambda _: decide(evidence, self.recipe).model_dump())
         verdict = Verdict.model_validate(made)
         self.write_recipe()
@@ -243,62 +243,11 @@ class Pipeline:
 
     def write_recipe(self) -> None:
         """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
-        write_results(self.context.run.recipe_path, results(self))
+        write_results(self.context.run.recipe_path, results(self.recipe, self.base, self.made))
 
 
 class NotYet(Blocked):
     """The pipeline stops before compute is spent."""
-
-
-_RESULTS = ("evidence", "verdict", "provenance")
-
-
-def results(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
-    """The tables a run adds to its recipe."""
-    made = pipeline.made
-    evidence = {
-        name: made[name] for name in ("scan", "probe", "baseline", "pack", "train") if name in made
-    }
-    slim: dict[str, Any] = {
-        name: {k: v for k, v in table.items() if k not in _BULKY}
-        for name, table in evidence.items()
-    }
-    verdict: dict[str, Any] = {}
-    if "decide" in made:
-        verdict["decision"] = {
-            k: made["decide"][k] for k in ("outcome", "sentence", "deciding_node")
-        }
-    if pipeline.recipe.recipe.override:
-        verdict["override"] = pipeline.recipe.recipe.override
-    if "gate" in made:
-        verdict["gate"] = {k: v for k, v in made["gate"].items() if k not in _BULKY}
-    return {"evidence": slim, "verdict": verdict, "provenance": provenance(pipeline)}
-
-
-_BULKY = {"per_item", "seams", "explanations", "stores"}
-
-
-def provenance(pipeline: Pipeline) -> dict[str, Any]:
-    """What a replay must match: hashes, versions, hardware, seeds."""
-    import peft
-    import transformers
-
-    scan_made = pipeline.made.get("scan", {}).get("scan", {})
-    return {
-        "cpt": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "peft": peft.__version__,
-        "machine": f"{platform.machine()}, {models.device().type}, "
-        f"{torch.get_num_threads()} threads",
-        "model_sha256": pipeline.base.identity,
-        "corpus_sha256": scan_made.get("domain", {}).get("fingerprint", ""),
-        "generic_sha256": scan_made.get("generic", {}).get("fingerprint", ""),
-        "pack_sha256": pipeline.made.get("pack", {}).get("sha256", {}),
-        "train_seed": pipeline.recipe.train.seed,
-        "gate_seeds": pipeline.recipe.gate.seeds,
-    }
 
 
 def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:

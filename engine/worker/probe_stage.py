@@ -13,7 +13,8 @@ from engine.worker.context import Context
 from engine.worker.cost import estimate
 from engine.worker.fluency import Probe, Scorer, Scores, new_scores
 from engine.worker.pilot import PilotRunner
-from engine.worker.probe import continuations
+from engine.worker.score import continuations
+from engine.worker.surprise import surprising_documents, surprising_terms
 from engine.worker.tokens import TokenStore
 
 EXPLAINED_TERMS = 3
@@ -78,7 +79,12 @@ def measure(context: Context, scorer: Scorer, domain: Scores, generic: Scores) -
             raise InputError(
                 f"[{name}]: no held-out document is left to score; give at least two documents"
             )
-    return Probe(context, scorer, domain, generic).run()
+    fluency = Probe(context, scorer, domain, generic).run()
+    found = {
+        "surprising_documents": surprising_documents(domain, scorer.base),
+        "surprising_terms": surprising_terms(domain, generic, scorer.base),
+    }
+    return fluency.model_copy(update=found)
 
 
 def run_pilot(

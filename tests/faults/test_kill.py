@@ -21,7 +21,7 @@ STAGES = ("scan", "probe", "decide", "pack", "train", "report")
 
 
 def recipe(model: Path, files: dict[str, Path], extra: str = "") -> str:
-    extra = "epochs = 20\nwhy_epochs = 'a long enough run to be killed in'\n" + extra
+    extra = "epochs = 8\nwhy_epochs = 'a long enough run to be killed in'\n" + extra
     return tiny.recipe_text(model, files, extra).replace("[probe]", "[probe]\npilot = false")
 
 

@@ -1,0 +1,58 @@
+"""What a run adds to its recipe: evidence, verdict, and the provenance that a replay must match."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from engine import __version__
+from engine.recipe import Recipe
+from engine.worker.model import Base, device
+
+_BULKY = {"per_item", "seams", "explanations", "stores"}
+"""Left out of the recipe; the artifacts keep them."""
+
+
+def results(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tables a run adds to its recipe."""
+    evidence = {
+        name: made[name] for name in ("scan", "probe", "baseline", "pack", "train") if name in made
+    }
+    slim: dict[str, Any] = {
+        name: {k: v for k, v in table.items() if k not in _BULKY}
+        for name, table in evidence.items()
+    }
+    verdict: dict[str, Any] = {}
+    if "decide" in made:
+        verdict["decision"] = {
+            k: made["decide"][k] for k in ("outcome", "sentence", "deciding_node")
+        }
+    if recipe.recipe.override:
+        verdict["override"] = recipe.recipe.override
+    if "gate" in made:
+        verdict["gate"] = {k: v for k, v in made["gate"].items() if k not in _BULKY}
+    return {"evidence": slim, "verdict": verdict, "provenance": provenance(recipe, base, made)}
+
+
+def provenance(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, Any]:
+    """What a replay must match: hashes, versions, hardware, seeds."""
+    import peft
+    import transformers
+
+    scan_made = made.get("scan", {}).get("scan", {})
+    return {
+        "cpt": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "machine": f"{platform.machine()}, {device().type}, {torch.get_num_threads()} threads",
+        "model_sha256": base.identity,
+        "corpus_sha256": scan_made.get("domain", {}).get("fingerprint", ""),
+        "generic_sha256": scan_made.get("generic", {}).get("fingerprint", ""),
+        "pack_sha256": made.get("pack", {}).get("sha256", {}),
+        "train_seed": recipe.train.seed,
+        "gate_seeds": recipe.gate.seeds,
+    }
