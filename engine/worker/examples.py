@@ -39,7 +39,7 @@ class Encoder:
         """One SFT example as (id, label) pairs; loss on the completion and EOS only."""
         completion = [*self.ids(example.completion), self.base.eos][-(self.base.context // 2) :]
         prompt = self.prompt(example.prompt, self.base.context - len(completion))
-        pairs: Any = np.zeros(len(prompt) + len(completion), dtype=PAIR)
+        pairs: Pairs = np.zeros(len(prompt) + len(completion), dtype=PAIR)
         pairs["id"] = prompt + completion
         pairs["label"] = [IGNORE] * len(prompt) + completion
         return pairs
@@ -49,7 +49,7 @@ def pack_examples(pairs: Sequence[Pairs], length: int, pad: int) -> Rows:
     """SFT examples packed into rows; positions restart at each example (document masking)."""
     fit = BestFit(length)
     full = [row for p in sorted(pairs, key=len, reverse=True) if (row := fit.place(p))]
-    rows: list[list[Pairs]] = [*full, *fit.fullest(0)]
+    rows: Any = [*full, *fit.fullest(0)]
     ids = np.full((len(rows), length), pad, dtype=np.int64)
     labels = np.full((len(rows), length), IGNORE, dtype=np.int64)
     positions = np.zeros((len(rows), length), dtype=np.int64)

@@ -25,6 +25,7 @@ from engine.worker.pack import Ints, Pack
 
 MICRO_TOKENS = 4096
 """Tokens of a micro-batch on a CPU; larger ones were not faster there."""
+GUARDS = ("green", "amber", "red")
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
 
@@ -180,9 +181,14 @@ class Training:
         self.context.emit(EvalPoint(step=self.step, domain=losses[0], generic=losses[1]))
         rise = losses[1] - self.evals[0]["generic"]
         level = guard_level(rise, effective(self.context.recipe.probe.thresholds))
-        if level != self.guard and level != "green":
-            message = f"generic loss is up {rise:+.3f} nats since the start: the guard is {level}"
-            self.context.emit(Alarm(level=level, stage="train", message=message))
+        if level != self.guard:
+            message = (
+                f"step {self.step}: generic loss {rise:+.3f} nats since the start, guard {level}"
+            )
+            better = GUARDS.index(level) < GUARDS.index(self.guard)
+            self.context.emit(
+                Alarm(level="note" if better else level, stage="train", message=message)
+            )
         self.guard = level
         if level == "red" and self.context.recipe.train.stop_on_red:
             self._save()
