@@ -14,6 +14,9 @@ ENVIRONMENT = {
     "HF_HUB_ETAG_TIMEOUT": "3",
     "HF_HUB_DOWNLOAD_TIMEOUT": "10",
     "TOKENIZERS_PARALLELISM": "false",
+    # On a busy machine spinning threads starve each other: 2 threads on 2 shared cores ran
+    # 6 to 15 times faster waiting passively.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "TRANSFORMERS_VERBOSITY": "error",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }

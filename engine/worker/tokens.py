@@ -29,6 +29,8 @@ from engine.worker.context import Context
 
 STORE_VERSION = 1
 BATCH_DOCUMENTS = 256
+MIN_HELDOUT = 40
+"""Held-out documents wanted, where they are no more than a quarter of all."""
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 
@@ -78,12 +80,14 @@ class TokenStore:
     def heldout(self) -> npt.NDArray[np.bool_]:
         """Mask [n]: the documents with the lowest hashes, at least one where there are two.
 
-        By content hash, so the split survives reordering and added files.
+        By content hash, so the split survives reordering and added files. A small corpus
+        gives up to a quarter of its documents: an interval from three of them says nothing.
         """
         hashes = np.load(self.folder / "hashes.npy")
         mask = np.zeros(len(hashes), dtype=bool)
         if len(hashes) >= 2:
-            count = max(1, round(self.meta["heldout_share"] * len(hashes)))
+            asked = round(self.meta["heldout_share"] * len(hashes))
+            count = max(1, asked, min(MIN_HELDOUT, len(hashes) // 4))
             mask[np.argsort(hashes, kind="stable")[:count]] = True
         return mask
 
