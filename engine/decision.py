@@ -97,7 +97,8 @@ NODES: tuple[Node, ...] = (
         "Is the text surprising to the base?",
         "NO-GO (fluent) if the upper bound of bits per byte over generic is below "
         "{fluent_ratio:g} and a pilot gains under {fluent_gain:g} nats. GO if the pilot gains "
-        "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET.",
+        "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET; also where "
+        "the generic text is as new to the base as the domain.",
         rules.surprise,
         asks="surprising",
         options=(

@@ -55,6 +55,11 @@ class Scores:
         return int(self.counts.sum())
 
     @property
+    def heldout(self) -> int:
+        """How many of the scored documents are held out; they come first."""
+        return int(self.store.heldout[self.documents].sum())
+
+    @property
     def sums(self) -> Floats:
         """Nats of each scored document."""
         return np.array([np.nansum(n) for n in self.nll])
@@ -203,7 +208,7 @@ class Probe:
                     self.scorer.extend(scores, ROUND_TOKENS)
             done = min(self.domain.tokens, self.generic.tokens)
             self.context.progress(
-                "scoring held-out text",
+                "scoring both sides",
                 min(done, probe.max_tokens),
                 probe.max_tokens,
                 "tokens",
@@ -237,7 +242,12 @@ class Probe:
 
 
 def new_scores(store: TokenStore, seed: int) -> Scores:
-    return Scores(store, shuffled(store, heldout=True, seed=seed))
+    """Held-out documents first, then the others: the base has trained on neither side.
+
+    Only a pilot needs text it was not trained on; it takes the held-out ones.
+    """
+    sides = [shuffled(store, heldout=heldout, seed=seed) for heldout in (True, False)]
+    return Scores(store, np.concatenate(sides))
 
 
 def side_loss(scores: Scores) -> SideLoss:

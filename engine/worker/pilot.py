@@ -84,7 +84,7 @@ class PilotRunner:
     def _one(self, scores: Scores, tokens: int, label: str) -> tuple[Floats, Floats, Floats]:
         """Held-out (nats before, nats after, tokens) per document."""
         model = self._model()
-        documents = [self._ids(scores, i) for i in range(min(EVAL_DOCUMENTS, len(scores.nll)))]
+        documents = [self._ids(scores, i) for i in range(min(EVAL_DOCUMENTS, scores.heldout))]
         before = [np.nansum(n) for n in scores.nll[: len(documents)]]
         counts = scores.counts[: len(documents)]
         rows = self._rows(scores.store, tokens, label)

@@ -56,10 +56,16 @@ def fluency(value: float, low: float, high: float) -> Fluency:
     return Fluency(domain=loss, generic=loss, ratio=ratio, nats_ratio=1.2)
 
 
-def pilot(value: float, low: float, high: float) -> Pilot:
+def pilot(value: float, low: float, high: float, generic: float = 0.0) -> Pilot:
     gain = Interval(value=value, low=low, high=high)
     return Pilot(
-        **{"domain_gain": value, "generic_gain": 0, "gain": gain, "tokens": 9, "steps": 9},
+        **{
+            "domain_gain": value + generic,
+            "generic_gain": generic,
+            "gain": gain,
+            "tokens": 9,
+            "steps": 9,
+        },
         **{"method": "lora", "lr": 1e-4, "seconds": 1},
     )
 
@@ -139,8 +145,8 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         "surprise",
         {"fluency": fluency(1.0, 0.9, 1.09), "pilot": None},
         {},
-        "no_go",
-        "no pilot was needed",
+        "not_yet",
+        "no pilot shows",
     ),
     (
         "surprise",
@@ -151,6 +157,13 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ),
     ("surprise", {"fluency": fluency(1.0, 0.9, 1.09)}, {}, "go", "not a promise"),
     ("surprise", {"pilot": None}, {}, "not_yet", "no pilot"),
+    (
+        "surprise",
+        {"fluency": fluency(0.82, 0.78, 0.87), "pilot": pilot(-0.75, -1.0, -0.5, generic=1.6)},
+        {},
+        "not_yet",
+        "new to this base too",
+    ),
     ("surprise", {"pilot": pilot(0.08, 0.02, 0.1)}, {}, "not_yet", "unclear"),
     ("surprise", {"pilot": pilot(0.0, -0.1, 0.1)}, {}, "not_yet", "unclear"),
     ("surprise", {"pilot": pilot(math.nan, 0, 1)}, {}, "not_yet", "not finite"),

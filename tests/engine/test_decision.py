@@ -124,7 +124,11 @@ def test_settled_exits_early() -> None:
         (Evidence(), {"hurts": "fails_task"}, "hurts"),
         (Evidence(scan=scan(kind="chat")), {}, "shape"),
         (Evidence(scan=scan(10)), {}, "size"),
-        (Evidence(scan=scan(), fluency=fluency(1, 1, 1.05)), {}, "surprise"),
+        (
+            Evidence(scan=scan(), fluency=fluency(1, 1, 1.05), pilot=pilot(0, 0, 0)),
+            {},
+            "surprise",
+        ),
     ):
         verdict = settled(proof, recipe(answers))
         assert verdict is not None

@@ -68,18 +68,32 @@ def start_until(run: Run, step: int) -> int:
     return pid
 
 
-def test_resumed_after_sigkill_is_bitwise_equal(unbroken: dict[str, object]) -> None:
+def kill_at(run: Run, step: int, rng: random.Random) -> None:
+    """SIGKILL the worker at a random moment after a step, perhaps in the middle of a save."""
+    pid = start_until(run, step)
+    time.sleep(rng.random() * 0.3)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not launch.read_status(run).alive)
+
+
+def killed_and_resumed(unbroken: dict[str, object], kills: int, seed: int) -> None:
     run = create_run("killed", recipe(unbroken["model"], unbroken["files"]))  # type: ignore[arg-type]
     total = max(unbroken["losses"])  # type: ignore[call-overload]
-    rng = random.Random(0)
-    for fraction in (0.2, 0.5):
-        pid = start_until(run, int(fraction * total))
-        time.sleep(rng.random() * 0.05)
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not launch.read_status(run).alive)
+    rng = random.Random(seed)
+    for step in sorted(rng.randrange(1, int(0.9 * total)) for _ in range(kills)):
+        kill_at(run, step, rng)
     finish(run)
     assert weights(run) == unbroken["weights"]
     assert {e.step: e.loss for e in steps(run)} == unbroken["losses"]
+
+
+def test_resumed_after_sigkill_is_bitwise_equal(unbroken: dict[str, object]) -> None:
+    killed_and_resumed(unbroken, kills=2, seed=0)
+
+
+@pytest.mark.slow
+def test_five_sigkills_at_random_moments(unbroken: dict[str, object]) -> None:
+    killed_and_resumed(unbroken, kills=5, seed=1)
 
 
 def test_a_broken_checkpoint_is_set_aside(unbroken: dict[str, object]) -> None:

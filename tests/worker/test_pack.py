@@ -70,7 +70,7 @@ def test_best_fit_takes_the_tightest_row() -> None:
 def test_packing_wastes_little_on_real_lengths(tmp_path: Path) -> None:
     sizes = np.random.default_rng(0).integers(1, 64, 3000).tolist()
     made, ledger, _ = pack(tmp_path / "p", sizes)
-    assert ledger.padding / (len(made) * 64) < 0.02
+    assert ledger.padding / (len(made) * 64) < 0.04
 
 
 def test_order_is_a_function_of_data_seed_and_epoch() -> None:
