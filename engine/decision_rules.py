@@ -127,8 +127,8 @@ def surprise(case: Case) -> Finding:
     gain = f"a pilot gained {spread(pilot.gain, 3)} nats"
     if _unfit_reference(pilot, limits):
         answer = (
-            f"no answer: {ratio}, but a pilot gained {pilot.domain_gain:.2f} nats on the domain and "
-            f"{pilot.generic_gain:.2f} on the generic text, which is new to this base too"
+            f"no answer: {ratio}, but a pilot gained {pilot.domain_gain:.2f} nats on the domain "
+            f"and {pilot.generic_gain:.2f} on the generic text, which is new to this base too"
         )
         way = "give generic text like what the base was trained on; then it can be compared"
         return Finding("not_yet", answer, way, THRESHOLDS["go_gain"].source)
