@@ -23,14 +23,80 @@ class Interval(Record):
     high: float
 
 
+class ShapePart(Record):
+    """One kind of data found in the corpus."""
+
+    kind: str
+    share: float
+    """Of the corpus's bytes, by the sample."""
+    confidence: float
+    samples: list[str] = Field(default_factory=list)
+    """At most two, cleaned and shortened."""
+
+
 class Shape(Record):
     """What kind of data the corpus is."""
 
     kind: str
-    """``raw``, ``prompt_completion``, ``chat``, ``preference``, ``short_rows``, ``mixed``."""
+    """``raw``, ``code``, ``prompt_completion``, ``chat``, ``preference``, ``classification``,
+    ``short_rows`` or ``mixed``."""
     confidence: float
     why: str
     examples: list[str] = Field(default_factory=list)
+    parts: list[ShapePart] = Field(default_factory=list)
+    """Every kind found, by falling share; a mixed corpus has several."""
+
+
+class NearPair(Record):
+    """Two documents that are nearly the same."""
+
+    kept: str
+    """Origin (``file:line``) of the document that stays."""
+    dropped: str
+    similarity: float
+    """Estimated Jaccard similarity of their word shingles."""
+    text: str
+    """Start of the dropped one."""
+
+
+class Line(Record):
+    """A line that many documents share."""
+
+    text: str
+    documents: int
+
+
+class Language(Record):
+    """A language's share of the sampled text."""
+
+    name: str
+    """English name; ``unknown`` where the detector has no opinion."""
+    share: float
+
+
+class Quality(Record):
+    """What the text of one side is like, and how much of it is new."""
+
+    documents: int
+    """Unique documents looked at for near-duplicates."""
+    near_duplicate_documents: int
+    near_duplicate_tokens: int
+    """Tokens of the near-duplicates that a dedup would drop."""
+    near_pairs: list[NearPair] = Field(default_factory=list)
+    exact_examples: list[str] = Field(default_factory=list)
+    """Origins of exact duplicates, with what they repeat."""
+    boilerplate_share: float = 0
+    """Share of the bytes in lines that many documents share."""
+    boilerplate: list[Line] = Field(default_factory=list)
+    gzip_ratio: float = 0
+    """Compressed over raw size of a sample; running English is about 0.4, repetition far less."""
+    odd_words_share: float = 0
+    """Share of words that look like no word (OCR noise, hashes), by the rule in the docstring."""
+    odd_characters_share: float = 0
+    """Share of characters that are replacement, control or private-use ones."""
+    languages: list[Language] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    """What was sampled instead of read whole, in words."""
 
 
 class SideScan(Record):
@@ -59,10 +125,32 @@ class SideScan(Record):
     padding_share: float = 0
     """Share of a padded (unpacked) batch that would have been padding."""
     text_column: str | None = None
+    encodings: dict[str, int] = Field(default_factory=dict)
+    """Files by detected encoding."""
+    mojibake_documents: int = 0
+    """Documents that look wrongly decoded (repaired only on request)."""
+    quality: Quality | None = None
 
     @property
     def train_tokens(self) -> int:
         return self.tokens - self.heldout_tokens
+
+    @property
+    def effective_tokens(self) -> int:
+        """Unique tokens after exact and near-duplicates: what the size node judges."""
+        return self.tokens - (self.quality.near_duplicate_tokens if self.quality else 0)
+
+
+class Contamination(Record):
+    """13-gram overlap of corpus, held-out text and gold set."""
+
+    gold_items: int = 0
+    gold_in_corpus: list[int] = Field(default_factory=list)
+    """Numbers (0-based) of gold items that share 13 words with any corpus document."""
+    heldout_documents: int = 0
+    heldout_in_train: int = 0
+    """Held-out domain documents of which most 13-grams also stand in a training document."""
+    examples: list[str] = Field(default_factory=list)
 
 
 class Scan(Record):
@@ -71,6 +159,7 @@ class Scan(Record):
     domain: SideScan
     generic: SideScan
     shape: Shape
+    contamination: Contamination | None = None
 
 
 class Term(Record):
@@ -79,6 +168,8 @@ class Term(Record):
     term: str
     count: int
     pieces: list[str]
+    saved: int = 0
+    """Corpus tokens that a token of its own would save: count x (pieces - 1)."""
 
 
 class Fertility(Record):
@@ -91,6 +182,8 @@ class Fertility(Record):
     ratio: float
     """Tokens per word, domain over generic."""
     worst_terms: list[Term] = Field(default_factory=list)
+    whole_word_saving: float = 0
+    """Share of the corpus's tokens that tokens of their own for the listed terms would save."""
 
 
 class SideLoss(Record):
@@ -105,6 +198,29 @@ class SideLoss(Record):
     documents: int
     tokens: int
     bytes: int
+    spread: list[float] = Field(default_factory=list)
+    """Bits per byte at the documents' 0, 5, 10, ... 100th percentile (21 numbers)."""
+
+
+class TokenClass(Record):
+    """Loss of one class of tokens on both sides."""
+
+    name: str
+    """``words``, ``numbers``, ``punctuation`` or ``whitespace``."""
+    domain_share: float
+    """Share of the side's scored tokens."""
+    generic_share: float
+    domain_nats: float
+    """Mean nats per token of the class; 0 where the side has none."""
+    generic_nats: float
+
+
+class Reference(Record):
+    """A reference corpus scored under the same base."""
+
+    name: str
+    bits_per_byte: float
+    documents: int
 
 
 class Surprise(Record):
@@ -126,6 +242,14 @@ class Fluency(Record):
     surprising_documents: list[Surprise] = Field(default_factory=list)
     surprising_terms: list[Surprise] = Field(default_factory=list)
     seconds: float = 0
+    classes: list[TokenClass] = Field(default_factory=list)
+    clean_ratio: Interval | None = None
+    """The same without held-out documents that also stand in the training text."""
+    references: list[Reference] = Field(default_factory=list)
+    percentile: float | None = None
+    """Share of reference corpora with fewer bits per byte than the domain, 0 to 100."""
+    budget_ended: bool = False
+    """The time or token budget ended before the interval decided."""
 
 
 class Pilot(Record):
@@ -155,6 +279,8 @@ class GateFiles(Record):
     """Gold items whose prompt also stands in the SFT data."""
     contaminated_share: float
     """Share of gold items with a 13-gram that also stands in the corpus."""
+    contaminated_items: list[int] = Field(default_factory=list)
+    """Their numbers (0-based), so that the verdict is also given without them."""
     mde: float
     """Minimum detectable effect in points at 80% power, from prior variances."""
     plausible_gain: float
@@ -177,6 +303,8 @@ class Continuation(Record):
     term: str
     prompt: str
     text: str
+    passages: list[str] = Field(default_factory=list)
+    """What the corpus says about the term: up to three short passages to compare with."""
 
 
 class Evidence(Record):
@@ -214,6 +342,10 @@ class GateVerdict(Record):
     """Forgetting: green, amber or red; ``unknown`` where generic loss was not measured."""
     generic_rise: float | None = None
     sentence: str = ""
+    clean_outcome: str = ""
+    """The verdict without contaminated gold items; empty where there are none."""
+    clean_items: int = 0
+    clean_estimate: float | None = None
 
 
 class Step(Record):

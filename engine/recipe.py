@@ -65,6 +65,9 @@ class Source(Section):
         0.05, description="share of documents held out, by document hash"
     )
     max_documents: Positive | None = Field(None, description="read no more than this")
+    repair_mojibake: bool = Field(
+        False, description="repair wrongly decoded text (ftfy) while reading"
+    )
 
 
 class Interview(Section):
@@ -76,6 +79,9 @@ class Interview(Section):
     )
     explains_terms: Literal["passable", "not_passable"] | None = Field(
         None, description="does the base explain your most surprising terms?"
+    )
+    term_marks: dict[str, Literal["passable", "not_passable"]] = Field(
+        default_factory=dict, description="the same, term by term"
     )
     fluency_goal: str = Field("", max_length=2000, description="which fluency must improve")
     facts_once: bool | None = Field(None, description="are the facts stated only once?")
