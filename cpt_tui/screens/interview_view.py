@@ -21,9 +21,12 @@ from cpt_tui.widgets import question_page as drawn
 from engine.errors import CptError
 from engine.evidence import Evidence, Step, Verdict
 from engine.run import Run
+from engine.thresholds import effective
 from engine.view import RunView
 
 BEAT = 1.0
+BESIDE_FROM = 120
+"""Columns of the terminal from which two texts stand side by side."""
 
 
 class InterviewView(CptScreen):
@@ -38,6 +41,9 @@ class InterviewView(CptScreen):
         self.evidence = Evidence()
         self.steps: dict[str, Step] = {}
         self.verdict: Verdict | None = None
+        self.limits: dict[str, float] = effective({})
+        self.term = 0
+        """Which of the surprising terms is in front."""
         self._choices: tuple[Choice, ...] = ()
         self._refused = ""
         self._pid: int | None = None
@@ -79,6 +85,10 @@ class InterviewView(CptScreen):
         return self.draft.run if self.draft.started else None
 
     @property
+    def topic(self) -> str:
+        return self.question.id
+
+    @property
     def question(self) -> Question:
         return self.questions[self.at]
 
@@ -105,7 +115,7 @@ class InterviewView(CptScreen):
 
         try:
             case = self.draft.case(self.view)
-            self.evidence = case.evidence
+            self.evidence, self.limits = case.evidence, case.limits
             self.steps = {step.node: step for step in walk(case)}
             self.verdict = decide(case.evidence, case.recipe)
             self._say("")
@@ -154,27 +164,39 @@ class InterviewView(CptScreen):
 
     def draw(self) -> None:
         """The page, the path and the choices, as they are now."""
-        question, width = self.question, max(40, self.query_one("#interview-page").size.width - 4)
-        found = self.evidence.model_dump()
+        question, scene = self.question, self._scene()
         if question.id == "verdict" and self.verdict is not None:
-            text = drawn.verdict_text(self.verdict, found, self.view, width)
+            text = drawn.verdict_text(self.verdict, scene)
         else:
             number = f"{self.at + 1} of {len(self.questions)}"
-            step = self.steps.get(question.node)
-            text = drawn.question_text(question, number, step, found, self.view, width)
+            text = drawn.question_text(question, number, self.steps.get(question.node), scene)
         with self.app.batch_update():
             self.query_one("#question", Static).update(text)
             self._draw_path()
             self._draw_choices()
             self._draw_header()
 
+    def _scene(self) -> drawn.Scene:
+        """What the page is drawn from, as it is known now."""
+        return drawn.Scene(
+            self.evidence.model_dump(),
+            self.limits,
+            max(40, self.query_one("#interview-page").size.width - 4),
+            self.verdict.thresholds_overridden if self.verdict else {},
+            answers.marks(self.draft),
+            self.term,
+            side_by_side=self.app.size.width >= BESIDE_FROM,
+        )
+
     def _draw_path(self) -> None:
         given = answers.setup_words(self.draft, self.questions)
         items = drawn.trail_items(self.questions, given, self.steps)
         if self.verdict is not None:
             items[-1] = ("verdict", self.verdict.outcome, "bold")
-        self.query_one("#interview-path", Static).update(drawn.trail_strip(items, self.question.id))
-        self.query_one("#trail", Static).update(drawn.trail_rail(items, self.question.id, 36))
+        here = self.question.id
+        strip = drawn.trail_strip(items, here, max(30, self.size.width - 2))
+        self.query_one("#interview-path", Static).update(strip)
+        self.query_one("#trail", Static).update(drawn.trail_rail(items, here, 36))
 
     def _draw_choices(self) -> None:
         question = self.question

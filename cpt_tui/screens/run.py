@@ -149,6 +149,10 @@ class RunScreen(CptScreen):
         return text.append("  data ", "dim").append(age)
 
     @property
+    def topic(self) -> str:
+        return PANELS[self.panel - 1]
+
+    @property
     def watched(self) -> Run | None:
         return self.run
 

@@ -200,7 +200,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
             text = screen_text(app)
             assert not set(text) & set("\x1b\x07\x9b\u202e\u200b")
             if key in "23":
-                assert "[/bold]" in text
+                assert "[/nope]" in text
 
 
 async def test_traceback_is_one_key_away(tmp_path: Path) -> None:
