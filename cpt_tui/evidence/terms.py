@@ -9,6 +9,8 @@ from cpt_tui.evidence import Found, Limits
 from cpt_tui.safe import clean_line
 from cpt_tui.widgets.page import Page, column_width, wrapped
 
+BASE_HEAD = "The base goes on (model output)"
+CORPUS_HEAD = "Your corpus says"
 PASSAGES = 3
 LONGEST = 400
 MARK_WORDS = {"passable": "passable", "not_passable": "not passable"}
@@ -22,7 +24,7 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     if told:
         page.heading("What the base writes about your terms (model output)")
     for item in told[:6]:
-        page.quote(f"{clean_line(item['prompt'], 60)} ... {clean_line(item['text'], 240)}", width)
+        page.quote(f'{clean_line(item["prompt"], 60)}: "{clean_line(item["text"], 240)}"', width)
         for passage in (item.get("passages") or [])[:1]:
             page.item("    corpus:", clean_line(passage, 160), width, "dim", at=12)
 
@@ -44,15 +46,14 @@ def draw_one(
     page.text.right_crop(1)
     page.put(f"  {MARK_WORDS.get(mark, 'not marked')}", MARK_STYLES.get(mark, "dim"))
     page.add("   t next, T before" if len(told) > 1 else "", "dim")
-    head = f'After "{clean_line(item["prompt"], 80)}" the base writes (model output)'
-    said = f'"{clean_line(item["text"], LONGEST)}"'
+    said = f'{clean_line(item["prompt"], 80)}: "{clean_line(item["text"], LONGEST)}"'
     passages = [clean_line(p, LONGEST) for p in (item.get("passages") or [])[:PASSAGES]]
     if side_by_side:
-        _beside(page, head, said, passages, width)
+        _beside(page, said, passages, width)
     else:
-        page.quote(head, width, indent=0)
+        page.add(BASE_HEAD)
         page.quote(said, width, limit=2 * LONGEST)
-        page.add("Your corpus says")
+        page.add(CORPUS_HEAD)
         for passage in passages or ["(no passage was kept in this run)"]:
             page.quote(f"- {passage}", width, limit=2 * LONGEST)
     page.add()
@@ -65,10 +66,10 @@ def draw_one(
         page.text.highlight_regex("(?i)" + re.escape(term), "bold")
 
 
-def _beside(page: Page, head: str, said: str, passages: list[str], width: int) -> None:
+def _beside(page: Page, said: str, passages: list[str], width: int) -> None:
     room = column_width(width)
-    left = [*wrapped(head, room), *wrapped(said, room)]
-    right = ["Your corpus says"]
+    left = [BASE_HEAD, *wrapped(said, room)]
+    right = [CORPUS_HEAD]
     for passage in passages or ["(no passage was kept in this run)"]:
         right += wrapped(f"- {passage}", room)
     page.beside(left, right, width)

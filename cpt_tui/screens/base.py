@@ -20,6 +20,16 @@ class CptScreen(Screen[None]):
 
     PLACE: ClassVar[str] = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: dict[str, Text] = {}
+
+    def put_text(self, selector: str, text: Text) -> None:
+        """Update a Static only where its text differs: an update repaints far more than it."""
+        if self._texts.get(selector) != text:
+            self._texts[selector] = text
+            self.query_one(selector, Static).update(text)
+
     def action_help(self) -> None:
         from cpt_tui.screens.help import HelpScreen
 

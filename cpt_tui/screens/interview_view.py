@@ -60,7 +60,7 @@ class InterviewView(CptScreen):
                 with Vertical(id="answer"):
                     yield Static(markup=False, id="progress")
                     yield Static(markup=False, id="prompt")
-                    field = Input(id="field", compact=True)
+                    field = Input(id="field", compact=True, select_on_focus=False)
                     field.cursor_blink = False
                     yield field
                     yield OptionList(id="options", markup=False, compact=True)
@@ -155,12 +155,10 @@ class InterviewView(CptScreen):
         if question.is_text:
             held = self.draft.get(question.key)
             field.value = clean_line(held) if held and held != "embedded" else ""
-            field.focus()
         self._choices = ()
         self.draw()
         self.query_one("#interview-page", VerticalScroll).scroll_home(animate=False)
-        if not question.is_text:
-            options.focus()
+        (field if question.is_text else options).focus()
 
     def draw(self) -> None:
         """The page, the path and the choices, as they are now."""
@@ -171,7 +169,7 @@ class InterviewView(CptScreen):
             number = f"{self.at + 1} of {len(self.questions)}"
             text = drawn.question_text(question, number, self.steps.get(question.node), scene)
         with self.app.batch_update():
-            self.query_one("#question", Static).update(text)
+            self.put_text("#question", text)
             self._draw_path()
             self._draw_choices()
             self._draw_header()
@@ -195,8 +193,8 @@ class InterviewView(CptScreen):
             items[-1] = ("verdict", self.verdict.outcome, "bold")
         here = self.question.id
         strip = drawn.trail_strip(items, here, max(30, self.size.width - 2))
-        self.query_one("#interview-path", Static).update(strip)
-        self.query_one("#trail", Static).update(drawn.trail_rail(items, here, 36))
+        self.put_text("#interview-path", strip)
+        self.put_text("#trail", drawn.trail_rail(items, here, 36))
 
     def _draw_choices(self) -> None:
         question = self.question
@@ -209,7 +207,7 @@ class InterviewView(CptScreen):
             prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
         if question.id in MEASURABLE and waits:
             prompt = f"{prompt} (not measured yet)".strip()
-        self.query_one("#prompt", Static).update(Text(prompt, "dim"))
+        self.put_text("#prompt", Text(prompt, "dim"))
         self.query_one("#prompt").display = bool(prompt)
         if choices == self._choices or question.is_text:
             return
@@ -230,13 +228,12 @@ class InterviewView(CptScreen):
         text.append("Interview  ", "bold").append(clean_line(self.draft.name, 40))
         if self.feed is not None and self.feed.status.state != "none":
             text.append("  worker ", "dim").append(clean_line(self.feed.liveness()), "bold")
-        self.query_one("#interview-header", Static).update(text)
-        line, doing = self.query_one("#progress", Static), answers.doing(self.feed)
-        line.update(Text(doing, "bold"))
-        line.display = bool(doing)
+        self.put_text("#interview-header", text)
+        doing = answers.doing(self.feed)
+        self.put_text("#progress", Text(doing, "bold"))
+        self.query_one("#progress").display = bool(doing)
 
     def _say(self, fault: str) -> None:
         """A sentence in place; empty takes it away."""
-        line = self.query_one("#fault", Static)
-        line.update(Text(clean(fault)))
-        line.display = bool(fault)
+        self.put_text("#fault", Text(clean(fault)))
+        self.query_one("#fault").display = bool(fault)

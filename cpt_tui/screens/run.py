@@ -107,7 +107,7 @@ class RunScreen(CptScreen):
         with self.app.batch_update():
             self._draw_header()
             self.query_one(StageRail).show(view, self.panel)
-            self.query_one("#tabs", Static).update(self._tabs())
+            self.put_text("#tabs", self._tabs())
             panel = cast(EvidencePanel, self.query_one(f"#{PANELS[self.panel - 1]}"))
             try:
                 panel.show(view)
@@ -134,7 +134,7 @@ class RunScreen(CptScreen):
 
     def _draw_header(self) -> None:
         if self.is_attached:
-            self.query_one("#run-header", Static).update(self.header_text())
+            self.put_text("#run-header", self.header_text())
 
     def header_text(self) -> Text:
         """Run, worker liveness in words, age of the data; always there."""

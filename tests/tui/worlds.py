@@ -251,6 +251,18 @@ def failed(root: Path) -> World:
     return world
 
 
+def checked(root: Path, old: bool = False, recipe: str = RECIPE) -> World:
+    """A run that was measured and decided, and no more; ``old`` by an earlier version."""
+    world = World(root)
+    write_atomic(world.run.recipe_path, recipe)
+    world.start(("scan", "probe", "decide"))
+    world.stage("scan", scan(old=old))
+    world.stage("probe", probe(old=old))
+    world.stage("decide", decide())
+    world.status("ended", "decide", alive=False)
+    return world
+
+
 def draft(root: Path) -> Run:
     """A run that is only an interview so far."""
     run = Run(private_dir(root / "runs" / "draft-20260101-000000-0001"))
