@@ -49,6 +49,7 @@ def _distributions(page: Page, fluency: dict[str, Any], width: int) -> None:
         page.put(" " * 10).draw(f"{box(spread, low, high, room):<{room}}", _style(name))
         page.add(f" {side['bits_per_byte']:.3f}", "bold")
     page.put(" " * 10).put(f"{ruler(low, high, room):<{room}}", "dim").add("  mean", "dim")
+    page.put(" " * 10).draw("├ 5%  ━ the middle half  │ median  ┤ 95% of documents", "dim").add()
 
 
 def _style(name: str) -> str:

@@ -53,6 +53,7 @@ class RunScreen(CptScreen):
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
+        yield Static(markup=False, id="run-fault")
         with Horizontal(id="run-body"):
             yield StageRail(id="rail")
             with Vertical(id="run-main"):
@@ -106,6 +107,7 @@ class RunScreen(CptScreen):
         self._stale, self._drawn_at = False, monotonic()
         with self.app.batch_update():
             self._draw_header()
+            self._draw_fault()
             self.query_one(StageRail).show(view, self.panel)
             self.put_text("#tabs", self._tabs())
             panel = cast(EvidencePanel, self.query_one(f"#{PANELS[self.panel - 1]}"))
@@ -131,6 +133,13 @@ class RunScreen(CptScreen):
         else:
             text.append("  following" if self.following else "  f to follow", "dim")
         return text
+
+    def _draw_fault(self) -> None:
+        """Why the run failed, in a sentence; the traceback is one key away."""
+        failure = self.feed.view.failure
+        said = f"{failure.stage} failed: {failure.message}" if failure else ""
+        self.put_text("#run-fault", Text(clean_line(said, 300)).append("  t says more", "dim"))
+        self.query_one("#run-fault").display = bool(said)
 
     def _draw_header(self) -> None:
         if self.is_attached:

@@ -193,6 +193,7 @@ async def test_traceback_is_one_key_away(tmp_path: Path) -> None:
     app = CptApp(worlds.failed(tmp_path).run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
+        assert "train failed: No space left on the disk" in screen_text(app)
         await pilot.press("t")
         await settle(pilot)
         text = screen_text(app)
