@@ -117,7 +117,7 @@ def _probe(found: dict[str, Any]) -> list[str]:
         gate = words.duration(price["gate_seconds"])
         lines.append(
             f"price here: training {words.duration(price['train_seconds'])}, gate {gate}, "
-            f"{price['memory_gb']:.1f} GB, {price['train_flops']:.1e} FLOPs"
+            f"{words.memory(price['memory_gb'])}, {price['train_flops']:.1e} FLOPs"
         )
     return lines
 

@@ -278,11 +278,11 @@ def _cost(cost: dict[str, Any] | None) -> str:
     """Predicted before commitment; the gate beside the training."""
     if not cost:
         return ""
-    gate_flops, gate_memory = cost.get("gate_flops"), cost.get("gate_memory_gb")
+    gate_flops = cost.get("gate_flops")
     rows = [
         ["time", words.duration(cost["train_seconds"]), words.duration(cost["gate_seconds"])],
         ["FLOPs", f"{cost['train_flops']:.2e}", f"{gate_flops:.2e}" if gate_flops else "-"],
-        ["memory", f"{cost['memory_gb']:.2f} GB", f"{gate_memory:.2f} GB" if gate_memory else "-"],
+        ["memory", words.memory(cost["memory_gb"]), words.memory(cost.get("gate_memory_gb"))],
     ]
     timed = f"{cost['tokens']:,} tokens at {cost['tokens_per_s']:,.0f} tokens/s on this machine."
     return table(("predicted cost", "training", "gate"), rows) + f"\n\n{timed}"

@@ -75,6 +75,13 @@ def size(bytes_: float | None) -> str:
     return f"{bytes_:.0f} B"
 
 
+def memory(gigabytes: float | None) -> str:
+    """``2.4 GB``, ``under 0.1 GB``; a dash for None and for 0, which nobody predicted."""
+    if not gigabytes or not math.isfinite(gigabytes):
+        return "-"
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else "under 0.1 GB"
+
+
 def one_line(text: object) -> str:
     """White space folded, so that a message stays one line. Does not clean escapes."""
     return " ".join(str(text).split())

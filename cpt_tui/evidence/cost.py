@@ -23,7 +23,7 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     rows = (
         ("tokens", words.count(price["tokens"]), words.count(gate * speed)),
         ("FLOPs", flops(price["train_flops"]), flops(price.get("gate_flops"))),
-        ("memory", memory(price["memory_gb"]), memory(price.get("gate_memory_gb"))),
+        ("memory", words.memory(price["memory_gb"]), words.memory(price.get("gate_memory_gb"))),
     )
     for label, ours, its in rows:
         page.put(f"{label:<18}", "dim").add(f"{ours:>14}{its:>14}")
@@ -34,10 +34,3 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
 def flops(value: float | None) -> str:
     """``2.6e+15``; a dash where it was not predicted."""
     return f"{value:.1e}" if value else "-"
-
-
-def memory(value: float | None) -> str:
-    """``2.4 GB``; a dash where it was not predicted."""
-    if not value:
-        return "-"
-    return f"{value:.1f} GB" if value >= 0.1 else "under 0.1 GB"

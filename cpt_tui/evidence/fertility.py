@@ -49,12 +49,12 @@ def _terms(page: Page, fertile: dict[str, Any], width: int) -> None:
     if not terms:
         return
     saving = fertile.get("whole_word_saving") or 0
-    total = f": whole-word tokens would save {saving:.1%} of the corpus" if saving else ""
-    page.heading(f"Terms split the most{total}")
+    total = f"; tokens of their own would save {saving:.1%}" if saving else ""
+    page.heading(f"Most split terms{total}")
     page.add(f"{'term':<20}{'times':>8}{'saved':>9}  pieces", "dim")
     for term in terms[:SHOWN_TERMS]:
         page.put(padded(clean_line(term["term"], 19), 20))
         saved = words.count(term["saved"]) if term.get("saved") else "-"
         page.put(f"{term['count']:>8,}{saved:>9}  ")
         pieces = " | ".join(clean_line(piece, 20) for piece in term["pieces"])
-        page.add(clean_line(pieces, max(20, width - 40)), "dim")
+        page.add(clean_line(pieces, max(12, width - 40)), "dim")

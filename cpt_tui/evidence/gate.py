@@ -33,9 +33,9 @@ def _detectable(page: Page, gate: dict[str, Any], width: int) -> None:
         page.draw(bar(value, max(mde, hoped), min(40, width - 40)))
         page.add(f" {value:.1f} points", "bold")
     if mde <= hoped:
-        page.add("The smallest effect it shows (80% power) is below the gain hoped for.", "green")
+        page.add("What it can see (80% power) is below the gain hoped for.", "green")
     else:
-        page.add("It could not see the gain hoped for: more items, or more seeds.", "bold yellow")
+        page.add("It cannot see the gain hoped for: more items or seeds.", "bold yellow")
 
 
 def _contamination(

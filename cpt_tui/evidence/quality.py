@@ -22,7 +22,7 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     page.heading("What the text is like")
     _near(page, quality, limits, width)
     _lines(page, quality, width)
-    _shares(page, quality, dig(found, "scan", "generic", "quality") or {})
+    _shares(page, quality, dig(found, "scan", "generic", "quality") or {}, width)
     languages = [f"{clean_line(x['name'], 16)} {x['share']:.0%}" for x in quality["languages"][:5]]
     if languages:
         page.item("languages", ", ".join(languages), width, "dim", at=18)
@@ -42,7 +42,7 @@ def _near(page: Page, quality: dict[str, Any], limits: Limits, width: int) -> No
     dropped, documents = quality["near_duplicate_documents"], quality["documents"]
     share = dropped / max(1, documents)
     style = "bold yellow" if share >= limits["near_duplicates"] else ""
-    page.put("near-duplicates   ", "dim").draw(bar(share, 1.0, min(20, width - 56)))
+    page.put("near-duplicates   ", "dim").draw(bar(share, 1.0, max(4, min(20, width - 52))))
     page.put(f" {share:.1%} of documents", style)
     page.add(f" ({dropped:,} of {documents:,})", "dim")
     for pair in (quality.get("near_pairs") or [])[:SHOWN_PAIRS]:
@@ -55,21 +55,23 @@ def _near(page: Page, quality: dict[str, Any], limits: Limits, width: int) -> No
 def _lines(page: Page, quality: dict[str, Any], width: int) -> None:
     """Lines that many documents share."""
     share = quality["boilerplate_share"]
-    page.put("boilerplate       ", "dim").draw(bar(share, 1.0, min(20, width - 56)))
-    page.add(f" {share:.1%} of bytes in lines that many documents share")
+    page.put("boilerplate       ", "dim").draw(bar(share, 1.0, max(4, min(20, width - 52))))
+    page.add(f" {share:.1%} of bytes in shared lines")
     for line in (quality.get("boilerplate") or [])[:SHOWN_LINES]:
         page.quote(f'{line["documents"]:,}x  "{clean_line(line["text"], 110)}"', width)
 
 
-def _shares(page: Page, quality: dict[str, Any], generic: dict[str, Any]) -> None:
+def _shares(page: Page, quality: dict[str, Any], generic: dict[str, Any], width: int) -> None:
     """Numbers of one line, beside the generic side's where it was measured."""
     rows = (
-        ("gzip ratio", "gzip_ratio", "{:.2f}", "English is about 0.4, repetition far less"),
-        ("odd words", "odd_words_share", "{:.1%}", "words that look like none (OCR, hashes)"),
-        ("odd characters", "odd_characters_share", "{:.2%}", "replacement, control, private"),
+        ("gzip ratio", "gzip_ratio", "{:.2f}", "English about 0.4; less repeats"),
+        ("odd words", "odd_words_share", "{:.1%}", "like no word (OCR, hashes)"),
+        ("odd characters", "odd_characters_share", "{:.2%}", "no letters, signs or spaces"),
     )
     for label, key, shape, meaning in rows:
         page.put(f"{label:<18}", "dim").put(f"{shape.format(quality[key]):>6}", "bold")
         if key in generic:
-            page.put(f"  generic {shape.format(generic[key])}")
-        page.add(f"  {meaning}", "dim")
+            page.put(f"  generic {shape.format(generic[key]):>6}")
+            page.add(f"  {meaning}" if width > 76 else "", "dim")
+        else:
+            page.add(f"  {meaning}", "dim")

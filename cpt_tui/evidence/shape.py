@@ -39,7 +39,7 @@ def _only(shape: dict[str, Any]) -> dict[str, Any]:
 
 def _part(page: Page, part: dict[str, Any], width: int) -> None:
     name = clean_line(str(part["kind"]).replace("_", " "), 18)
-    page.put(f"{name:<18}", "bold").draw(bar(part["share"], 1.0, min(24, width - 50)))
+    page.put(f"{name:<18}", "bold").draw(bar(part["share"], 1.0, max(4, min(24, width - 52))))
     page.put(f" {part['share']:>6.1%} of bytes", "bold")
     page.add(f", confidence {part['confidence']:.2f}", "dim")
     for sample in (part.get("samples") or [])[:2]:

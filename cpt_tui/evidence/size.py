@@ -18,7 +18,7 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     domain, generic = dig(found, "scan", "domain"), dig(found, "scan", "generic")
     if not domain or not generic:
         return
-    page.heading("How much text there is: effective tokens against the thresholds")
+    page.heading("Effective tokens against the thresholds")
     _scale(page, domain, limits, width)
     _dropped(page, domain, width)
     _table(page, domain, generic)
@@ -52,7 +52,7 @@ def _dropped(page: Page, domain: dict[str, Any], width: int) -> None:
     quality = domain.get("quality")
     copies = domain.get("duplicate_documents", 0)
     left_out = words.size(domain.get("duplicate_bytes"))
-    page.pair("exact copies", f"{copies:,} documents ({left_out}) left out before counting")
+    page.item("exact copies", f"{copies:,} documents ({left_out}) left out", width, "dim", at=18)
     page.pair("tokens", words.count(domain["tokens"]))
     if quality:
         tokens = quality["near_duplicate_tokens"]

@@ -49,7 +49,7 @@ def _distributions(page: Page, fluency: dict[str, Any], width: int) -> None:
         page.put(" " * 10).draw(f"{box(spread, low, high, room):<{room}}", _style(name))
         page.add(f" {side['bits_per_byte']:.3f}", "bold")
     page.put(" " * 10).put(f"{ruler(low, high, room):<{room}}", "dim").add("  mean", "dim")
-    page.put(" " * 10).draw("├ 5%  ━ the middle half  │ median  ┤ 95% of documents", "dim").add()
+    page.put(" " * 10).draw("├ 5%  ━ middle half  │ median  ┤ 95%", "dim").add()
 
 
 def _style(name: str) -> str:
@@ -66,7 +66,7 @@ def _ratio(page: Page, fluency: dict[str, Any], limits: Limits, width: int) -> N
     _scale(page, ratio, marks, width)
     clean = fluency.get("clean_ratio")
     if clean:
-        page.put(" " * 10).add(f"{interval(clean, 2)} without leaked documents", "dim")
+        page.put(" " * 10).add(f"{interval(clean, 2)} without leaked text", "dim")
     if fluency.get("budget_ended"):
         page.put(" " * 10).add("The budget ended before the interval decided.", "yellow")
 
@@ -89,8 +89,8 @@ def _pilot(page: Page, pilot: dict[str, Any] | None, limits: Limits, width: int)
     _scale(page, pilot["gain"], [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)
     page.add(
-        f"domain {pilot['domain_gain']:+.3f}, generic twin {pilot['generic_gain']:+.3f}, "
-        f"{words.count(pilot['tokens'])} tokens each",
+        f"domain {pilot['domain_gain']:+.3f}, generic {pilot['generic_gain']:+.3f}, "
+        f"{words.count(pilot['tokens'])} tokens",
         "dim",
     )
 
@@ -116,14 +116,14 @@ def _classes(page: Page, classes: list[dict[str, Any]]) -> None:
     if not classes:
         return
     page.heading("By class of token")
-    page.add(f"{'':<13}{'share of tokens':>20}{'nats/token':>20}", "dim")
-    sides = f"{'domain':>10}{'generic':>10}"
-    page.add(f"{'':<13}{sides}{sides}{'more':>10}", "dim")
+    page.add(f"{'':<12}{'share of tokens':>18}{'nats/token':>18}", "dim")
+    sides = f"{'domain':>9}{'generic':>9}"
+    page.add(f"{'':<12}{sides}{sides}{'more':>9}", "dim")
     for one in classes:
-        page.put(f"{clean_line(one['name'], 12):<13}", "dim")
-        page.put(f"{one['domain_share']:>10.1%}{one['generic_share']:>10.1%}")
-        page.put(f"{one['domain_nats']:>10.2f}{one['generic_nats']:>10.2f}")
-        page.add(f"{one['domain_nats'] - one['generic_nats']:>+10.2f}", "bold")
+        page.put(f"{clean_line(one['name'], 11):<12}", "dim")
+        page.put(f"{one['domain_share']:>9.1%}{one['generic_share']:>9.1%}")
+        page.put(f"{one['domain_nats']:>9.2f}{one['generic_nats']:>9.2f}")
+        page.add(f"{one['domain_nats'] - one['generic_nats']:>+9.2f}", "bold")
 
 
 def _references(page: Page, fluency: dict[str, Any], width: int) -> None:

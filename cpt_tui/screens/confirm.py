@@ -15,7 +15,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cpt_tui.keys import bindings
-from cpt_tui.safe import clean, clean_line
+from cpt_tui.safe import clean
 
 Answer = TypeVar("Answer")
 
@@ -70,7 +70,7 @@ class ChoiceScreen(Dialog[int | None]):
             yield Static(Text(clean(self._question), "bold"), markup=False)
             room = min(64, self.app.size.width - 12)
             options = [
-                Option(Text(f"{i:>2}  {clean_line(choice, room)}"))
+                Option(Text(f"{i:>2}  {clean(choice, room)}"))
                 for i, choice in enumerate(self._choices, 1)
             ]
             yield OptionList(*options, markup=False, compact=True)

@@ -18,6 +18,7 @@ from cpt_tui.pages import MEASURABLE, Choice, Question, choices_for, questions
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from cpt_tui.widgets import question_page as drawn
+from cpt_tui.widgets.panel import text_width
 from engine.errors import CptError
 from engine.evidence import Evidence, Step, Verdict
 from engine.run import Run
@@ -179,7 +180,7 @@ class InterviewView(CptScreen):
         return drawn.Scene(
             self.evidence.model_dump(),
             self.limits,
-            max(40, self.query_one("#interview-page").size.width - 4),
+            max(40, text_width(self.query_one("#interview-page", VerticalScroll))),
             self.verdict.thresholds_overridden if self.verdict else {},
             answers.marks(self.draft),
             self.term,

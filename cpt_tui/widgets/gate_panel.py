@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.text import Text
 
-from cpt_tui.safe import clean_line
 from cpt_tui.widgets.bars import Mark, bar, interval_scale
 from cpt_tui.widgets.page import Page
 from cpt_tui.widgets.panel import Panel
@@ -22,7 +21,7 @@ class GatePanel(Panel):
         page = Page()
         found = view.evidence("gate")
         if found:
-            verdict(page, found)
+            verdict(page, found, width)
             forgetting(page, found)
             interval(page, found, width)
         else:
@@ -48,14 +47,14 @@ def waiting(page: Page, view: RunView) -> None:
             page.add(f"{name}: {progress_words(stage.progress)}", "bold")
 
 
-def verdict(page: Page, found: dict[str, Any]) -> None:
+def verdict(page: Page, found: dict[str, Any], width: int) -> None:
     """EARNED, TIE or HURT, and the sentence."""
     label = found.get("label")
     word = f"{found['outcome']}, {label}" if label else found["outcome"]
     page.put("Verdict: ", "bold").state(found["outcome"])
     page.add(word.removeprefix(found["outcome"]), "bold")
     if found.get("sentence"):
-        page.add(clean_line(found["sentence"]))
+        page.quote(found["sentence"], width, indent=0, limit=600)
     if found["outcome"] == "TIE":
         page.add("A tie ships the base model.", "bold")
 

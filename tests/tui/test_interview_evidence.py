@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from textual.containers import VerticalScroll
 
 from cpt_tui.app import CptApp
 from cpt_tui.screens.run import RunScreen
+from cpt_tui.widgets.panel import Panel, text_width
 from engine import events as ev
 from tests.tui import worlds
 from tests.tui.driving import folded, interview, screen_text, settle
@@ -33,11 +36,11 @@ PAGES = [
         "surprise",
         (
             *("├", "median document", "1.42 (95% 1.31 to 1.55)", "1.1 fluent below", "0.05 go"),
-            *("1.44 (95% 1.32 to 1.58) without leaked", "punctuation", "+0.79"),
+            *("1.44 (95% 1.32 to 1.58) without leaked text", "punctuation", "+0.79"),
             *("harder than 75%", "terms of service", "Hemiparese 3.7 (26x)", "Z.n. GBM"),
         ),
     ),
-    ("fertility", ("1.63", "1.5 noted", "2 problem", "An | am | nese", "1,280", "save 4.3%")),
+    ("fertility", ("1.63", "1.5 noted", "2 problem", "An | am | nese", "1,280", "would save 4.3%")),
     ("gate", ("MDE", "4.6 points", "10.0 points", "0.5% of gold items", "18, 204", "9 of 312")),
     ("facts", ("12.9% of documents", "803 of 6,240")),
     ("cost", ("25 min 20 s", "40 min 00 s", "2.6e+15", "5.1e+15", "3.1 GB", "1 h 05 min")),
@@ -203,3 +206,30 @@ async def test_an_idle_interview_draws_nothing(tmp_path: Path) -> None:
         await screen.refresh_feed()
         await screen.refresh_feed()
         assert drawn == []
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+async def test_lines_are_as_wide_as_their_place(tmp_path: Path, width: int) -> None:
+    """Nothing but the question itself is left to the terminal's own wrapping."""
+    run = worlds.finished(tmp_path).run
+    app = CptApp(run)
+    async with app.run_test(size=(width, 40)) as pilot:
+        await settle(pilot)
+        long: list[str] = []
+        for key, name in (("1", "evidence"), ("2", "packing"), ("4", "gate")):
+            await pilot.press(key)
+            await settle(pilot)
+            panel = app.screen.query_one(f"#{name}", Panel)
+            assert panel._shown is not None
+            long += too_long(panel._shown.plain, text_width(panel))
+        screen = await interview(pilot, run, tmp_path, "shape")
+        for index in range(len(screen.questions)):
+            screen.go_to(index)
+            await settle(pilot)
+            room = text_width(screen.query_one("#interview-page", VerticalScroll))
+            long += too_long(screen._texts["#question"].plain.partition("\n")[2], room)
+        assert long == []
+
+
+def too_long(text: str, width: int) -> list[str]:
+    return [line for line in text.splitlines() if cell_len(line) > width]
