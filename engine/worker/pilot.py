@@ -205,5 +205,7 @@ def decided(pilot: Pilot, share: float, limits: dict[str, float]) -> bool:
     gain = pilot.gain
     if gain.value >= limits["go_gain"] and gain.low > limits["go_gain_low"]:
         return True
+    if min(pilot.domain_gain, pilot.generic_gain) >= limits["go_gain"] and gain.high < 0:
+        return True  # both sides learn, the generic one more: it is no reference at any size
     hopeless = gain.value / share < limits["fluent_gain"]
     return hopeless and gain.high < limits["fluent_gain"] and pilot.domain_gain < limits["go_gain"]

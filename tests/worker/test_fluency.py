@@ -140,7 +140,8 @@ def test_the_pilot_is_judged_on_held_out_documents_only(scorer: Scorer) -> None:
         (0.20, 0.19, 0.2, False),  # its interval still holds nothing
         (0.00, 0.01, 0.0, True),  # no gain, and none to come
         (0.01, 0.01, 0.0, False),  # four times that would be a gain
-        (-0.7, 0.05, 1.4, False),  # the generic text learns too: no reference yet
+        (-0.7, 0.05, 1.4, True),  # the generic text learns more: no reference
+        (-0.01, 0.02, 0.4, False),  # it learns as much: the full pilot may tell them apart
         (math.nan, 0.1, 0.0, False),
     ],
 )
