@@ -58,7 +58,7 @@ def half(which: int, source: str) -> Callable[[Path, Path], Path]:
     """Every second document of a source, so that two halves share a distribution."""
 
     def make(material: Path, folder: Path) -> Path:
-        name = f"{Path(source).name}-half{which}"
+        name = f"{Path(source).stem}-half{which}"
         return written(folder, name, texts(material, source)[which::2])
 
     return make
@@ -112,7 +112,7 @@ def copies(material: Path, folder: Path) -> Path:
 
 
 STORIES, NOVEL = "models/stories260k", "models/novel3m"
-TINY = "general/tinystories"
+TINY = "general/tinystories/tiny_stories.txt"
 CASES = (
     Case("medical, fit reference", NOVEL, "domains/medical", NOVELS, "GO"),
     Case("medical, unfit reference", NOVEL, "domains/medical", "general/wikitext2", "NOT YET"),
