@@ -70,13 +70,17 @@ def ratio_of_ratios(
     resamples: int,
     seed: int,
     level: float = LEVEL,
+    paired: bool = False,
 ) -> Interval:
-    """(sum/sum of the first) over (sum/sum of the second), each side resampled by documents."""
+    """(sum/sum of the first) over (sum/sum of the second), each side resampled by documents.
+
+    ``paired``: both sides are the same documents, and are resampled together.
+    """
     import numpy as np
 
     value = _log_ratio(*first) - _log_ratio(*second)
     deviations = ratio_deviations(*first, resamples, seed, level, log=True) - ratio_deviations(
-        *second, resamples, seed + 1, level, log=True
+        *second, resamples, seed if paired else seed + 1, level, log=True
     )
     found = interval(value, deviations, level)
     value, low, high = (float(np.exp(x)) for x in (found.value, found.low, found.high))

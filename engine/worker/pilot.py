@@ -7,23 +7,24 @@ grew in proportion to them (it grows more slowly) is no gain.
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from engine.bootstrap import interval, ratio_deviations
+from engine.bootstrap import interval, ratio_deviations, ratio_of_ratios
 from engine.events import Alarm, TrainStep
-from engine.evidence import Pilot
+from engine.evidence import Interval, Pilot
 from engine.thresholds import effective
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
 from engine.worker.mix import sequence_length, shuffled, take
 from engine.worker.pack import Ledger, segments, write_pack
-from engine.worker.scoring import Floats, Scorer, Scores
-from engine.worker.tokens import TokenStore
+from engine.worker.scoring import Floats, Scorer, Scores, with_bos
+from engine.worker.tokens import TokenStore, encode
 
 LOOK = 0.25
 """Share of the pilot's tokens after which it may end."""
@@ -33,6 +34,8 @@ ROW_TOKENS = 512
 """Longest row: a pilot needs many steps more than it needs long context."""
 EVAL_DOCUMENTS = 60
 EVAL_TOKENS = 16_000
+LONGEST_WORDS = 20
+"""Characters a word on average; more, and the script writes no spaces."""
 LEAST_TOKENS = 5_000
 """A slow machine shrinks the pilot no further than this."""
 CORPUS_SHARE = 0.05
@@ -89,10 +92,10 @@ class PilotRunner:
         """Both sides on equal tokens; the net gain with its document-bootstrap interval."""
         probe = self.context.recipe.probe
         started = time.monotonic()
-        (gain_d, n_d), (gain_g, n_g) = (
-            self._one(scores, tokens, label)
-            for scores, label in ((domain, "domain"), (generic, "generic"))
-        )
+        (gain_d, n_d), learnt = self._one(domain, tokens, "domain")
+        order = order_ratio(learnt, domain, probe.bootstrap, probe.seed)
+        del learnt  # one model at a time
+        (gain_g, n_g), _ = self._one(generic, tokens, "generic")
         domain_gain = float(gain_d.sum() / n_d.sum())
         generic_gain = float(gain_g.sum() / n_g.sum())
         deviations = ratio_deviations(gain_d, n_d, probe.bootstrap, probe.seed)
@@ -106,6 +109,7 @@ class PilotRunner:
             method=self.context.recipe.train.method,
             lr=self.lr(),
             seconds=round(time.monotonic() - started, 2),
+            order_ratio=order,
         )
 
     def lr(self) -> float:
@@ -129,8 +133,8 @@ class PilotRunner:
         batch = max(1, rows // STEPS)
         return -(-rows // batch), batch
 
-    def _one(self, scores: Scores, tokens: int, label: str) -> tuple[Floats, Floats]:
-        """Per held-out document: nats gained, and tokens scored."""
+    def _one(self, scores: Scores, tokens: int, label: str) -> tuple[tuple[Floats, Floats], Scorer]:
+        """Per held-out document nats gained and tokens scored; and the trained scorer."""
         model = self._model()
         chosen = evaluated(scores, self.window)
         documents = [scores.ids[i][: self.window] for i in chosen]
@@ -140,7 +144,7 @@ class PilotRunner:
         after = scorer.score(documents)
         gained = [np.nansum(b) - np.nansum(a) for b, a in zip(before, after, strict=True)]
         counts = [np.count_nonzero(~np.isnan(b)) for b in before]
-        return np.array(gained), np.array(counts, dtype=np.float64)
+        return (np.array(gained), np.array(counts, dtype=np.float64)), scorer
 
     def _train(self, model: torch.nn.Module, rows: Rows, tokens: int, label: str) -> None:
         steps, batch = self._steps(tokens)
@@ -198,6 +202,31 @@ def evaluated(scores: Scores, window: int) -> list[int]:
     sizes = np.minimum([len(ids) for ids in scores.ids[: scores.heldout]], window)
     fits = int(np.searchsorted(np.cumsum(sizes), EVAL_TOKENS)) + 1
     return list(range(min(len(sizes), EVAL_DOCUMENTS, max(20, fits))))
+
+
+def order_ratio(scorer: Scorer, scores: Scores, resamples: int, seed: int) -> Interval | None:
+    """What the order of words is worth: bits per byte with the words shuffled over as they are.
+
+    About 1 means that what was learnt would be learnt from a bag of words as well: lists,
+    tables, shuffled text. White space is folded on both sides; None where words are no unit
+    (scripts without spaces).
+    """
+    decode, rng = scorer.base.tokenizer.decode, random.Random(seed)
+    chosen = evaluated(scores, scorer.window)
+    kept = [" ".join(decode(scores.ids[i], skip_special_tokens=True).split()) for i in chosen]
+    words = [text.split() for text in kept]
+    if sum(map(len, words)) * LONGEST_WORDS < sum(map(len, kept)):
+        return None
+    mixed = [" ".join(rng.sample(parts, len(parts))) for parts in words]
+    sides = []
+    for texts in (mixed, kept):
+        encoded = encode(scorer.base.tokenizer, texts)
+        ids = [with_bos(scorer.base, one)[: scorer.window] for one in encoded]
+        nll = scorer.score(ids)
+        bits = np.array([np.nansum(one) for one in nll])
+        size = [scorer.text_bytes(i, n) for i, n in zip(ids, nll, strict=True)]
+        sides.append((bits, np.array(size, dtype=np.float64)))
+    return ratio_of_ratios(sides[0], sides[1], resamples, seed, paired=True)
 
 
 def decided(pilot: Pilot, share: float, limits: dict[str, float]) -> bool:

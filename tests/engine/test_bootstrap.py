@@ -57,3 +57,13 @@ def test_equal_sides_have_ratio_one() -> None:
     found = ratio_of_ratios(side, side, 300, 0)
     assert found.value == pytest.approx(1.0)
     assert found.low < 1 < found.high
+
+
+def test_paired_sides_share_their_documents_luck() -> None:
+    rng = np.random.default_rng(5)
+    top, bottom = documents(rng, 30, 1.3)
+    apart = ratio_of_ratios((1.02 * top, bottom), (top, bottom), 300, 0)
+    paired = ratio_of_ratios((1.02 * top, bottom), (top, bottom), 300, 0, paired=True)
+    assert paired.low == pytest.approx(1.02)
+    assert paired.high == pytest.approx(1.02)
+    assert apart.high - apart.low > 0.05

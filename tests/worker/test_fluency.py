@@ -18,7 +18,7 @@ from engine.worker import model as models
 from engine.worker.explain import passages
 from engine.worker.fluency import CLASSES, class_table, token_classes
 from engine.worker.percentile import percentile, score_references
-from engine.worker.pilot import LOOK, decided, evaluated
+from engine.worker.pilot import LOOK, decided, evaluated, order_ratio
 from engine.worker.scoring import Scorer, Scores
 from engine.worker.tokens import encode
 from tests.tiny import documents
@@ -131,6 +131,19 @@ def test_the_pilot_is_judged_on_held_out_documents_only(scorer: Scorer) -> None:
     side = scored(scorer, documents(40, 9))
     side.store.heldout[25:] = False  # type: ignore[attr-defined]
     assert evaluated(side, WINDOW) == list(range(25))
+
+
+def test_order_is_worth_nothing_in_random_words(scorer: Scorer) -> None:
+    side = scored(scorer, documents(40, 9))
+    found = order_ratio(scorer, side, 300, 0)
+    assert found is not None
+    assert found.value == pytest.approx(1.0, abs=0.05)  # 64-token rows end in mid-word
+    assert found.low < found.value < found.high
+
+
+def test_a_script_without_spaces_has_no_words_to_shuffle(scorer: Scorer) -> None:
+    side = scored(scorer, ["河流塑造土地把物質從一些地方帶走" * 8 for _ in range(6)])
+    assert order_ratio(scorer, side, 100, 0) is None
 
 
 @pytest.mark.parametrize(
