@@ -175,6 +175,45 @@ def judge(
     return verdict.model_copy(update={"sentence": sentence(verdict, gate)})
 
 
+def with_clean_part(
+    verdict: GateVerdict,
+    arms: tuple[Any, Any],
+    gate: Gate,
+    limits: dict[str, float],
+    groups: Groups,
+    contaminated: Sequence[int],
+) -> GateVerdict:
+    """The verdict with the one on the items that share no 13-gram with the corpus beside it.
+
+    ``contaminated`` are item numbers (0-based). The outcome stays that of the registered gold
+    set; the sentence says what the clean part gives. Unchanged where nothing is contaminated.
+    """
+    import numpy as np
+
+    tables = [scores(arm, name) for arm, name in zip(arms, ("base", "CPT"), strict=True)]
+    keep = np.setdiff1d(np.arange(tables[0].shape[1]), list(contaminated))
+    if len(keep) == tables[0].shape[1]:
+        return verdict
+    if not len(keep):
+        said = "every item shares 13 words with the corpus: no clean part is left"
+        return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
+    names = None if groups is None else [groups[i] for i in keep]
+    base, cpt = (table[:, keep] for table in tables)
+    clean = judge(base, cpt, gate, verdict.generic_rise, limits, names)
+    said = (
+        f"without the {tables[0].shape[1] - len(keep)} items that share 13 words with the corpus: "
+        f"{clean.outcome}, {clean.estimate:+.1f} points"
+    )
+    return verdict.model_copy(
+        update={
+            "clean_outcome": clean.outcome,
+            "clean_items": clean.items,
+            "clean_estimate": clean.estimate,
+            "sentence": f"{verdict.sentence[:-1]}; {said}.",
+        }
+    )
+
+
 def _arm(values: Any) -> list[float]:
     """Mean score per seed in points."""
     return [100.0 * float(row.mean()) for row in scores(values, "base")]

@@ -103,8 +103,14 @@ class Probe(Section):
     bootstrap: Positive = Field(2000, description="document resamples for the interval")
     pilot: bool = Field(True, description="run the short pilot for reducible surprise")
     pilot_tokens: Positive = Field(100_000, description="tokens of the pilot, each side")
-    pilot_lr: Rate | None = Field(None, description="default: the run's own rate")
-    budget_seconds: Positive = Field(600, description="time limit of the fluency scoring")
+    pilot_lr: Rate | None = Field(
+        None, description="default: the run's own rate, else a hot one by the model's width"
+    )
+    budget_seconds: Positive = Field(600, description="time limit of the scoring, and of the pilot")
+    references: list[str] = Field(
+        default_factory=list,
+        description="files, folders or hub:owner/name of further reference corpora",
+    )
     seed: int = 0
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="overrides of the decision's thresholds, by name"

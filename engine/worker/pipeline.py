@@ -21,7 +21,7 @@ from engine.decision import decide, settled
 from engine.errors import Blocked, Exit
 from engine.events import Alarm, Facts, RunEnded, RunStarted, StageDone, StageStarted
 from engine.evidence import Evidence, GateVerdict, Verdict
-from engine.gate import judge, measured_mde
+from engine.gate import judge, measured_mde, with_clean_part
 from engine.gold import Example, load_examples, pick
 from engine.preflight import check_recipe
 from engine.recipe_io import RESULTS, write_results
@@ -224,13 +224,17 @@ class Pipeline:
         base = np.array(self.made["baseline"]["per_item"])
         _, gold = self._examples()
         groups = [e.group or f"item {i}" for i, e in enumerate(gold)]
-        verdict = judge(
-            base,
-            cpt,
+        named = groups if any(e.group for e in gold) else None
+        limits = effective(self.recipe.probe.thresholds)
+        rise = self.made["train"]["generic_rise"]
+        verdict = judge(base, cpt, self.recipe.gate, rise, limits, named)
+        verdict = with_clean_part(
+            verdict,
+            (base, cpt),
             self.recipe.gate,
-            self.made["train"]["generic_rise"],
-            effective(self.recipe.probe.thresholds),
-            groups if any(e.group for e in gold) else None,
+            limits,
+            named,
+            (self.made["scan"]["gate"] or {}).get("contaminated_items", []),
         )
         return {**verdict.model_dump(), "per_item": cpt.tolist()}
 

@@ -70,6 +70,12 @@ def pilot(value: float, low: float, high: float, generic: float = 0.0) -> Pilot:
     )
 
 
+def unordered(low: float, high: float) -> Pilot:
+    """A pilot that gains, and what shuffling the words costs after it."""
+    order = Interval(value=(low + high) / 2, low=low, high=high)
+    return pilot(0.3, 0.25, 0.35).model_copy(update={"order_ratio": order})
+
+
 def files(**more: Any) -> GateFiles:
     given = {
         **{"gold_items": 400, "sft_examples": 500, "metric": "choice", "seeds": 5},
@@ -123,6 +129,8 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="preference")}, {}, "no_go", "preference data"),
     ("shape", {"scan": scan(kind="short_rows", padding_share=0.83)}, {}, "note", "83%"),
     ("shape", {"scan": scan(kind="mixed")}, {}, "note", "mixed"),
+    ("surprise", {"pilot": unordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
+    ("surprise", {"pilot": unordered(1.01, 1.04)}, {}, "go", "permission"),
     ("size", {"scan": None}, {}, "open", "not been counted"),
     ("size", {"scan": scan(199_999)}, {}, "no_go", "200k"),
     ("size", {"scan": scan(200_000)}, {}, "not_yet", "2.0M"),
