@@ -112,7 +112,9 @@ def _probe(found: dict[str, Any]) -> list[str]:
         )
         lines += [line for tell in (_classes, _place, _terms) for line in _told(tell, fluency)]
     if pilot := found.get("pilot"):
-        lines.append(f"pilot's net gain {interval(pilot['gain'], 3)} nats/token")
+        order = pilot.get("order_ratio")
+        shuffled = f"; words shuffled cost {interval(order, 2)}x the bits" if order else ""
+        lines.append(f"pilot's net gain {interval(pilot['gain'], 3)} nats/token{shuffled}")
     if price := found.get("cost"):
         gate = words.duration(price["gate_seconds"])
         lines.append(

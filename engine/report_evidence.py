@@ -158,9 +158,6 @@ def _fluency(fluency: dict[str, Any] | None) -> str:
         )
     ]
     text = f"Bits/byte ratio {interval(fluency['ratio'], 3)}."
-    if clean := fluency.get("clean_ratio"):
-        leaked = "without held-out documents that also stand in the training text"
-        text += f" {leaked[0].upper()}{leaked[1:]}: {interval(clean, 3)}."
     if fluency.get("budget_ended"):
         text += " The budget ended before the interval decided."
     return table(("fluency of the base", *SIDES), rows) + f"\n\n{text}"
@@ -215,11 +212,14 @@ def _surprising(fluency: dict[str, Any]) -> str:
 def _pilot(pilot: dict[str, Any] | None) -> str:
     if not pilot:
         return ""
-    return (
+    text = (
         f"Pilot ({pilot['tokens']:,} tokens, {pilot['method']}, rate {pilot['lr']:g}): domain "
         f"gain {pilot['domain_gain']:.3f}, generic gain {pilot['generic_gain']:.3f}, net "
         f"{interval(pilot['gain'], 3)} nats."
     )
+    if order := pilot.get("order_ratio"):
+        text += f" With its words shuffled the text costs {interval(order, 3)} times the bits."
+    return text
 
 
 def _fertility(fertility: dict[str, Any] | None) -> str:

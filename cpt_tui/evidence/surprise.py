@@ -64,9 +64,6 @@ def _ratio(page: Page, fluency: dict[str, Any], limits: Limits, width: int) -> N
     page.add(" domain over generic")
     marks = [Mark(1.0, "1 alike"), Mark(limit, f"{limit:g} fluent below")]
     _scale(page, ratio, marks, width)
-    clean = fluency.get("clean_ratio")
-    if clean:
-        page.put(" " * 10).add(f"{interval(clean, 2)} without leaked text", "dim")
     if fluency.get("budget_ended"):
         page.put(" " * 10).add("The budget ended before the interval decided.", "yellow")
 
@@ -93,6 +90,17 @@ def _pilot(page: Page, pilot: dict[str, Any] | None, limits: Limits, width: int)
         f"{words.count(pilot['tokens'])} tokens",
         "dim",
     )
+
+    if order := pilot.get("order_ratio"):
+        _order(page, order, limits, width)
+
+
+def _order(page: Page, order: dict[str, float], limits: Limits, width: int) -> None:
+    """What the order of the words is worth to a model that has just read the text."""
+    limit = limits["order_ratio"]
+    page.put("order     ", "dim").put(interval(order, 2), "bold")
+    page.add(" if words are shuffled")
+    _scale(page, order, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g} least")], width)
 
 
 def _sides(page: Page, fluency: dict[str, Any]) -> None:

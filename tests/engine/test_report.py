@@ -36,7 +36,11 @@ def test_the_evidence_is_all_there(tmp_path: Path) -> None:
     for part in (
         *("2,705,000", "| raw | 94.1% | 0.93 |", "near-duplicate documents | 803 |", "0.36"),
         *("b.txt:7 like a.txt:1", "5,102x Confidential", "German 93%", "4 empty", "cp1252 1"),
-        *("notes.bin: not text", "1.420 (95% 1.310 to 1.550)", "1.440 (95% 1.320 to 1.580)"),
+        *(
+            "notes.bin: not text",
+            "1.420 (95% 1.310 to 1.550)",
+            "costs 1.140 (95% 1.110 to 1.170) times",
+        ),
         *("| words | 71.0% | 76.0% | 3.910 | 3.120 |", "harder than 75%", "Glioblastom (4.1)"),
         *("Gl · iob · last · om", "would save 4.3%", "left temporal lobe"),
         *("0.5% of 400 gold items", "9 of 312 held-out", "| FLOPs | 2.60e+15 | 5.10e+15 |"),

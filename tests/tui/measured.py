@@ -179,6 +179,7 @@ def probe(hostile: bool = False, old: bool = False) -> dict[str, Any]:
             "method": "lora",
             "lr": 1e-4,
             "seconds": 80.0,
+            "order_ratio": {"value": 1.14, "low": 1.11, "high": 1.17},
         },
         "explanations": _explanations(hostile),
         "cost": {
@@ -218,7 +219,6 @@ def _fluency(hostile: bool) -> dict[str, Any]:
         ],
         "seconds": 21.0,
         "classes": _classes(),
-        "clean_ratio": {"value": 1.44, "low": 1.32, "high": 1.58},
         "references": [
             {"name": EVIL if hostile else "encyclopedia", "bits_per_byte": 0.95, "documents": 40},
             {"name": "news", "bits_per_byte": 1.02, "documents": 40},
@@ -266,7 +266,7 @@ def _explanations(hostile: bool) -> list[dict[str, Any]]:
 
 NEW_IN_SCAN = {"parts", "quality", "contamination", "encodings", "mojibake_documents", "saved"}
 NEW_IN_SCAN |= {"whole_word_saving", "contaminated_items"}
-NEW_IN_PROBE = {"spread", "classes", "clean_ratio", "references", "percentile", "budget_ended"}
+NEW_IN_PROBE = {"spread", "classes", "order_ratio", "references", "percentile", "budget_ended"}
 NEW_IN_PROBE |= {"passages", "gate_flops", "gate_memory_gb"}
 
 

@@ -32,7 +32,16 @@ LABELS = (
     *("constant guess", "contamination", "13 words in a row", "FLOPs", "domain", "generic"),
     *("held out", "mix-back", "ledger", "EOS tokens", "BOS tokens", "padding", "seams"),
     *("train loss", "rate (LR)", "grad norm", "forgetting", "checkpoint", "margin", "seed"),
-    *("p", "interval", "held-out", "micro-batch", "reference texts", "Moved", "exact copies"),
+    *(
+        "p",
+        "interval",
+        "held-out",
+        "micro-batch",
+        "reference texts",
+        "Moved",
+        "exact copies",
+        "order",
+    ),
 )
 """Headings and labels of the screens that a newcomer may not know."""
 

@@ -36,7 +36,7 @@ PAGES = [
         "surprise",
         (
             *("├", "median document", "1.42 (95% 1.31 to 1.55)", "1.1 fluent below", "0.05 go"),
-            *("1.44 (95% 1.32 to 1.58) without leaked text", "punctuation", "+0.79"),
+            *("1.14 (95% 1.11 to 1.17) if words", "1.03 least", "punctuation", "+0.79"),
             *("harder than 75%", "terms of service", "Hemiparese 3.7 (26x)", "Z.n. GBM"),
         ),
     ),
