@@ -224,6 +224,10 @@ class Corpus:
             if self._alone:
                 raise
             self.ledger.lose(fault, place, item.size, item.packed)
+            return
+        if not item.packed and self.ledger.bytes_found - place[0] != item.size:
+            read = f"{self.ledger.bytes_found - place[0]:,} bytes of it were read"
+            self.ledger.note(f"{item.name} changed while it was read; {read}")
 
     def _hub_documents(self) -> Iterator[Document]:
         rows = hub.hub_rows(self.source, self._hub_commit())

@@ -102,18 +102,26 @@ def items_of(path: Path, size: int, explicit: bool, ledger: Ledger) -> Iterator[
     yield Item(shown(path), kind or "text", size, bool(codecs), source, plain)
 
 
+def _head(handle: BinaryIO, size: int, name: str) -> bytes:
+    """The first bytes of a file, which stay where they are."""
+    try:
+        head = handle.read(size)
+        handle.seek(0)
+    except OSError as error:
+        message = f"{name} cannot be read: {error.strerror or error}"
+        raise Fault("not readable", message) from None
+    return head
+
+
 def _no_pointer(handle: BinaryIO, name: str) -> None:
-    head = handle.read(len(LFS))
-    handle.seek(0)
-    if head == LFS:
+    if _head(handle, len(LFS), name) == LFS:
         message = f"{name} is a git-LFS pointer, not the file; fetch it with 'git lfs pull'"
         raise Fault("git-LFS pointer", message)
 
 
 def _unpacked(handle: BinaryIO, codecs: tuple[str, ...], name: str) -> Any:
     """The stream below one or two compressions."""
-    head = handle.read(8)
-    handle.seek(0)
+    head = _head(handle, 8, name)
     if head and not any(head.startswith(m) for m, kind in MAGIC.items() if kind == codecs[0]):
         message = f"{name} is not {codecs[0]}, whatever its name says; give it its true suffix"
         raise Fault("broken archive", message)

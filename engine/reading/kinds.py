@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 
 def _all(names: str) -> frozenset[str]:
     return frozenset(names.split())
@@ -62,7 +60,8 @@ READABLE = (
 
 def suffixes(name: str) -> list[str]:
     """The suffixes of a file name in lower case, the last one first."""
-    return [suffix.lower() for suffix in reversed(PurePath(name).suffixes)]
+    parts = name.rpartition("/")[2].lstrip(".").lower().split(".")
+    return [f".{part}" for part in parts[:0:-1]] if parts[-1] else []
 
 
 def codecs_of(name: str) -> tuple[str, ...]:

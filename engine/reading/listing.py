@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.reading.kinds import READABLE, kind_of, unknown_suffix
-from engine.reading.ledger import Ledger, shown
+from engine.reading.ledger import NOTES, Ledger, shown
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -68,9 +68,9 @@ class Listing:
         what = "matches no file" if self.pattern else "is an empty folder"
         return f"{self.label} {what}; give {READABLE}"
 
-    def skip(self, reason: str, path: Path | None = None) -> None:
+    def skip(self, reason: str, path: str) -> None:
         self.skipped[reason] += 1
-        if path is not None:
+        if len(self.notes) <= NOTES:
             self.notes.append(f"{shown(path)} skipped: {reason}")
 
     def add(self, path: Path, size: int) -> None:
@@ -119,8 +119,10 @@ def _enter(root: Path, listing: Listing) -> None:
     depth = None if "**" in pattern else len(pattern)
     hidden = any(segment.startswith(".") for segment in pattern)
     skip = len(root.parts)
-    entries = sorted(_walk(root, listing, depth, hidden), key=lambda item: item[0].parts)
-    for path, size in entries:
+    # As if sorted by parts: no name holds a NUL, which sorts before every other character.
+    found = sorted(_walk(root, listing, depth, hidden), key=lambda one: one[0].replace("/", "\0"))
+    for name, size in found:
+        path = Path(name)
         if not listing.pattern or _matches(path.parts[skip:], pattern):
             listing.add(path, size)
 
@@ -146,13 +148,13 @@ def _why_missing(root: Path, error: OSError) -> str:
 
 def _walk(
     root: Path, listing: Listing, depth: int | None, hidden: bool
-) -> Iterator[tuple[Path, int]]:
+) -> Iterator[tuple[str, int]]:
     """Regular files below a folder; every folder is entered once, whatever links point at it."""
-    folders, seen = [(root, 1)], set[tuple[int, int]]()
+    folders, seen = [(str(root), 1)], set[tuple[int, int]]()
     while folders:
         folder, level = folders.pop()
         try:
-            status = folder.stat()
+            status = Path(folder).stat()
             with os.scandir(folder) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
@@ -165,22 +167,22 @@ def _walk(
         for entry in entries:
             if entry.name.startswith(".") and not hidden:
                 continue
-            found = _status(entry, folder, listing)
+            found = _status(entry, listing)
             if found and stat.S_ISDIR(found.st_mode):
                 if depth is None or level < depth:
-                    folders.append((folder / entry.name, level + 1))
+                    folders.append((entry.path, level + 1))
             elif found and stat.S_ISREG(found.st_mode):
-                yield folder / entry.name, found.st_size
+                yield entry.path, found.st_size
             elif found:
-                listing.skip("not a regular file", folder / entry.name)
+                listing.skip("not a regular file", entry.path)
 
 
-def _status(entry: os.DirEntry[str], folder: Path, listing: Listing) -> os.stat_result | None:
+def _status(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
     try:
         return entry.stat()
     except OSError as error:
         reason = "broken link" if entry.is_symlink() else _reason(error)
-        listing.skip(reason, folder / entry.name)
+        listing.skip(reason, entry.path)
         return None
 
 

@@ -16,6 +16,9 @@ from engine.reading.ledger import Fault
 from engine.text import clean
 from tests.engine.sources import PROSE, corpus, read, texts
 
+JAPANESE = (
+    "春はあけぼの。やうやう白くなりゆく山ぎは、少しあかりて、紫だちたる雲のほそくたなびきたる。"
+)
 POEMS = {
     "cp1251": "Мороз и солнце; день чудесный! Ещё ты дремлешь, друг прелестный — пора, красавица.",
     "koi8-r": "Мороз и солнце; день чудесный! Еще ты дремлешь, друг прелестный, пора, красавица.",
@@ -25,9 +28,9 @@ POEMS = {
     "dowie, kto cię stracił. Dziś piękność twą w całej ozdobie widzę i opisuję, bo tęsknię po "
     "tobie. Panno święta, co Jasnej bronisz Częstochowy i w Ostrej świecisz Bramie! Ty, co gród "
     "zamkowy nowogródzki ochraniasz z jego wiernym ludem! Jak mnie dziecko do zdrowia powróciłaś",
-    "shift_jis": "春はあけぼの。やうやう白くなりゆく山ぎは、少しあかりて、紫だちたる雲のほそくたなびきたる。",
-    "euc_jp": "春はあけぼの。やうやう白くなりゆく山ぎは、少しあかりて、紫だちたる雲のほそくたなびきたる。",
-    "iso2022_jp": "春はあけぼの。やうやう白くなりゆく山ぎは、少しあかりて、紫だちたる雲のほそくたなびきたる。",
+    "shift_jis": JAPANESE,
+    "euc_jp": JAPANESE,
+    "iso2022_jp": JAPANESE,
     "gb18030": "床前明月光，疑是地上霜。举头望明月，低头思故乡。春眠不觉晓，处处闻啼鸟。",
     "big5": "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。春眠不覺曉，處處聞啼鳥。",
     "cp949": "나 보기가 역겨워 가실 때에는 말없이 고이 보내 드리우리다. 영변에 약산 진달래꽃",
