@@ -75,7 +75,7 @@ def look(head: bytes, name: str) -> None:
         return
     controls = len(head) - len(head.translate(None, _CONTROL))
     nuls = head.count(0)
-    if controls - nuls > BINARY * len(head) or nuls > NULS * len(head):
+    if controls - nuls > max(2, BINARY * len(head)) or nuls > NULS * len(head):
         raise binary(name)
 
 
