@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.corpus import Corpus, detect_shape
@@ -130,6 +130,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.dictionaries(KEYS, JSON, max_size=5), max_size=5))
 def test_any_records_have_a_layout_or_none(records: list[dict[str, Any]]) -> None:
     layout = layout_of(records)
