@@ -138,10 +138,11 @@ def _see(weight: float, value: Any, layout: Layout | None) -> _Seen:
 
 def _inside(text: str) -> Layout | None:
     """The layout of a record that stands as JSON in the first line of a plain text."""
-    if not text.startswith("{"):
+    first = text[:LOOKED_AT].lstrip().split("\n", 1)[0]
+    if not first.startswith("{"):
         return None
     try:
-        record = json.loads(text.split("\n", 1)[0])
+        record = json.loads(first)
     except (ValueError, RecursionError):
         return None
     return task_layout(record) if isinstance(record, dict) else None
