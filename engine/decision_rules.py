@@ -83,7 +83,11 @@ def shape(case: Case) -> Finding:
     if not odd:
         return Finding(outcome, answer, way)
     clean = "look at these before training; clean text first"
-    return Finding("note", "; ".join([answer, *odd]), way or clean, THRESHOLDS["odd_words"].source)
+    noisy = side.quality is not None and side.quality.odd_words_share >= case.limits["odd_most"]
+    if noisy:
+        outcome, way = "not_yet", "clean it (better OCR, or a filter): CPT would learn the noise"
+    source = THRESHOLDS["odd_most" if noisy else "odd_words"].source
+    return Finding(outcome if noisy else "note", "; ".join([answer, *odd]), way or clean, source)
 
 
 def _readable(scan: Scan) -> tuple[str, str, str]:

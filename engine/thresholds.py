@@ -53,6 +53,11 @@ THRESHOLDS: dict[str, Threshold] = {
         "measured: clean text in nine languages, terms and code 0.0-0.9%; 2% of characters wrong "
         "1.4-4.1%",
     ),
+    "odd_most": Threshold(
+        0.03,
+        "share of words",
+        "measured: clean text at most 0.2%; 5% of characters wrong 3.5-7.1%",
+    ),
     "odd_characters": Threshold(0.001, "share of characters", "engineering choice"),
     "boilerplate": Threshold(0.30, "share of bytes", "engineering choice"),
     "mojibake": Threshold(0.01, "share of documents", "engineering choice"),

@@ -143,6 +143,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="code")}, {}, "note", "source code"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.02))}, {}, "note", "2.0% of the w"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.009))}, {}, "go", "raw documents"),
+    ("shape", {"scan": scan(quality=quality(odd_words_share=0.04))}, {}, "not_yet", "OCR noise"),
     ("shape", {"scan": scan(quality=quality(boilerplate_share=0.4))}, {}, "note", "40% of the b"),
     ("shape", {"scan": scan(mojibake_documents=90)}, {}, "note", "wrongly decoded"),
     ("size", {"scan": None}, {}, "open", "not been counted"),
