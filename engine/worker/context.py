@@ -39,6 +39,7 @@ class Context:
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
     _done: threading.Event = field(default_factory=threading.Event)
+    _heart: threading.Thread | None = None
 
     def emit(self, event: Event) -> None:
         self.log.append(event)
@@ -111,7 +112,8 @@ class Context:
         """Write ``status.json`` every two seconds from a thread, until ``end``."""
         self._started = psutil.Process().create_time()
         self._beat()
-        threading.Thread(target=self._beat_forever, daemon=True).start()
+        self._heart = threading.Thread(target=self._beat_forever, daemon=True)
+        self._heart.start()
 
     def _beat_forever(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
@@ -131,8 +133,10 @@ class Context:
             return  # A full disk must not end the training; the viewer shows the age.
 
     def end(self) -> None:
-        """Mark the worker as ended in ``status.json``."""
+        """Mark the worker as ended in ``status.json``: its last word, after the heart stopped."""
         self._done.set()
+        if self._heart is not None:
+            self._heart.join()
         self.state = "ended"
         self._beat()
 

@@ -68,6 +68,25 @@ def test_a_torn_tail_loses_no_complete_record(tmp_path: Path, cut: int, junk: by
     assert steps(path) == [*range(complete), 99]
 
 
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5 << 20])
+@pytest.mark.parametrize("junk", [b"x", b"\0"])
+def test_a_torn_record_of_megabytes_does_not_swallow_the_next(
+    tmp_path: Path, size: int, junk: bytes
+) -> None:
+    path = tmp_path / "e.jsonl"
+    log = EventLog(path)
+    log.append(step(1))
+    log.close()
+    with path.open("ab") as handle:
+        handle.write(b'{"kind":"' + junk * size)
+    log = EventLog(path)
+    log.append(step(2))
+    assert steps(path) == [1, 2]
+    path.write_bytes(junk * size)
+    EventLog(path).append(step(3))
+    assert steps(path) == [3]
+
+
 def test_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     line = step(7).to_json().encode()
