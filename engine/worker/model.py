@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -109,6 +110,21 @@ def load_folder(folder: Path) -> torch.nn.Module:
     )
     config_of(model).use_cache = False
     return model.to(device())
+
+
+def save(model: torch.nn.Module, base: Base, folder: Path) -> None:
+    """Write a transformers folder (safetensors, tokenizer) aside and rename it.
+
+    The cache that training turned off is left as the base has it.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    config_of(model).use_cache = getattr(base.config, "use_cache", True)
+    saver: Any = model
+    saver.save_pretrained(temporary)
+    base.tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
 
 
 def config_of(model: torch.nn.Module) -> Any:
