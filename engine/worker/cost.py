@@ -45,7 +45,8 @@ def estimate(
     speed = timed_speed(model, precision, length)
     domain = scanned["scan"]["domain"]
     available = domain["tokens"] - domain["heldout_tokens"]
-    kept = min(available, domain_budget(recipe))
+    budget = domain_budget(recipe)
+    kept = available if budget is None else min(available, budget)
     tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
     per_token = (6 if recipe.train.method == "full" else 4) * parameters
     per_token += 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)

@@ -184,15 +184,14 @@ class Pipeline:
         self.stage(
             "pack",
             inputs,
-            lambda fingerprint: mix.pack_stage(
-                self.context, self.base, *self.stores(), fingerprint
-            ),
+            lambda _: mix.pack_stage(self.context, self.base, *self.stores()),
         )
 
     def train(self) -> None:
         recipe = self.recipe
         identity = {
             "corpus or packing": digest(self.made["pack"]["sha256"]),
+            "mix": digest([self.made["pack"][k] for k in ("generic_rows", "sequence_length")]),
             "base model": self.base.identity,
             "recipe": digest(
                 [recipe.train.model_dump(), recipe.lora.model_dump(), recipe.model.dtype]
@@ -202,9 +201,8 @@ class Pipeline:
 
     def _train(self, identity: dict[str, str]) -> dict[str, Any]:
         folder = self.context.run.path / "pack"
-        pool = mix.open_mix(
-            folder, self.recipe, self.prints["pack"], self.made["pack"]["generic_rows"]
-        )
+        made = self.made["pack"]
+        pool = mix.open_mix(folder, self.recipe, made["sha256"], made["generic_rows"])
         heldout = (
             heldout_rows(folder / "heldout-domain"),
             heldout_rows(folder / "heldout-generic"),
