@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.secret import masked
+
 REPAIR_BLOCK = 1 << 20
 """Bytes of the log's end that are looked through at a time for its last newline."""
 KINDS: dict[str, type[Event]] = {}
@@ -33,8 +35,8 @@ class Event:
         KINDS[kind] = cls
 
     def to_json(self) -> str:
-        """One line of JSON without its newline; non-finite floats become null."""
-        values = {f.name: _finite(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        """One line of JSON without its newline; non-finite floats become null, tokens a mask."""
+        values = {f.name: masked(_finite(getattr(self, f.name))) for f in dataclasses.fields(self)}
         return json.dumps({"kind": self.kind, **values}, ensure_ascii=False, separators=(",", ":"))
 
 

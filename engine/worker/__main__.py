@@ -46,6 +46,7 @@ def work(run: Run, stages: tuple[str, ...]) -> int:
     from engine.errors import CptError, Interrupted
     from engine.events import EventLog, Failed, RunEnded
     from engine.recipe_io import load_recipe
+    from engine.secret import masked
     from engine.worker.context import Context
 
     try:
@@ -73,12 +74,12 @@ def work(run: Run, stages: tuple[str, ...]) -> int:
                     Failed(stage=context.stage, message=sentence, traceback=traceback.format_exc())
                 )
                 context.emit(RunEnded(outcome="FAILED", code=1, message=sentence))
-                traceback.print_exc()
+                print(masked(traceback.format_exc()), file=sys.stderr)
                 return 1
             finally:
                 context.end()
     except CptError as error:
-        print(error, file=sys.stderr)
+        print(masked(str(error)), file=sys.stderr)
         return int(error.code)
 
 

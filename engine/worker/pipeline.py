@@ -27,6 +27,7 @@ from engine.preflight import check_recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home, sha256_file
+from engine.secret import forget_tokens, masked
 from engine.thresholds import effective
 from engine.worker import mix, probe_stage, scan
 from engine.worker import model as models
@@ -67,7 +68,7 @@ class Pipeline:
         context.emit(StageStarted(stage=name))
         started = time.monotonic()
         if kept is None:
-            result = work(fingerprint)
+            result = masked(work(fingerprint))
             context.run.write_artifact(name, result, fingerprint)
             kept = result
             skipped = False
@@ -289,6 +290,7 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
 def _walk(pipeline: Pipeline) -> RunEnded:
     pipeline.scan()
     pipeline.probe()
+    forget_tokens()  # models, texts and references are fetched by now
     verdict = pipeline.decide()
     if "train" not in pipeline.wanted:
         return _ended(verdict.outcome, verdict.sentence)
