@@ -91,7 +91,7 @@ class Checkpoints:
         """
         trained = sum(p.numel() * 4 for p in _names(model))
         whole = sum(p.numel() * 4 for p in model.parameters())
-        check_space(self.folder, (self.keep + 1) * 3 * trained + 2 * whole)
+        check_space(private_dir(self.folder), (self.keep + 1) * 3 * trained + 2 * whole)
 
 
 def verify(path: Path) -> bool:

@@ -32,9 +32,6 @@ class Context:
     log: EventLog
     stage: str = ""
     state: str = "running"
-    artifacts: dict[str, Any] = field(default_factory=dict)
-    """Finished stages' artifacts by name."""
-    fingerprints: dict[str, str] = field(default_factory=dict)
     _signals: int = 0
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
@@ -139,9 +136,6 @@ class Context:
             self._heart.join()
         self.state = "ended"
         self._beat()
-
-    def load_artifact(self, stage: str, fingerprint: str) -> Any | None:
-        return self.run.read_artifact(stage, fingerprint)
 
     def scratch(self, name: str) -> Any | None:
         """A partial result of an unfinished stage (JSON), or None."""

@@ -60,6 +60,13 @@ def estimate(
     )
 
 
+def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
+    """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
+    gate = recipe.gate
+    probe = [gate.probe.epochs, gate.probe.max_examples]
+    return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
+
+
 def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int) -> float:
     """Tokens per second of whole steps on one random row, the fastest of three."""
     vocab = models.config_of(model).vocab_size

@@ -1,15 +1,10 @@
-"""The stages in order. Each reads files, writes one artifact, and is skipped when it is done.
-
-A stage is done when its artifact is there with the fingerprint of its inputs: a crash, a
-stop and a resume are therefore the same thing.
-"""
+"""The stages in order: what each depends on, and what it does. ``stages`` has the machinery."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +13,8 @@ import torch
 
 from engine import __version__, demo
 from engine.decision import decide, settled
-from engine.errors import Blocked, Exit
-from engine.events import Alarm, Facts, RunEnded, RunStarted, StageDone, StageStarted
+from engine.errors import Blocked, Exit, InputError
+from engine.events import Alarm, Facts, RunEnded, RunStarted
 from engine.evidence import Evidence, GateVerdict, Verdict
 from engine.gate import judge, measured_mde, with_clean_part
 from engine.gold import Example, load_examples, pick
@@ -27,13 +22,15 @@ from engine.preflight import check_recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home, sha256_file
-from engine.secret import forget_tokens, masked
+from engine.secret import forget_tokens
 from engine.thresholds import effective
 from engine.worker import mix, probe_stage, scan
 from engine.worker import model as models
 from engine.worker.context import Context
+from engine.worker.cost import cost_inputs
 from engine.worker.probe import Arm
 from engine.worker.provenance import results
+from engine.worker.stages import Stages
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 
@@ -54,30 +51,13 @@ class Pipeline:
     context: Context
     base: models.Base
     wanted: tuple[str, ...]
-    made: dict[str, Any] = field(default_factory=dict)
-    prints: dict[str, str] = field(default_factory=dict)
 
-    def stage(self, name: str, inputs: list[Any], work: Callable[[str], dict[str, Any]]) -> Any:
-        """Run ``work(fingerprint)`` unless its artifact for these inputs is there already."""
-        context = self.context
-        context.raise_if_stopped()
-        context.stage = name
-        fingerprint = digest([name, *inputs])
-        self.prints[name] = fingerprint
-        kept = context.load_artifact(name, fingerprint)
-        context.emit(StageStarted(stage=name))
-        started = time.monotonic()
-        if kept is None:
-            result = masked(work(fingerprint))
-            context.run.write_artifact(name, result, fingerprint)
-            kept = result
-            skipped = False
-        else:
-            skipped = True
-        self.made[name] = kept
-        seconds = round(time.monotonic() - started, 2)
-        context.emit(StageDone(stage=name, seconds=seconds, evidence=kept, skipped=skipped))
-        return kept
+    def __post_init__(self) -> None:
+        self.stages = Stages(self.context)
+
+    @property
+    def made(self) -> dict[str, Any]:
+        return self.stages.made
 
     @property
     def recipe(self) -> Any:
@@ -96,28 +76,40 @@ class Pipeline:
     # --- stages -------------------------------------------------------------------------
 
     def scan(self) -> None:
-        self.stage(
-            "scan",
-            scan.scan_inputs(self.recipe, self.base),
-            lambda _: scan.scan_stage(self.context, self.base),
-        )
+        gate = self.recipe.gate
+        inputs = [
+            *scan.scan_inputs(self.recipe, self.base),
+            self.base.context,
+            gate.max_items,
+            gate.probe.max_examples,
+        ]
+        self.stages.run("scan", inputs, lambda _: self._scan(), usable=stores_exist)
+
+    def _scan(self) -> dict[str, Any]:
+        made = scan.scan_stage(self.context, self.base)
+        for folder in made["stores"].values():
+            check_ids(TokenStore(Path(folder)), self.base)
+        return made
 
     def probe(self) -> None:
+        """Skipped where the answers alone settle the decision, unless it is overridden."""
         recipe = self.recipe
+        early = None if recipe.recipe.override else settled(self.evidence(), recipe)
         inputs = [
-            self.prints["scan"],
+            self.stages.prints["scan"],
             self.base.identity,
             recipe.probe.model_dump(),
             recipe.train.model_dump(),
             recipe.lora.model_dump(),
             recipe.model.dtype,
             recipe.pack.sequence_length,
+            cost_inputs(recipe),
+            early is not None,
         ]
-        self.stage("probe", inputs, lambda _: self._probe())
+        self.stages.run("probe", inputs, lambda _: self._probe(early))
 
-    def _probe(self) -> dict[str, Any]:
-        early = settled(self.evidence(), self.recipe)
-        if early is not None and not self.recipe.recipe.override:
+    def _probe(self, early: Verdict | None) -> dict[str, Any]:
+        if early is not None:
             message = f"not probed: {early.sentence}"
             self.context.emit(Alarm(level="note", stage="probe", message=message))
             return {"fluency": None, "pilot": None, "explanations": [], "cost": None}
@@ -126,7 +118,9 @@ class Pipeline:
     def decide(self) -> Verdict:
         evidence = self.evidence()
         inputs = [evidence.model_dump(), self.recipe.model_dump(exclude=set(RESULTS))]
-        made = self.stage("decide", inputs, lambda _: decide(evidence, self.recipe).model_dump())
+        made = self.stages.run(
+            "decide", inputs, lambda _: decide(evidence, self.recipe).model_dump()
+        )
         verdict = Verdict.model_validate(made)
         self.write_recipe()
         return verdict
@@ -134,7 +128,7 @@ class Pipeline:
     def baseline(self) -> None:
         recipe = self.recipe
         inputs = [self.base.identity, *self._gate_inputs()]
-        made = self.stage("baseline", inputs, self._baseline)
+        made = self.stages.run("baseline", inputs, self._baseline)
         if made["mde"] > recipe.gate.plausible_gain:
             message = (
                 f"The baseline's own variance gives a minimum detectable effect of "
@@ -174,7 +168,8 @@ class Pipeline:
     def pack(self) -> None:
         recipe = self.recipe
         inputs = [
-            self.prints["scan"],
+            self.stages.prints["scan"],
+            self.base.context,
             recipe.pack.model_dump(),
             recipe.train.max_tokens,
             recipe.train.epochs,
@@ -182,10 +177,12 @@ class Pipeline:
             recipe.train.seed,
             recipe.train.eval_tokens,
         ]
-        self.stage(
+        folder = self.context.run.path / "pack"
+        self.stages.run(
             "pack",
             inputs,
             lambda _: mix.pack_stage(self.context, self.base, *self.stores()),
+            files=lambda made: mix.pack_files(folder, made["generic_rows"]),
         )
 
     def train(self) -> None:
@@ -198,7 +195,13 @@ class Pipeline:
                 [recipe.train.model_dump(), recipe.lora.model_dump(), recipe.model.dtype]
             ),
         }
-        self.stage("train", [identity], lambda _: self._train(identity))
+        folder = self.context.run.path / "model"
+        self.stages.run(
+            "train",
+            [identity],
+            lambda _: self._train(identity),
+            files=lambda _: sorted(folder.iterdir()),
+        )
 
     def _train(self, identity: dict[str, str]) -> dict[str, Any]:
         folder = self.context.run.path / "pack"
@@ -212,8 +215,8 @@ class Pipeline:
         return Training(self.context, self.base, pool, heldout, tokens, identity).run()
 
     def gate(self) -> GateVerdict:
-        inputs = [self.made["train"]["model_sha256"], self.prints["baseline"]]
-        made = self.stage("gate", inputs, self._gate)
+        inputs = [self.made["train"]["model_sha256"], self.stages.prints["baseline"]]
+        made = self.stages.run("gate", inputs, self._gate)
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
 
     def _gate(self, fingerprint: str) -> dict[str, Any]:
@@ -242,11 +245,28 @@ class Pipeline:
         self.context.stage = "report"
         self.write_recipe()
         path = write_report(self.context.run, self.recipe, self.made)
-        self.stage("report", [time.time()], lambda _: {"path": str(path)})
+        self.stages.run("report", [time.time()], lambda _: {"path": str(path)})
 
     def write_recipe(self) -> None:
         """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
         write_results(self.context.run.recipe_path, results(self.recipe, self.base, self.made))
+
+
+def stores_exist(made: dict[str, Any]) -> bool:
+    """Whether the token cache still holds what a scan wrote: a user may have cleared it."""
+    return all((Path(folder) / "meta.json").is_file() for folder in made["stores"].values())
+
+
+def check_ids(store: TokenStore, base: models.Base) -> None:
+    """InputError where a text has token ids that the model has no embedding for."""
+    path, known = store.folder / "tokens.bin", base.config.get_text_config().vocab_size
+    ids = np.memmap(path, store.meta["dtype"], "r") if path.stat().st_size else np.zeros(1)
+    largest = max(int(ids.max()), base.eos)
+    if largest >= known:
+        raise InputError(
+            f"{base.name}: its tokenizer makes token {largest} of {store.meta['source']}, but the "
+            f"model has {known:,} embeddings; put the model's own tokenizer into its folder"
+        )
 
 
 class NotYet(Blocked):
