@@ -151,7 +151,7 @@ class Pipeline:
 
     def _arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
         sft, gold = self._examples()
-        precision = models.choose_precision(self.recipe.model.dtype, model)
+        precision = self.context.precision(self.base, model)
         arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
         return arm.scores()
 
@@ -194,6 +194,7 @@ class Pipeline:
             "recipe": digest(
                 [recipe.train.model_dump(), recipe.lora.model_dump(), recipe.model.dtype]
             ),
+            "precision": self.context.precision(self.base).name,
         }
         folder = self.context.run.path / "model"
         self.stages.run(

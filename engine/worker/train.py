@@ -19,11 +19,9 @@ from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss, parts
-from engine.worker.mix import Mix
+from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
 
-MICRO_TOKENS = 4096
-"""Tokens of a micro-batch on a CPU; larger ones were not faster there."""
 GUARDS = ("green", "amber", "red")
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
@@ -66,7 +64,7 @@ class Training:
         recipe, train = self.context.recipe, self.context.recipe.train
         model = models.load(self.base)
         self.parameters = models.count(model)
-        self.precision = models.choose_precision(recipe.model.dtype, model)
+        self.precision = self.context.precision(self.base, model)
         self.lr, lr_why = models.default_lr(train, self.parameters)
         method = "full fine-tuning"
         if train.method == "lora":
@@ -80,7 +78,7 @@ class Training:
         self.model = model
         scale = (train.embeddings_lr or self.lr / 10) / self.lr
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
-        micro = train.micro_batch or max(1, MICRO_TOKENS // self.mix.domain.length)
+        micro = micro_rows(recipe, self.mix.domain.length)
         self.stepper = Stepper(
             model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
         )
