@@ -8,29 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from engine import __version__, demo
 from engine.decision import decide, settled
-from engine.errors import Blocked, Exit, InputError
+from engine.errors import Blocked, Exit
 from engine.events import Alarm, Facts, RunEnded, RunStarted
 from engine.evidence import Evidence, GateVerdict, Verdict
-from engine.gate import judge, measured_mde, with_clean_part
-from engine.gold import Example, load_examples, pick
 from engine.preflight import check_recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
-from engine.run import STAGES, digest, home, sha256_file
+from engine.run import STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.thresholds import effective
-from engine.worker import mix, probe_stage, scan
+from engine.worker import mix, probe_stage, registration, scan
 from engine.worker import model as models
-from engine.worker.context import Context
+from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
-from engine.worker.probe import Arm
+from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
+from engine.worker.stores import check_ids, stores_exist
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 
@@ -54,6 +51,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.stages = Stages(self.context)
+        self.gate_hashes = registration.hashes(self.recipe.gate)
 
     @property
     def made(self) -> dict[str, Any]:
@@ -62,6 +60,21 @@ class Pipeline:
     @property
     def recipe(self) -> Any:
         return self.context.recipe
+
+    @property
+    def gated(self) -> bool:
+        return self.recipe.gate.gold is not None and self.recipe.gate.sft is not None
+
+    def terms(self, precision: str | None) -> registration.Terms:
+        """The gate as it would be registered now."""
+        return registration.terms(self.recipe, self.base.identity, precision, self.gate_hashes)
+
+    def check_registration(self) -> None:
+        """Refuse a gate that changed after training had begun, before anything is run again."""
+        run = self.context.run
+        if self.gated or registration.kept(run) is not None:
+            chosen = self.context.scratch(PRECISION) or {}
+            registration.check(run, self.terms(chosen.get("name")))
 
     def stores(self) -> tuple[TokenStore, TokenStore]:
         folders = self.made["scan"]["stores"]
@@ -127,8 +140,15 @@ class Pipeline:
 
     def baseline(self) -> None:
         recipe = self.recipe
-        inputs = [self.base.identity, *self._gate_inputs()]
-        made = self.stages.run("baseline", inputs, self._baseline)
+        self.context.stage = "baseline"
+        now = self.terms(self.context.precision(self.base).name)
+        registered = registration.register(self.context, now)
+        self.judging = Judging(self.context, self.base, now, registered)
+        facts = {"registered": f"sha256 {registered}"}
+        self.context.emit(Facts(stage="baseline", facts=facts))
+        made = self.stages.run(
+            "baseline", [registered], self.judging.baseline, files=lambda _: self.judging.files()
+        )
         if made["mde"] > recipe.gate.plausible_gain:
             message = (
                 f"The baseline's own variance gives a minimum detectable effect of "
@@ -138,32 +158,6 @@ class Pipeline:
             self.context.emit(Alarm(level="amber", stage="baseline", message=message))
             if not recipe.recipe.override:
                 raise NotYet(message + "; add gold items or seeds, or use --override")
-
-    def _gate_inputs(self) -> list[Any]:
-        gate = self.recipe.gate
-        return [gate.model_dump(), sha256_file(Path(gate.gold)), sha256_file(Path(gate.sft))]
-
-    def _examples(self) -> tuple[list[Example], list[Example]]:
-        gate = self.recipe.gate
-        sft = load_examples(Path(gate.sft))
-        gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
-        return pick(sft, gate.probe.max_examples), pick(gold, gate.max_items)
-
-    def _arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
-        sft, gold = self._examples()
-        precision = self.context.precision(self.base, model)
-        arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
-        return arm.scores()
-
-    def _baseline(self, fingerprint: str) -> dict[str, Any]:
-        scores = self._arm("base", models.load(self.base), fingerprint)
-        return {
-            "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
-            "items": scores.shape[1],
-            "mde": round(measured_mde(scores, self.recipe.gate.alpha), 3),
-            "per_item": scores.tolist(),
-            "registration": fingerprint,
-        }
 
     def pack(self) -> None:
         recipe = self.recipe
@@ -216,30 +210,10 @@ class Pipeline:
         return Training(self.context, self.base, pool, heldout, tokens, identity).run()
 
     def gate(self) -> GateVerdict:
-        inputs = [self.made["train"]["model_sha256"], self.stages.prints["baseline"]]
-        made = self.stages.run("gate", inputs, self._gate)
+        trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
+        inputs = [trained, before, contaminated_items(self.made)]
+        made = self.stages.run("gate", inputs, lambda f: self.judging.gate(f, self.made))
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
-
-    def _gate(self, fingerprint: str) -> dict[str, Any]:
-        folder = self.context.run.path / "model"
-        model = models.load_folder(folder)
-        cpt = self._arm("cpt", model, fingerprint)
-        base = np.array(self.made["baseline"]["per_item"])
-        _, gold = self._examples()
-        groups = [e.group or f"item {i}" for i, e in enumerate(gold)]
-        named = groups if any(e.group for e in gold) else None
-        limits = effective(self.recipe.probe.thresholds)
-        rise = self.made["train"]["generic_rise"]
-        verdict = judge(base, cpt, self.recipe.gate, rise, limits, named)
-        verdict = with_clean_part(
-            verdict,
-            (base, cpt),
-            self.recipe.gate,
-            limits,
-            named,
-            (self.made["scan"]["gate"] or {}).get("contaminated_items", []),
-        )
-        return {**verdict.model_dump(), "per_item": cpt.tolist()}
 
     def report(self) -> None:
         """Written anew each time: it is cheap, and it must show the newest state."""
@@ -251,23 +225,6 @@ class Pipeline:
     def write_recipe(self) -> None:
         """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
         write_results(self.context.run.recipe_path, results(self.recipe, self.base, self.made))
-
-
-def stores_exist(made: dict[str, Any]) -> bool:
-    """Whether the token cache still holds what a scan wrote: a user may have cleared it."""
-    return all((Path(folder) / "meta.json").is_file() for folder in made["stores"].values())
-
-
-def check_ids(store: TokenStore, base: models.Base) -> None:
-    """InputError where a text has token ids that the model has no embedding for."""
-    path, known = store.folder / "tokens.bin", base.config.get_text_config().vocab_size
-    ids = np.memmap(path, store.meta["dtype"], "r") if path.stat().st_size else np.zeros(1)
-    largest = max(int(ids.max()), base.eos)
-    if largest >= known:
-        raise InputError(
-            f"{base.name}: its tokenizer makes token {largest} of {store.meta['source']}, but the "
-            f"model has {known:,} embeddings; put the model's own tokenizer into its folder"
-        )
 
 
 class NotYet(Blocked):
@@ -309,6 +266,8 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
 
 
 def _walk(pipeline: Pipeline) -> RunEnded:
+    if "train" in pipeline.wanted:
+        pipeline.check_registration()
     pipeline.scan()
     pipeline.probe()
     forget_tokens()  # models, texts and references are fetched by now
@@ -318,12 +277,11 @@ def _walk(pipeline: Pipeline) -> RunEnded:
     if verdict.outcome != "GO" and not verdict.override:
         pipeline.report()
         return _ended(verdict.outcome, verdict.sentence)
-    gated = pipeline.recipe.gate.gold is not None and pipeline.recipe.gate.sft is not None
-    if gated:
+    if pipeline.gated:
         pipeline.baseline()
     pipeline.pack()
     pipeline.train()
-    if not gated:
+    if not pipeline.gated:
         pipeline.report()
         return RunEnded(
             outcome="NOT YET",
