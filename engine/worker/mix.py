@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine import recipe as recipes
+from engine.errors import InputError
 from engine.events import Alarm
 from engine.run import digest
 from engine.worker.context import Context
@@ -117,7 +118,10 @@ class _Packer:
     def pack(
         self, name: str, store: TokenStore, order: Ints, budget: int | None = None
     ) -> tuple[Pack, Ledger]:
-        """Pack the first documents of ``order``, up to ``budget`` tokens; honours a stop."""
+        """Pack the first documents of ``order``, up to ``budget`` tokens; honours a stop.
+
+        InputError if that is not a single row.
+        """
         ledger, started = Ledger(), time.monotonic()
         if budget is not None:
             order = take(store, order, budget, self.extra)
@@ -131,7 +135,13 @@ class _Packer:
         eos, bos = self.base.eos, self.base.bos
         pieces = segments(store, order, self.length, eos, bos, ledger, budget)
         folder, dtype = self.folder / name, store.meta["dtype"]
-        return write_pack(folder, pieces, self.length, dtype, eos, ledger, check), ledger
+        made = write_pack(folder, pieces, self.length, dtype, eos, ledger, check)
+        if not ledger.rows:
+            raise InputError(
+                f"No {name} text is left to pack; give more documents, or raise [train] "
+                "max_tokens and eval_tokens"
+            )
+        return made, ledger
 
     @property
     def extra(self) -> int:
@@ -196,7 +206,7 @@ def _pack_generic(
     """Pack enough generic text; returns its ledger, its rows, and how often it repeats."""
     share = packer.context.recipe.pack.mix_back
     want = int(domain_tokens * share / (1 - share))
-    if want == 0:
+    if want <= packer.extra:
         return Ledger(), 0, 0
     order = shuffled(store, heldout=False, seed=packer.context.recipe.train.seed)
     available = int((store.lengths[order] + packer.extra).sum())

@@ -27,7 +27,7 @@ from engine.worker.cost import cost_inputs
 from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
-from engine.worker.stores import check_ids, stores_exist
+from engine.worker.store_checks import check_ids, stores_exist
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,30 @@ def test_caps_hold_where_one_document_is_larger(tiny_model: Path, tmp_path: Path
     caps |= {"pilot-domain": 2000, "pilot-generic": 2000}
     for name, cap in caps.items():
         assert int(Pack(run.path / "pack" / name).fill.sum()) <= cap, name
+
+
+@pytest.mark.parametrize("key", ["max_tokens", "eval_tokens"])
+def test_a_cap_that_leaves_nothing_is_said(tiny_model: Path, tmp_path: Path, key: str) -> None:
+    """A tokenizer with BOS and a cap of one token: not a row, and no crash in the middle."""
+    files = tiny.write_corpora(tmp_path / "c")
+    model = Path(shutil.copytree(tiny_model, tmp_path / "m"))
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    end = "<|endoftext|>"
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": end, "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {end: {"id": end, "ids": [0], "tokens": [end]}},
+    }
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    text = recipe(model, files).replace("eval_tokens = 1000\n", "")
+    run = create_run("cap", text.replace("[launch]", f"{key} = 1\n[launch]"))
+    end_event = walk(run)
+    assert end_event.code == 1
+    assert key in end_event.message
 
 
 def test_a_stop_while_packing_is_heard(

@@ -69,6 +69,7 @@ def store(folder: Path, sizes: list[int]) -> TokenStore:
     offsets = np.cumsum([0, *sizes])
     (np.arange(offsets[-1]) + 1).astype("uint32").tofile(folder / "tokens.bin")
     np.save(folder / "offsets.npy", offsets)
+    np.array(sizes, dtype="int64").tofile(folder / "lengths.bin")
     write_json(folder / "meta.json", {"dtype": "uint32"})
     return TokenStore(folder)
 
