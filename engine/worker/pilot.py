@@ -191,7 +191,8 @@ class PilotRunner:
         order = take(store, shuffled(store, heldout=False, seed=recipe.probe.seed), tokens, 1)
         ledger = Ledger()
         folder = self.context.run.path / "pack" / f"pilot-{label}"
-        pieces = segments(store, order, self._length, self.base.eos, self.base.bos, ledger)
+        eos, bos = self.base.eos, self.base.bos
+        pieces = segments(store, order, self._length, eos, bos, ledger, tokens)
         pack = write_pack(folder, pieces, self._length, store.meta["dtype"], self.base.eos, ledger)
         index = np.random.default_rng(recipe.probe.seed).permutation(len(pack))
         return pack.rows(index)

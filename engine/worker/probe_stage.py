@@ -32,7 +32,7 @@ def probe_stage(
     """{"fluency", "pilot", "explanations", "cost"} as plain values."""
     recipe = context.recipe
     model = models.load(base)
-    precision = models.choose_precision(recipe.model.dtype, model)
+    precision = context.precision(base, model)
     window = min(recipe.probe.window or 1024, base.context)
     least = min_context(context, (domain, generic), window)
     facts = {

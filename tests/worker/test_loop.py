@@ -21,6 +21,7 @@ from engine.worker.loop import (
 from tests.tiny import write_model
 
 FP32 = models.Precision("fp32", "test")
+FIELDS = ("ids", "positions", "labels")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,77 @@ def test_a_broken_gradient_changes_nothing(folder: Path) -> None:
     handle.remove()
     assert loss != loss
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_rows_without_a_target_are_skipped(folder: Path) -> None:
+    """A row that only holds an EOS has no label; alone in a micro-batch it used to crash."""
+    rows, eos = random_rows(4), random_rows(1)
+    eos.labels[:] = IGNORE
+    both = Rows(*(np.concatenate([getattr(rows, n), getattr(eos, n)]) for n in FIELDS))
+    results = []
+    for given, micro in ((rows, 4), (both, 1), (both, 2)):
+        model = models.load_folder(folder)
+        stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, micro)
+        results.append(stepper.step(given, 1e-3))
+    assert results[1] == pytest.approx(results[0], rel=1e-5)
+    assert results[2] == pytest.approx(results[0], rel=1e-5)
+
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    assert stepper.step(eos, 1e-3) == (0.0, 0.0)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+FP16 = models.Precision("fp16", "test")
+"""The product refuses fp16 on a CPU; the arithmetic of its scale is the same there."""
+
+
+def test_fp16_keeps_its_small_gradients(folder: Path) -> None:
+    """A gradient over many targets falls below fp16's smallest number: the scale keeps it.
+
+    Measured: 0.0005 off fp32 with the scale; without one 0.015 at these 7,840 targets, 0.17 at
+    31,000 and 1.9 at 125,000.
+    """
+    rows, gradients = random_rows(64, 128), []
+    for precision in (FP32, FP16):
+        model = models.load_folder(folder)
+        optimizer = make_optimizer(model, 0.0)
+        Stepper(model, optimizer, precision, 1e9, 2).step(rows, 0.0)
+        first = [optimizer.state[p]["exp_avg"].flatten() for p in models.trainable(model)]
+        gradients.append(torch.cat(first))
+    off = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    assert float(off) < 0.003
+
+
+def test_an_fp16_overflow_repeats_the_step_with_half_the_scale(folder: Path) -> None:
+    model = models.load_folder(folder)
+    stepper = Stepper(model, make_optimizer(model, 1e-3), FP16, 1.0, 4)
+    scale = 2.0**40  # overflows at first: the largest fp16 number is 65,504
+    stepper.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    loss, norm = stepper.step(random_rows(4), 1e-3)
+    assert np.isfinite([loss, norm]).all()
+    assert stepper.scaler.get_scale() < scale
+    assert any(not torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    kept = {k: v.clone() for k, v in model.state_dict().items()}
+    handle = model.get_output_embeddings().register_forward_hook(
+        lambda module, args, out: out * float("nan")
+    )
+    assert not np.isfinite(stepper.step(random_rows(4), 1e-3)[0])  # no scale mends a NaN
+    handle.remove()
+    assert all(torch.equal(v, kept[k]) for k, v in model.state_dict().items())
+
+
+def test_an_evaluation_can_be_left_between_batches(folder: Path) -> None:
+    model, calls = models.load_folder(folder), []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mean_loss(model, random_rows(8), FP32, 1, check)
+    assert len(calls) == 3
 
 
 def test_schedule() -> None:
