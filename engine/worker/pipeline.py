@@ -28,7 +28,7 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home, sha256_file
 from engine.thresholds import effective
-from engine.worker import mix, probe_stage, scan
+from engine.worker import mix, probe_stage, scan, selfcheck
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.probe import Arm
@@ -157,6 +157,11 @@ class Pipeline:
     def _arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
         sft, gold = self._examples()
         precision = models.choose_precision(self.recipe.model.dtype, model)
+        metric = self.recipe.gate.metric
+        judged = gold if metric == "choice" else []
+        paths = selfcheck.prove(self.context, self.base, model, precision, judged)
+        facts = {**paths.training(model), **paths.scoring(metric)}
+        self.context.emit(Facts(stage=self.context.stage, facts=facts))
         arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
         return arm.scores()
 
