@@ -33,6 +33,7 @@ from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.probe import Arm
 from engine.worker.provenance import results
+from engine.worker.score import SCORING
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 
@@ -146,7 +147,8 @@ class Pipeline:
 
     def _gate_inputs(self) -> list[Any]:
         gate = self.recipe.gate
-        return [gate.model_dump(), sha256_file(Path(gate.gold)), sha256_file(Path(gate.sft))]
+        files = [sha256_file(Path(gate.gold)), sha256_file(Path(gate.sft))]
+        return [gate.model_dump(), *files, SCORING]
 
     def _examples(self) -> tuple[list[Example], list[Example]]:
         gate = self.recipe.gate

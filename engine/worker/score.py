@@ -22,6 +22,9 @@ from engine.worker.examples import Encoder
 from engine.worker.loop import LOGIT_CHUNK, parts
 from engine.worker.paths import paths_of, plain
 
+SCORING = 2
+"""Counts changes of what a score is (2: EOS is a part of every choice); arms of another number
+are scored anew."""
 SCORE_TOKENS = {"cuda": 32_768, "cpu": 2_048}
 """Padded tokens of one scoring batch; more were not faster on a CPU, and a stop waits for one."""
 

@@ -42,6 +42,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "word_embed_proj_dim": 32,
     },
     "mamba": {"hidden_size": 32, "num_hidden_layers": 2},
+    "rwkv": {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32},
     "lfm2": {**GROUPED, "layer_types": ["conv", "full_attention"]},
     "falcon_h1": {
         **GROUPED,

@@ -35,6 +35,7 @@ SLOW = {
     "granite": ("chunked",),
     "opt": ("packed",),
     "mamba": ("packed", "tree"),
+    "rwkv": ("packed", "tree", "padded"),
     "lfm2": ("packed", "tree"),
     "falcon_h1": ("packed", "chunked", "tree"),
     "modernbert-decoder": ("chunked", "tree"),
