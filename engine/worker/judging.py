@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from engine.errors import InputError
-from engine.events import Alarm
+from engine.events import Alarm, Facts
 from engine.gate import group_means, judge, measured_mde, with_clean_part
 from engine.gold import Example, load_examples, pick
 from engine.run import sha256_file
 from engine.thresholds import effective
 from engine.worker import model as models
-from engine.worker import registration
+from engine.worker import registration, selfcheck
 from engine.worker.context import Context
 from engine.worker.probe import Arm
 
@@ -64,6 +64,11 @@ class Judging:
         """Scores [S, n] of one arm."""
         sft, gold = self.examples
         precision = self.context.precision(self.base, model)
+        metric = self.context.recipe.gate.metric
+        judged = gold if metric == "choice" else []
+        paths = selfcheck.prove(self.context, self.base, model, precision, judged)
+        facts = {**paths.training(model), **paths.scoring(metric)}
+        self.context.emit(Facts(stage=self.context.stage, facts=facts))
         arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
         return arm.scores()
 

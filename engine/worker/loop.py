@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from engine.worker.model import Precision, device, trainable
+from engine.worker.paths import paths_of, plain
 
 IGNORE = -100
 MICRO_TOKENS = 4096
@@ -52,17 +53,49 @@ class Rows:
 
 
 def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | None:
-    """(decoder, head) where logits are the head's plain output, else None.
+    """(decoder, head) where the head's plain output was proven to be the logits, else None.
 
-    Models that scale or cap their logits (gemma2, granite, cohere) keep their own forward.
+    Models that scale or cap their logits (gemma2, granite, falcon_h1) keep their own forward.
     """
-    get_base = getattr(model, "get_base_model", None)
-    plain: Any = get_base() if get_base is not None else model
-    config = plain.config
-    capped = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-    if any(getattr(config, name, None) for name in capped):
+    if not paths_of(model).chunked.ok:
         return None
-    return plain.get_decoder(), plain.get_output_embeddings()
+    inside = plain(model)
+    return inside.get_decoder(), inside.get_output_embeddings()
+
+
+def micro_batches(model: torch.nn.Module, rows: Rows, size: int) -> Iterator[Rows]:
+    """``rows`` in parts of ``size`` rows, or of as many tokens with one document a row.
+
+    The latter where this model was not proven to keep the documents of a row apart; its rows
+    are padded on the right, which no earlier token reads.
+    """
+    if paths_of(model).packed.ok:
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+        return
+    documents = sorted(_documents(rows), key=len, reverse=True)
+    cells = size * rows.ids.shape[1]
+    while documents:
+        count = max(1, cells // len(documents[0]))
+        yield _one_a_row(documents[:count])
+        documents = documents[count:]
+
+
+def _documents(rows: Rows) -> Iterator[Array]:
+    """Each document that carries loss as (id, label) pairs [n, 2]."""
+    for ids, positions, labels in zip(rows.ids, rows.positions, rows.labels, strict=True):
+        starts = np.flatnonzero(positions == 0)
+        for document in np.split(np.stack([ids, labels], axis=1), starts[starts > 0]):
+            if (document[1:, 1] != IGNORE).any():
+                yield document
+
+
+def _one_a_row(documents: list[Array]) -> Rows:
+    shape = (len(documents), len(documents[0]))
+    ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORE, dtype=np.int64)
+    for row, document in enumerate(documents):
+        ids[row, : len(document)], labels[row, : len(document)] = document.T
+    return Rows(ids, np.broadcast_to(np.arange(shape[1]), shape), labels)
 
 
 def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
@@ -185,8 +218,7 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         total = torch.zeros((), device=device())
-        for start in range(0, len(rows), self.micro_batch):
-            part = rows[start : start + self.micro_batch]
+        for part in micro_batches(self.model, rows, self.micro_batch):
             if not part.targets:
                 continue  # nothing to go back from: every label is a first token or padding
             with self.precision.autocast():
@@ -215,8 +247,8 @@ def mean_loss(
     """Mean held-out loss in nats per token over fixed rows; ``check`` may raise between batches."""
     model.eval()
     total = torch.zeros((), device=device(), dtype=torch.float64)
-    for start in range(0, len(rows), batch):
+    for part in micro_batches(model, rows, batch):
         check()
         with precision.autocast():
-            total += token_losses(model, rows[start : start + batch]).double()
+            total += token_losses(model, part).double()
     return float(total) / max(1, rows.targets)

@@ -17,6 +17,7 @@ from engine.recipe import Gate, Recipe
 from engine.run import Run, private_dir, sha256_file, write_atomic, write_json
 from engine.thresholds import effective
 from engine.worker.context import Context
+from engine.worker.score import SCORING
 
 FILES = {"gold": "the gold set", "sft": "the SFT data"}
 GUARD = ("forgetting_green", "forgetting_amber")
@@ -56,6 +57,7 @@ def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str
         **{f"probe.thresholds.{name}": limits[name] for name in GUARD},
         **{FILES[name]: value for name, value in files.items()},
         "the base model": base,
+        "the way of scoring": SCORING,
         **({PRECISION: precision} if precision else {}),
     }
 

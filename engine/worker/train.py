@@ -16,9 +16,10 @@ from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, Tra
 from engine.run import digest, sha256_file
 from engine.thresholds import effective
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
-from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss, parts
+from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
 
@@ -65,6 +66,7 @@ class Training:
         model = models.load(self.base)
         self.parameters = models.count(model)
         self.precision = self.context.precision(self.base, model)
+        self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
         self.lr, lr_why = models.default_lr(train, self.parameters)
         method = "full fine-tuning"
         if train.method == "lora":
@@ -93,7 +95,6 @@ class Training:
 
     def _facts(self, method: str, lr_why: str) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
-        kernel = getattr(self.model.config, "_attn_implementation", "?")
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
             "method": method,
@@ -101,8 +102,7 @@ class Training:
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
-            "attention": f"{kernel}, documents masked by position ids",
-            "loss": "chunked cross-entropy" if parts(self.model) else "full logits",
+            **self.paths.training(self.model),
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
             "steps": f"{self.mix.steps}, warm-up {self.warmup}",

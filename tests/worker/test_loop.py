@@ -18,15 +18,24 @@ from engine.worker.loop import (
     mean_loss,
     token_losses,
 )
+from engine.worker.paths import Check, Paths, allow
 from tests.tiny import write_model
 
 FP32 = models.Precision("fp32", "test")
 FIELDS = ("ids", "positions", "labels")
+FAST = Paths(packed=Check(True), chunked=Check(True))
+"""What the self-check proves on the tiny Llama (test_selfcheck)."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model"))
+
+
+def load(folder: Path) -> torch.nn.Module:
+    model = models.load_folder(folder)
+    allow(model, FAST)
+    return model
 
 
 def packed(first: list[int], second: list[int]) -> Rows:
@@ -45,7 +54,7 @@ def second_loss(model: torch.nn.Module, first: list[int], second: list[int]) -> 
 
 
 def test_no_document_leaks_into_its_neighbour(folder: Path) -> None:
-    model = models.load_folder(folder)
+    model = load(folder)
     second = [7, 8, 9, 10, 11, 12]
     alone = second_loss(model, [], second)
     for first in ([1, 2, 3, 4], [200, 201, 202, 203], [5] * 20):
@@ -54,7 +63,7 @@ def test_no_document_leaks_into_its_neighbour(folder: Path) -> None:
 
 def test_the_leak_test_sees_a_broken_mask(folder: Path) -> None:
     """Positions that run on through the row are the broken mask: the neighbour then shows."""
-    model = models.load_folder(folder)
+    model = load(folder)
     second = [7, 8, 9, 10, 11, 12]
     losses = []
     for first in ([1, 2, 3, 4], [200, 201, 202, 203]):
@@ -79,7 +88,7 @@ def random_rows(count: int, length: int = 48, seed: int = 0) -> Rows:
 def test_accumulation_is_weighted_by_tokens(folder: Path) -> None:
     rows, results = random_rows(8), []
     for micro in (8, 3, 1):
-        model = models.load_folder(folder)
+        model = load(folder)
         stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, micro)
         loss, norm = stepper.step(rows, 1e-3)
         results.append((loss, norm))
@@ -88,7 +97,7 @@ def test_accumulation_is_weighted_by_tokens(folder: Path) -> None:
 
 
 def test_chunked_loss_equals_the_models_own(folder: Path) -> None:
-    model = models.load_folder(folder)
+    model = load(folder)
     rows = random_rows(4)
     ids, positions, labels = rows.tensors()
     own = model(input_ids=ids, position_ids=positions, labels=labels, use_cache=False).loss
@@ -96,7 +105,7 @@ def test_chunked_loss_equals_the_models_own(folder: Path) -> None:
 
 
 def test_a_broken_gradient_changes_nothing(folder: Path) -> None:
-    model = models.load_folder(folder)
+    model = load(folder)
     optimizer = make_optimizer(model, 1e-3)
     stepper = Stepper(model, optimizer, FP32, 1.0, 4)
     before = {k: v.clone() for k, v in model.state_dict().items()}
@@ -203,7 +212,7 @@ def test_parity_with_trainer(folder: Path, tmp_path: Path) -> None:
 
     steps, batch = 30, 4
     rows = random_rows(steps * batch)
-    model = models.load_folder(folder)
+    model = load(folder)
     data = [
         {
             "input_ids": torch.tensor(rows.ids[i]),
@@ -232,7 +241,7 @@ def test_parity_with_trainer(folder: Path, tmp_path: Path) -> None:
     trainer.train()
     theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
-    model = models.load_folder(folder)
+    model = load(folder)
     stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, batch)
     ours = [stepper.step(rows[k * batch : (k + 1) * batch], 1e-3)[0] for k in range(steps)]
     assert len(theirs) == steps
