@@ -78,7 +78,8 @@ NODES: tuple[Node, ...] = (
         "shape",
         "What kind of data is the corpus?",
         "Raw documents are for CPT. Prompt/completion, chat or preference data are NO-GO: they "
-        "are for fine-tuning. Short rows are packed.",
+        "are for fine-tuning. Short rows are packed. Text with {odd_most:.0%} of odd words (OCR "
+        "noise, hashes) and more is NOT YET: clean it first.",
         rules.shape,
         required=True,
     ),

@@ -6,6 +6,7 @@ They never forbid; they set expectations, propose the recipe and show the price.
 from __future__ import annotations
 
 from engine.decision_case import Case, Finding, asked, clock, size, unmeasured
+from engine.decision_text import repeats
 
 LORA_RANKS: tuple[tuple[float, int], ...] = ((10_000_000, 16), (50_000_001, 64))
 """(tokens below, rank); engine choice from about 2 bits a parameter, science note A."""
@@ -22,7 +23,7 @@ def lora_rank(tokens: float) -> int:
 def facts(case: Case) -> Finding:
     """Are the facts stated only once (asked), beside the duplicates that the scan saw."""
     once, scan = case.interview.facts_once, case.evidence.scan
-    seen = f"; {scan.domain.duplicate_documents:,} exact duplicates removed" if scan else ""
+    seen = f"; {repeats(scan.domain)}" if scan else ""
     if once is None:
         return asked("note", f"unanswered{seen}")
     if not once:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from math import isfinite
 
+from engine import decision_text
 from engine.decision_case import Case, Finding, asked, finite, size, spread, unmeasured
-from engine.evidence import GateFiles, Pilot
+from engine.evidence import GateFiles, Pilot, Scan
 from engine.power import items_needed
 from engine.thresholds import THRESHOLDS
 
@@ -61,6 +62,10 @@ SHAPES: dict[str, tuple[str, str]] = {
         "chosen and rejected pairs: that is preference data",
         "use preference tuning (DPO and kin); for CPT bring raw documents",
     ),
+    "classification": (
+        "texts with labels: that is task data",
+        "make it the gate's gold set and SFT data; for CPT bring raw documents of its domain",
+    ),
 }
 
 
@@ -69,16 +74,34 @@ def shape(case: Case) -> Finding:
     scan = case.evidence.scan
     if scan is None:
         return unmeasured("the corpus has not been scanned", "run the scan")
-    kind = scan.shape.kind
+    kind, side = scan.shape.kind, scan.domain
     if kind in SHAPES:
         answer, instead = SHAPES[kind]
         return Finding("no_go", f"{answer} ({scan.shape.why})", instead)
+    outcome, answer, way = _readable(scan)
+    odd = decision_text.remarks(side, case.limits)
+    if not odd:
+        return Finding(outcome, answer, way)
+    clean = "look at these before training; clean text first"
+    noisy = side.quality is not None and side.quality.odd_words_share >= case.limits["odd_most"]
+    if noisy:
+        outcome, way = "not_yet", "clean it (better OCR, or a filter): CPT would learn the noise"
+    source = THRESHOLDS["odd_most" if noisy else "odd_words"].source
+    return Finding(outcome if noisy else "note", "; ".join([answer, *odd]), way or clean, source)
+
+
+def _readable(scan: Scan) -> tuple[str, str, str]:
+    """Outcome, answer and way out for a shape that CPT can read."""
+    kind, side = scan.shape.kind, scan.domain
     if kind == "short_rows":
-        saved = f"padding would have been {scan.domain.padding_share:.0%} of every batch"
-        return Finding("note", f"short rows, so they are packed: unpacked, {saved}")
+        saved = f"padding would have been {side.padding_share:.0%} of every batch"
+        return "note", f"short rows, so they are packed: unpacked, {saved}", ""
     if kind == "mixed":
-        return Finding("note", f"mixed: {scan.shape.why}", "sort task data out of the corpus")
-    return Finding("go", f"raw documents: {scan.domain.documents:,}")
+        return "note", f"mixed: {scan.shape.why}", "sort task data out of the corpus"
+    if kind == "code":
+        way = "give generic code as the generic side; prose would make any code look surprising"
+        return "note", f"source code: {side.documents:,} documents, packed like text", way
+    return "go", f"raw documents: {side.documents:,}", ""
 
 
 def corpus_size(case: Case) -> Finding:
@@ -86,14 +109,16 @@ def corpus_size(case: Case) -> Finding:
     scan, limits = case.evidence.scan, case.limits
     if scan is None:
         return unmeasured("the corpus has not been counted", "run the scan")
-    tokens, found = scan.domain.tokens, f"{size(scan.domain.tokens)} unique tokens"
+    tokens, found = scan.domain.effective_tokens, decision_text.unique(scan.domain)
     for name, judge in (("tokens_noise", _noise), ("tokens_small", _small)):
         if tokens < limits[name]:
             return judge(case, found, THRESHOLDS[name].source)
+    source = THRESHOLDS["tokens_marginal"].source
     if tokens < limits["tokens_marginal"]:
-        answer = f"{found}: marginal, expect a small gain if any"
-        return Finding("note", answer, source=THRESHOLDS["tokens_marginal"].source)
-    return Finding("go", f"{found}: enough", source=THRESHOLDS["tokens_marginal"].source)
+        return Finding("note", f"{found}: marginal, expect a small gain if any", source=source)
+    if decision_text.near_share(scan.domain.quality) >= limits["near_duplicates"]:
+        return Finding("note", f"{found}: enough, but much of it repeats itself", source=source)
+    return Finding("go", f"{found}: enough", source=source)
 
 
 def _noise(case: Case, found: str, source: str) -> Finding:
@@ -297,7 +322,8 @@ def _gate_remarks(found: GateFiles, limit: float) -> Finding:
     remarks = []
     if found.contaminated_share > limit:
         remarks.append(
-            f"{found.contaminated_share:.1%} of the items share 13 words with the corpus"
+            f"{found.contaminated_share:.1%} of the items stand in the corpus: "
+            "the verdict is also given without them"
         )
     if found.overlap_items > 0:
         remarks.append(f"{found.overlap_items} prompts also stand in the SFT data")

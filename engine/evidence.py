@@ -146,10 +146,15 @@ class Contamination(Record):
 
     gold_items: int = 0
     gold_in_corpus: list[int] = Field(default_factory=list)
-    """Numbers (0-based) of gold items that share 13 words with any corpus document."""
+    """Numbers (0-based) of gold items of which 80% of the words stand in one corpus document,
+    by 13-grams that are neither a frame of the prompts nor wording of many documents."""
+    gold_common: list[int] = Field(default_factory=list)
+    """Numbers of items whose words stand in the corpus, but only as wording of many documents."""
+    gold_short: int = 0
+    """Items of fewer than eight words, too short to be looked for."""
     heldout_documents: int = 0
     heldout_in_train: int = 0
-    """Held-out domain documents of which most 13-grams also stand in a training document."""
+    """Held-out domain documents of which most 13-grams also stand in training documents."""
     examples: list[str] = Field(default_factory=list)
 
 

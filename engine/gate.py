@@ -27,6 +27,7 @@ __all__ = [
     "McNemar",
     "TestResult",
     "classify",
+    "group_means",
     "guard_state",
     "holm",
     "items_needed",
@@ -90,25 +91,30 @@ def paired_test(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None)
 
 def differences(base: Any, cpt: Any, groups: Groups = None) -> Table:
     """CPT minus base in points, ``[S][groups]``; items of one group are averaged first."""
-    import numpy as np
-
     one, two = scores(base, "base"), scores(cpt, "CPT")
     if one.shape != two.shape:
         raise InputError(
             f"the arms differ in shape, base {one.shape} and CPT {two.shape} (seeds, items); "
             "score both arms on the same gold set and seeds"
         )
-    table = 100.0 * (two - one)
+    return group_means(100.0 * (two - one), groups)
+
+
+def group_means(table: Any, groups: Groups = None) -> Table:
+    """``[S][n]`` -> ``[S][groups]``: items of one group are averaged (DESIGN 8)."""
+    import numpy as np
+
+    items: Table = np.asarray(table, dtype=np.float64)
     if groups is None:
-        return table
-    if len(groups) != table.shape[1]:
-        raise InputError(f"{len(groups)} groups for {table.shape[1]} items; give one per item")
+        return items
+    if len(groups) != items.shape[1]:
+        raise InputError(f"{len(groups)} groups for {items.shape[1]} items; give one per item")
     names = [name or ("", index) for index, name in enumerate(groups)]
     places: dict[Any, int] = {}
     index = [places.setdefault(name, len(places)) for name in names]
-    sums = [np.bincount(index, weights=row) for row in table]
-    result: Table = np.array(sums) / np.bincount(index)
-    return result
+    means: Table = np.array([np.bincount(index, weights=row) for row in items])
+    means /= np.bincount(index)
+    return means
 
 
 def classify(estimate: float, low: float, high: float, margin: float) -> tuple[str, str]:

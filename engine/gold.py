@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
 from engine.evidence import GateFiles
-from engine.overlap import Overlap, ngrams
+from engine.overlap import Overlap, Overlapped
 from engine.power import prior_mde
 from engine.recipe import Gate
 
 __all__ = [
     "Example",
     "Overlap",
+    "Overlapped",
     "duplicates",
     "gate_files",
+    "gold_items",
     "load_examples",
-    "ngrams",
     "pick",
 ]
 
@@ -173,20 +174,24 @@ def pick(examples: list[Example], limit: int | None) -> list[Example]:
     return [examples[place * len(examples) // limit] for place in range(limit)]
 
 
+def gold_items(path: Path, gate: Gate) -> list[Example]:
+    """The items that the gate will use, in the order of their numbers everywhere."""
+    return pick(load_examples(path, need_choices=gate.metric == "choice"), gate.max_items)
+
+
 def gate_files(
-    gold_path: Path, sft_path: Path, gate: Gate, shingles: Container[int] | None = None
+    gold_path: Path, sft_path: Path, gate: Gate, overlapped: Overlapped | None = None
 ) -> GateFiles:
     """Check both files and say what the gate could show.
 
-    ``shingles`` answers ``gram in shingles`` for the corpus: an ``Overlap`` built on the same
-    gold set that the corpus was fed to, or any set of ``ngrams``. None means that the corpus
-    was not looked at; the share is then 0, so pass it wherever there is a corpus.
+    ``overlapped`` is what an ``Overlap`` of the same items found in the corpus. None means
+    that the corpus was not looked at; the share is then 0, so pass it where there is a corpus.
     """
-    gold = pick(load_examples(gold_path, need_choices=gate.metric == "choice"), gate.max_items)
+    gold = gold_items(gold_path, gate)
     sft = load_examples(sft_path)
     answers = Counter(example.completion for example in gold)
     taught = {_plain(example.prompt) for example in sft}
-    hit = sum(_seen(example, shingles) for example in gold)
+    hit = overlapped.contaminated if overlapped else []
     return GateFiles(
         gold_items=len(gold),
         sft_examples=min(len(sft), gate.probe.max_examples or len(sft)),
@@ -194,7 +199,8 @@ def gate_files(
         seeds=len(gate.seeds),
         majority_rate=answers.most_common(1)[0][1] / len(gold),
         overlap_items=sum(_plain(example.prompt) in taught for example in gold),
-        contaminated_share=hit / len(gold),
+        contaminated_share=len(hit) / len(gold),
+        contaminated_items=hit,
         mde=prior_mde(effective_items(gold), len(gate.seeds)),
         plausible_gain=gate.plausible_gain,
     )
@@ -208,7 +214,3 @@ def effective_items(examples: Sequence[Example]) -> int:
 
 def _plain(text: str) -> str:
     return " ".join(text.lower().split())
-
-
-def _seen(example: Example, shingles: Container[int] | None) -> bool:
-    return shingles is not None and any(gram in shingles for gram in ngrams(example.prompt))

@@ -1,7 +1,12 @@
-"""Shape: which columns of a record hold the text, and what kind of data a corpus is."""
+"""Shape: what kind of data a corpus is, by a sample of its rows.
+
+Rows are judged one by one: by their columns (``engine.columns``), by role marks in the text, or
+by its lines (``engine.codetext``). Each stands for its share of the corpus's bytes.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections import Counter
@@ -9,176 +14,74 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.evidence import Shape
-from engine.text import clean, without_surrogates
+from engine.codetext import is_code, is_code_file
+from engine.columns import Layout, layout_of, task_layout, text_of
+from engine.evidence import Shape, ShapePart
+from engine.text import clean
 
 if TYPE_CHECKING:
     from engine.corpus import Corpus
 
-PREFERRED = ("text", "content", "body", "document", "raw_content", "article")
-CHAT = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogs", "turns")
-PAIRS = (
-    ("instruction", ("output", "response", "completion", "answer", "instances")),
-    ("prompt", ("completion", "response", "output", "answer")),
-    ("question", ("answer", "answers", "response")),
-    ("query", ("response", "answer", "answers")),
-    ("input", ("output", "target", "response")),
-)
-BETWEEN = ("input", "context", "system")
-"""Columns that belong to a prompt when its main column is another one."""
-
-LABELS = {"role", "from", "type", "id", "loss_weight"}
-"""Keys of a message that are no text."""
+__all__ = ["Layout", "detect_shape", "layout_of", "text_of", "words"]
 
 SHORT_WORDS = 40
 """Rows with a median below this many words are short rows."""
 
 SHARE = 0.9
-"""Of the bytes: running text from this share on is raw, and data for fine-tuning likewise."""
+"""Of the bytes: a corpus is of one kind from this share on."""
+LEAST = 0.005
+"""A smaller share is not listed as a part."""
 
 SAMPLE = 200
+FILES = 1000
+"""Files whose suffixes are looked at."""
+LOOKED_AT = 20_000
+"""Characters of a text searched for role marks."""
+MARKS_EVERY = 4000
+"""Characters in which at least one role mark stands, in a text made of turns."""
 
-_TEMPLATES = re.compile(
-    r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|\[/INST\]|<\|assistant\|>"
-    r"|^#{2,3} ?(?:Instruction|Response|Assistant): *$"
-    r"|^(?:Human|User|Assistant): ",
+_MARKS = re.compile(
+    r"<\|im_start\|>|<\|start_header_id\|>|<\|header_start\|>|<start_of_turn>|\[/?INST\]"
+    r"|<\|(?:user|assistant|system|prompter)\|>"
+    r"|^#{2,3} ?(?:Instruction|Input|Response|Human|User|Assistant) ?:? *$"
+    r"|^(?:Human|User|USER|Assistant|ASSISTANT): ",
     re.M,
 )
 
 WORDS = {
     "raw": "running text",
+    "code": "source code",
     "prompt_completion": "prompts with completions",
     "chat": "conversations",
     "preference": "preference pairs",
+    "classification": "texts with labels",
 }
+TEXT = ("raw", "code")
+"""Kinds that CPT reads; the others are made for fine-tuning."""
 
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the text of a record is: its kind and the columns, in reading order."""
-
-    kind: str
-    columns: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return without_surrogates(" + ".join(self.columns))
-
-
-def layout_of(records: Sequence[dict[str, Any]], column: str | None = None) -> Layout | None:
-    """The layout of one file's first records; None where no column holds text."""
-    if column is not None:
-        known = any(column in record for record in records)
-        return Layout("raw", (column,)) if known else None
-    found = Counter(filter(None, map(_task_layout, records)))
-    if found:
-        layout, count = found.most_common(1)[0]
-        if count * 2 >= len(records):
-            return layout
-    raw = _text_column(records)
-    return Layout("raw", (raw,)) if raw else None
-
-
-def _task_layout(record: dict[str, Any]) -> Layout | None:
-    """The layout of a record made for fine-tuning; None for any other."""
-    names = {str(key).strip().lower(): str(key) for key in record}
-    turns = next((names[key] for key in CHAT if _is_list(record, names.get(key))), None)
-    if "chosen" in names and "rejected" in names:
-        asked = next((names[key] for key in ("prompt", "question", "input") if key in names), turns)
-        return Layout("preference", (*((asked,) if asked else ()), names["chosen"]))
-    if turns:
-        return Layout("chat", (turns,))
-    for prompt, completions in PAIRS:
-        reply = next((names[key] for key in completions if key in names), None)
-        if prompt in names and reply and _is_pair(record, names, prompt, reply):
-            extra = [names[k] for k in BETWEEN if k in names and k != prompt and names[k] != reply]
-            return Layout("prompt_completion", (names[prompt], *extra, reply))
-    return None
-
-
-def _is_list(record: dict[str, Any], key: str | None) -> bool:
-    return key is not None and isinstance(record[key], list) and bool(record[key])
-
-
-def _is_pair(record: dict[str, Any], names: dict[str, str], prompt: str, reply: str) -> bool:
-    """Both sides hold text, and a weak pair does not stand beside a longer running text."""
-    sides = [_length(record[names[prompt]]), _length(record[reply])]
-    if not all(sides):
-        return False
-    running = max((_length(record[names[key]]) for key in PREFERRED if key in names), default=0)
-    return prompt in ("instruction", "prompt") or running <= sum(sides)
-
-
-def _length(value: Any) -> int:
-    return sum(map(len, _strings(value)))
-
-
-def _text_column(records: Sequence[dict[str, Any]]) -> str | None:
-    """A preferred name that holds text, else the column with the longest strings."""
-    lengths: dict[str, list[int]] = {}
-    for record in records:
-        for key, value in record.items():
-            if isinstance(value, str):
-                lengths.setdefault(str(key), []).append(len(value))
-    mean = {key: statistics.fmean(values) for key, values in lengths.items()}
-    keys = dict.fromkeys(key for record in records for key in record)
-    known = [key for name in PREFERRED for key in keys if str(key).strip().lower() == name]
-    for key in known:
-        if any(_length(record.get(key)) for record in records):
-            return str(key)
-    for key in sorted(mean, key=lambda key: -mean[key]):
-        if _reads_as_text(records, key, mean[key]):
-            return key
-    return next((key for key in known if key in mean), None)
-
-
-def _reads_as_text(records: Sequence[dict[str, Any]], key: str, mean: float) -> bool:
-    """Longer than an id or a label, and not made of one unbroken ASCII word (hash, URL)."""
-    values = [v for record in records if isinstance(v := record.get(key), str) and v]
-    words = sum(1 for v in values if len(v.split()) > 1 or not v.isascii())
-    return mean >= 12 and words * 2 >= len(values)
-
-
-def text_of(value: Any, layout: Layout | None) -> str | None:
-    """The text of a record, its columns joined; None where it holds none."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict) or layout is None:
-        return None
-    columns = [key for key in layout.columns if value.get(key) is not None]
-    if not columns:
-        other = _task_layout(value)
-        columns = list(other.columns) if other and layout.kind != "raw" else []
-    parts = [part for key in columns for part in _strings(value[key])]
-    return "\n".join(parts) if parts else None
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """The texts inside a value, in order: messages and instances are walked, labels left out."""
-    if isinstance(value, str):
-        if value:
-            yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key not in LABELS:
-                yield from _strings(item)
+CERTAINTY = {"columns": 0.99, "marks": 0.95, "label": 0.9, "code": 0.97, "text": 0.98}
+"""How often the ground of a row's judgement is right: rounded down from the precision over the
+material (tests/benchmarks/shapes.py)."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One sampled text: its share of the corpus's bytes, kind, columns and text."""
+    """One sampled text: its share of the corpus's bytes, kind, the ground for it, and words."""
 
     weight: float
     kind: str
+    ground: str
     columns: str
     text: str
 
 
 def detect_shape(corpus: Corpus) -> Shape:
-    """The kind of data, by a sample over the files, weighted by the files' sizes."""
+    """The kind of data, by a sample over the files, weighted by the files' sizes.
+
+    ``confidence`` is the probability that the kind really makes up 90% of the bytes (or, for
+    ``mixed``, that none does), given the rows sampled as if they were drawn at random, times
+    how often the grounds of the judgement are right.
+    """
     column = corpus.source.text_column
     seen = [
         one
@@ -188,61 +91,142 @@ def detect_shape(corpus: Corpus) -> Shape:
     ]
     if not seen:
         return Shape(kind="raw", confidence=0.0, why="no text could be read")
-    share: Counter[str] = Counter()
-    for one in seen:
-        share[one.kind] += one.weight  # type: ignore[assignment]
-    kind, _ = share.most_common(1)[0]
-    total = sum(share.values()) or 1.0
-    raw = share["raw"] / total
-    mine = [one for one in seen if one.kind == kind]
-    if 1 - SHARE < raw < SHARE:
-        return _shape("mixed", 2 * min(raw, 1 - raw), _why_mixed(share, total), seen)
-    enough = min(1.0, 0.5 + len(seen) / 20)
-    if kind == "raw":
-        beside = _beside(corpus) if column is not None else ""
-        return _raw_shape(mine, raw * enough, beside)
-    why = _why_task(kind, mine, len(seen))
-    if share[kind] / total < SHARE:
-        why = f"all made for fine-tuning: {_parts(share, total)}"
-    return _shape(kind, (1 - raw) * enough, why, mine)
+    if column is not None:
+        return _named(seen, column, corpus)
+    shares = _shares(seen, _code_share(corpus))
+    parts = [_part(kind, share, seen) for kind, share in shares.most_common() if share >= LEAST]
+    kind = _kind(shares)
+    mine = [one for one in seen if one.kind == kind] or seen
+    if kind == "raw" and _are_short(mine):
+        kind = "short_rows"
+        parts = [_renamed(part) if part.kind == "raw" else part for part in parts]
+    return Shape(
+        kind=kind,
+        confidence=_confidence(kind, shares, seen),
+        why=_why(kind, mine, shares, len(seen)),
+        examples=_samples(mine),
+        parts=parts,
+    )
 
 
 def _seen_in(weight: float, rows: list[Any], column: str | None) -> Iterator[_Seen]:
     """One file's rows; a row made for fine-tuning counts as such whatever its neighbours are."""
     layout = layout_of([row for row in rows if isinstance(row, dict)], column)
     for row in rows:
-        own = _task_layout(row) if isinstance(row, dict) and column is None else None
-        yield _see(weight, row, own or (layout if isinstance(row, dict) else None))
+        if isinstance(row, dict):
+            own = task_layout(row) if column is None else None
+            yield _see(weight, row, own or layout)
+        else:
+            yield _see(weight, row, None)
 
 
 def _see(weight: float, value: Any, layout: Layout | None) -> _Seen:
     text = text_of(value, layout) or ""
-    kind = layout.kind if layout else "raw"
-    if kind == "raw" and len(_TEMPLATES.findall(text[:20_000])) >= 2:
-        return _Seen(weight, "chat", "role marks in the text", text)
-    return _Seen(weight, kind, layout.name if layout else "", text)
+    if layout and layout.kind == "classification":
+        return _Seen(weight, layout.kind, "label", f'"{layout.label}" beside "{layout.name}"', text)
+    if layout and layout.kind != "raw":
+        return _Seen(weight, layout.kind, "columns", layout.name, text)
+    name = layout.name if layout else ""
+    if found := _inside(text):
+        return _Seen(weight, found.kind, "marks", f"{found.name} in lines of JSON", text)
+    if _has_roles(text):
+        return _Seen(weight, "chat", "marks", "role marks in the text", text)
+    if is_code(text):
+        return _Seen(weight, "code", "code", name, text)
+    return _Seen(weight, "raw", "text", name, text)
 
 
-def _beside(corpus: Corpus) -> str:
-    """What the records would be taken for, had the user not named a column."""
+def _inside(text: str) -> Layout | None:
+    """The layout of a record that stands as JSON in the first line of a plain text."""
+    first = text[:LOOKED_AT].lstrip().split("\n", 1)[0]
+    if not first.startswith("{"):
+        return None
+    try:
+        record = json.loads(first)
+    except (ValueError, RecursionError):
+        return None
+    return task_layout(record) if isinstance(record, dict) else None
+
+
+def _has_roles(text: str) -> bool:
+    text = text[:LOOKED_AT]
+    return len(_MARKS.findall(text)) >= max(2, len(text) / MARKS_EVERY)
+
+
+def _code_share(corpus: Corpus) -> float:
+    """Share of the bytes in files with the suffix of a programming language."""
+    files = corpus.files()
+    sizes = {path: path.stat().st_size for path in files[:: max(1, len(files) // FILES)]}
+    return sum(size for path, size in sizes.items() if is_code_file(path)) / (
+        sum(sizes.values()) or 1
+    )
+
+
+def _shares(seen: Sequence[_Seen], code: float) -> Counter[str]:
+    """Shares of the kinds; running text in files of code counts as code (comments, licences)."""
+    shares: Counter[str] = Counter()
+    total = sum(one.weight for one in seen) or 1.0
+    for one in seen:
+        shares[one.kind] += one.weight / total  # type: ignore[assignment]
+    moved = min(shares["raw"], max(0.0, code - shares["code"]))
+    shares["raw"] -= moved  # type: ignore[assignment]
+    shares["code"] += moved  # type: ignore[assignment]
+    return +shares
+
+
+def _kind(shares: Counter[str]) -> str:
+    """The kind of the whole: data for fine-tuning is one side, text and code are the other."""
+    text = sum(shares[kind] for kind in TEXT)
+    if text <= 1 - SHARE:
+        return max((kind for kind in shares if kind not in TEXT), key=shares.__getitem__)
+    kind = max(TEXT, key=shares.__getitem__)
+    return kind if shares[kind] >= SHARE else "mixed"
+
+
+def _confidence(kind: str, shares: Counter[str], seen: Sequence[_Seen]) -> float:
+    """Posterior probability under Jeffreys' prior, with Kish's effective number of rows."""
+    from scipy.special import betainc
+
+    rows = sum(one.weight for one in seen) ** 2 / sum(one.weight**2 for one in seen)
+    text, most = sum(shares[k] for k in TEXT), max(shares[k] for k in TEXT)
+    share = text if text < SHARE or kind not in (*TEXT, "short_rows", "mixed") else most
+    hits, misses = share * rows + 0.5, (1 - share) * rows + 0.5
+    low, high = (float(betainc(hits, misses, limit)) for limit in (1 - SHARE, SHARE))
+    sure = high - low if kind == "mixed" else low if share <= 1 - SHARE else 1 - high
+    return round(sure * _certainty(seen), 2)
+
+
+def _certainty(seen: Sequence[_Seen]) -> float:
+    total = sum(one.weight for one in seen) or 1.0
+    return sum(one.weight * CERTAINTY[one.ground] for one in seen) / total
+
+
+def _part(kind: str, share: float, seen: Sequence[_Seen]) -> ShapePart:
+    """One kind; one seen only once or twice may as well be a slip."""
+    mine = [one for one in seen if one.kind == kind]
+    sure = _certainty(mine) * (len(mine) + 0.5) / (len(mine) + 1) if mine else CERTAINTY["code"]
+    return ShapePart(kind=kind, share=share, confidence=round(sure, 2), samples=_samples(mine))
+
+
+def _renamed(part: ShapePart) -> ShapePart:
+    return part.model_copy(update={"kind": "short_rows"})
+
+
+def _named(seen: Sequence[_Seen], column: str, corpus: Corpus) -> Shape:
+    """The user named the column: it is text, with a note on what it looks like."""
+    looks = Counter(one.kind for one in seen if one.kind not in TEXT)
     records = [row for row in corpus.sample(SAMPLE) if isinstance(row, dict)]
-    found = Counter(filter(None, map(_task_layout, records)))
-    if not found:
-        return ""
-    layout = found.most_common(1)[0][0]
-    return f"; its records also look like {WORDS[layout.kind]} (columns {layout.name})"
-
-
-def _raw_shape(seen: list[_Seen], certainty: float, beside: str) -> Shape:
-    """Running text, or rows too short to be documents."""
-    median = statistics.median(words(one.text) for one in seen)
-    columns = _columns(seen)
-    where = f'column "{columns}"' if columns else "plain text"
-    if median < SHORT_WORDS:
-        why = f"{where}: the median of {len(seen)} sampled texts is {median:.0f} words, a sentence"
-        return _shape("short_rows", certainty, f"{why} or two each, not documents{beside}", seen)
-    why = f"{where}: running text, median {median:.0f} words in {len(seen)} sampled documents"
-    return _shape("raw", certainty, why + beside, seen)
+    layouts = Counter(filter(None, map(task_layout, records)))
+    beside = ""
+    if layouts:
+        layout = layouts.most_common(1)[0][0]
+        beside = f"; its records also look like {WORDS[layout.kind]} (columns {layout.name})"
+    elif looks:
+        beside = f"; it also looks like {WORDS[looks.most_common(1)[0][0]]} (role marks)"
+    kind = "short_rows" if _are_short(seen) else "raw"
+    part = ShapePart(kind=kind, share=1.0, confidence=1.0, samples=_samples(seen))
+    why = f'you named the column "{column}": {_length(seen)}{beside}'
+    return Shape(kind=kind, confidence=1.0, why=why, examples=_samples(seen), parts=[part])
 
 
 def words(text: str) -> int:
@@ -250,30 +234,46 @@ def words(text: str) -> int:
     return max(len(text.split()), len(text) // 8)
 
 
-def _columns(seen: list[_Seen]) -> str:
-    return Counter(one.columns for one in seen).most_common(1)[0][0]
+def _median(seen: Sequence[_Seen]) -> float:
+    return statistics.median(words(one.text) for one in seen)
 
 
-def _why_task(kind: str, seen: list[_Seen], total: int) -> str:
-    columns = _columns(seen)
-    where = columns if columns.startswith("role marks") else f"columns {columns}"
-    return f"{len(seen)} of {total} sampled records are {WORDS[kind]} ({where})"
+def _are_short(seen: Sequence[_Seen]) -> bool:
+    return _median(seen) < SHORT_WORDS
 
 
-def _why_mixed(share: Counter[str], total: float) -> str:
-    return f"no kind makes up {SHARE:.0%} of the bytes: {_parts(share, total)}"
+def _why(kind: str, mine: Sequence[_Seen], shares: Counter[str], total: int) -> str:
+    columns = Counter(one.columns for one in mine).most_common(1)[0][0]
+    where = f'column "{columns}"' if columns else "plain text"
+    if kind == "mixed":
+        return f"no kind makes up {SHARE:.0%} of the bytes: {_listed(shares)}"
+    if kind == "code":
+        return f"{shares['code']:.0%} of the bytes are source code, by file names and lines"
+    if kind in ("raw", "short_rows"):
+        return f"{where}: {_length(mine)}"
+    if shares[kind] < SHARE:
+        return f"all made for fine-tuning: {_listed(shares)}"
+    by = columns if mine[0].ground != "columns" else f"columns {columns}"
+    return f"{len(mine)} of {total} sampled records are {WORDS[kind]} ({by})"
 
 
-def _parts(share: Counter[str], total: float) -> str:
-    shares = [(WORDS[kind], part / total) for kind, part in share.most_common()]
-    return ", ".join(f"{name} {part:.0%}" for name, part in shares if part >= 0.005)
+def _length(seen: Sequence[_Seen]) -> str:
+    what = f"median {_median(seen):.0f} words in {len(seen)} sampled"
+    if _are_short(seen):
+        return f"{what} texts, a sentence or two each, not documents"
+    return f"running text, {what} documents"
 
 
-def _shape(kind: str, confidence: float, why: str, seen: list[_Seen]) -> Shape:
-    examples = [_short(seen[0].text)]
-    if len(seen) > 1:
-        examples.append(_short(seen[len(seen) // 2].text))
-    return Shape(kind=kind, confidence=round(confidence, 2), why=why, examples=examples)
+def _listed(shares: Counter[str]) -> str:
+    return ", ".join(
+        f"{WORDS[kind]} {share:.0%}" for kind, share in shares.most_common() if share >= LEAST
+    )
+
+
+def _samples(seen: Sequence[_Seen]) -> list[str]:
+    """The first and the middle one, short."""
+    chosen = [seen[0], seen[len(seen) // 2]] if len(seen) > 1 else list(seen)
+    return [_short(one.text) for one in chosen]
 
 
 def _short(text: str) -> str:

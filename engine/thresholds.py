@@ -47,6 +47,20 @@ THRESHOLDS: dict[str, Threshold] = {
         0.01, "share of gold items", "13-gram overlap, n from Brown 2020 (GPT-3)"
     ),
     "near_duplicates": Threshold(0.30, "share of documents", "engineering choice"),
+    "odd_words": Threshold(
+        0.01,
+        "share of words",
+        "measured: clean text in nine languages, terms and code 0.0-0.9%; 2% of characters wrong "
+        "1.4-4.1%",
+    ),
+    "odd_most": Threshold(
+        0.03,
+        "share of words",
+        "measured: clean text at most 0.2%; 5% of characters wrong 3.5-7.1%",
+    ),
+    "odd_characters": Threshold(0.001, "share of characters", "engineering choice"),
+    "boilerplate": Threshold(0.30, "share of bytes", "engineering choice"),
+    "mojibake": Threshold(0.01, "share of documents", "engineering choice"),
     "forgetting_green": Threshold(0.02, "nats of generic loss", "engineering choice"),
     "forgetting_amber": Threshold(0.05, "nats of generic loss", "CMR scaling law's epsilon"),
 }

@@ -10,8 +10,8 @@ import re
 import torch
 
 from engine.evidence import Continuation, Surprise
+from engine.worker.generate import Call, continuations, nothing
 from engine.worker.model import Base, Precision
-from engine.worker.score import continuations
 from engine.worker.scoring import Scores
 
 TERMS = 6
@@ -21,12 +21,17 @@ REACH = 110
 
 
 def explain_terms(
-    model: torch.nn.Module, base: Base, precision: Precision, terms: list[Surprise], domain: Scores
+    model: torch.nn.Module,
+    base: Base,
+    precision: Precision,
+    terms: list[Surprise],
+    domain: Scores,
+    check: Call = nothing,
 ) -> list[Continuation]:
     """The base's continuation of "TERM is" for each term, beside passages of the corpus."""
     chosen = [term.text for term in terms[:TERMS]]
     prompts = [f"{term[:1].upper()}{term[1:]} is" for term in chosen]
-    texts = continuations(model, base, prompts, precision)
+    texts = continuations(model, base, prompts, precision, check)
     found = passages(chosen, domain, base)
     return [
         Continuation(term=term, prompt=prompt, text=text, passages=found[term])

@@ -19,6 +19,7 @@ from engine.events import Alarm, TrainStep
 from engine.evidence import Interval, Pilot
 from engine.thresholds import effective
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
 from engine.worker.mix import sequence_length, shuffled, take
@@ -175,6 +176,7 @@ class PilotRunner:
     def _model(self) -> torch.nn.Module:
         recipe = self.context.recipe
         model = models.load(self.base)
+        selfcheck.prove(self.context, self.base, model, self.precision)
         if recipe.train.method == "lora":
             model = models.wrap_lora(model, recipe.lora, recipe.lora.rank or 16, recipe.probe.seed)
         models.set_embeddings(model, recipe.train.train_embeddings)
@@ -191,7 +193,8 @@ class PilotRunner:
         order = take(store, shuffled(store, heldout=False, seed=recipe.probe.seed), tokens, 1)
         ledger = Ledger()
         folder = self.context.run.path / "pack" / f"pilot-{label}"
-        pieces = segments(store, order, self._length, self.base.eos, self.base.bos, ledger)
+        eos, bos = self.base.eos, self.base.bos
+        pieces = segments(store, order, self._length, eos, bos, ledger, tokens)
         pack = write_pack(folder, pieces, self._length, store.meta["dtype"], self.base.eos, ledger)
         index = np.random.default_rng(recipe.probe.seed).permutation(len(pack))
         return pack.rows(index)

@@ -8,6 +8,7 @@ from engine.errors import InputError
 from engine.events import Alarm, Facts
 from engine.evidence import Cost, Fluency, Pilot
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.context import Context
 from engine.worker.cost import estimate
 from engine.worker.explain import explain_terms
@@ -32,19 +33,28 @@ def probe_stage(
     """{"fluency", "pilot", "explanations", "cost"} as plain values."""
     recipe = context.recipe
     model = models.load(base)
-    precision = models.choose_precision(recipe.model.dtype, model)
+    precision = context.precision(base, model)
+    paths = selfcheck.prove(context, base, model, precision)
     window = min(recipe.probe.window or 1024, base.context)
     least = min_context(context, (domain, generic), window)
     facts = {
         "dtype": f"{precision.name} ({precision.why})",
         "window": f"{window} tokens, scored after {least} tokens of context",
         "parameters": f"{models.count(model):,}",
+        **paths.training(model),
     }
     context.emit(Facts(stage="probe", facts=facts))
     scores = (new_scores(domain, recipe.probe.seed), new_scores(generic, recipe.probe.seed))
     scorer = Scorer(model, base, precision, window, least)
     fluency = measure(context, scorer, *scores)
-    explanations = explain_terms(model, base, precision, fluency.surprising_terms, scores[0])
+    explanations = explain_terms(
+        model,
+        base,
+        precision,
+        fluency.surprising_terms,
+        scores[0],
+        context.raise_if_stopped,
+    )
     if recipe.probe.pilot:
         for side in scores:
             read_heldout(scorer, side)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,14 @@ import numpy as np
 
 from engine import recipe as recipes
 from engine.corpus import Corpus, detect_shape
-from engine.evidence import Fertility, GateFiles, Scan, SideScan, Term
-from engine.gold import Overlap, gate_files, load_examples
+from engine.evidence import Contamination, Fertility, Quality, Scan, SideScan, Term
+from engine.gold import Overlapped, gate_files, gold_items
 from engine.run import sha256_file
 from engine.worker.context import Context
 from engine.worker.model import Base
-from engine.worker.tokens import TokenStore, build_store, encode, tokenizer_identity
+from engine.worker.overlapped import open_store
+from engine.worker.store import STORE_VERSION
+from engine.worker.tokens import TokenStore, encode, tokenizer_identity
 
 WORST_TERMS = 15
 PADDED_BATCH = 8
@@ -25,26 +26,27 @@ PADDED_BATCH = 8
 def scan_stage(context: Context, base: Base) -> dict[str, Any]:
     """Read, clean, dedup, tokenise; returns {"scan", "fertility", "gate"} as plain values."""
     recipe = context.recipe
-    corpora = {"domain": Corpus(recipe.corpus), "generic": Corpus(recipe.generic)}
-    for corpus in corpora.values():
+    domain, generic = Corpus(recipe.corpus), Corpus(recipe.generic)
+    for corpus in (domain, generic):
         corpus.check()
-    shape = detect_shape(corpora["domain"])
-    stores = {
-        name: build_store(context, corpus, base.tokenizer, f"{name} text")
-        for name, corpus in corpora.items()
-    }
+    gate = recipe.gate
+    gold = gold_items(Path(gate.gold), gate) if gate.gold and gate.sft else []
+    shape = detect_shape(domain)
+    store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
+    other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
     scan = Scan(
-        domain=side_scan(stores["domain"], base),
-        generic=side_scan(stores["generic"], base),
+        domain=side_scan(store, base),
+        generic=side_scan(other, base),
         shape=shape,
+        contamination=contamination(store, overlapped, len(gold)),
     )
-    fertility = measure_fertility(stores["domain"], stores["generic"], base)
-    gate = scan_gate(context, recipe.gate, Corpus(recipe.corpus))
+    files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
+    checked = gate_files(*files, gate, overlapped) if files else None
     return {
         "scan": scan.model_dump(),
-        "fertility": fertility.model_dump(),
-        "gate": gate.model_dump() if gate else None,
-        "stores": {name: str(store.folder) for name, store in stores.items()},
+        "fertility": measure_fertility(store, other, base).model_dump(),
+        "gate": checked.model_dump() if checked else None,
+        "stores": {"domain": str(store.folder), "generic": str(other.folder)},
     }
 
 
@@ -52,6 +54,7 @@ def scan_inputs(recipe: recipes.Recipe, base: Base) -> list[Any]:
     """What the scan depends on: both texts, the tokenizer, the split and the gate's files."""
     files = [Path(name) for name in (recipe.gate.gold, recipe.gate.sft) if name]
     return [
+        STORE_VERSION,
         Corpus(recipe.corpus).fingerprint(),
         Corpus(recipe.generic).fingerprint(),
         tokenizer_identity(base.tokenizer),
@@ -85,6 +88,27 @@ def side_scan(store: TokenStore, base: Base) -> SideScan:
         median_tokens=float(np.median(lengths)),
         padding_share=padding_share(lengths, min(base.context, 2048)),
         text_column=meta["text_column"],
+        encodings=meta["encodings"],
+        mojibake_documents=meta["mojibake_documents"],
+        quality=Quality.model_validate(meta["quality"]),
+    )
+
+
+def contamination(store: TokenStore, overlapped: Overlapped | None, items: int) -> Contamination:
+    """What the corpus holds of the gold set, and its training side of its held-out side."""
+    found = overlapped or Overlapped()
+    return Contamination(
+        gold_items=items,
+        gold_in_corpus=found.contaminated,
+        gold_common=found.common,
+        gold_short=found.short,
+        heldout_documents=int(store.heldout.sum()),
+        heldout_in_train=len(store.leaked),
+        examples=[
+            f'gold item {item + 1} in {store.origin(document)}: "{said}"'
+            for item, document, said in found.examples
+        ]
+        + store.meta["leaks"],
     )
 
 
@@ -105,13 +129,15 @@ def measure_fertility(domain: TokenStore, generic: TokenStore, base: Base) -> Fe
         tokens = int(store.lengths.sum())
         words, size = store.meta["words"], int(store.nbytes.sum())
         sides[name] = (tokens / max(1, words), tokens / max(1, size))
+    terms = worst_terms(domain, generic, base)
     return Fertility(
         domain_tokens_per_word=sides["domain"][0],
         generic_tokens_per_word=sides["generic"][0],
         domain_tokens_per_byte=sides["domain"][1],
         generic_tokens_per_byte=sides["generic"][1],
         ratio=sides["domain"][0] / max(1e-9, sides["generic"][0]),
-        worst_terms=worst_terms(domain, generic, base),
+        worst_terms=terms,
+        whole_word_saving=sum(t.saved for t in terms) / max(1, int(domain.lengths.sum())),
     )
 
 
@@ -124,32 +150,12 @@ def worst_terms(domain: TokenStore, generic: TokenStore, base: Base) -> list[Ter
     ids = encode(base.tokenizer, [f" {word}" for word, _ in terms])
     ranked = sorted(zip(terms, ids, strict=True), key=lambda item: -item[0][1] * (len(item[1]) - 1))
     return [
-        Term(term=word, count=count, pieces=[base.tokenizer.decode([i]) for i in pieces])
+        Term(
+            term=word,
+            count=count,
+            pieces=[base.tokenizer.decode([i]) for i in pieces],
+            saved=count * (len(pieces) - 1),
+        )
         for (word, count), pieces in ranked[:WORST_TERMS]
         if len(pieces) > 1
     ]
-
-
-def scan_gate(context: Context, gate: recipes.Gate, corpus: Corpus) -> GateFiles | None:
-    """The gate's files and their overlap with the corpus; None if a file is missing."""
-    if gate.gold is None or gate.sft is None:
-        return None
-    gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
-    overlap = Overlap(gold)
-    for text in _texts(context, corpus):
-        overlap.feed(text)
-    return gate_files(Path(gate.gold), Path(gate.sft), gate, overlap)
-
-
-def _texts(context: Context, corpus: Corpus) -> Iterator[str]:
-    """Documents as text, with progress: a second pass, since the store holds only tokens."""
-    for number, document in enumerate(corpus.documents()):
-        if number % 200 == 0:
-            ledger = corpus.ledger
-            context.progress(
-                "comparing the corpus with the gold set",
-                ledger.bytes_read,
-                ledger.bytes_total,
-                "bytes",
-            )
-        yield document.text

@@ -13,6 +13,7 @@ from engine.evidence import (
     GateFiles,
     Interval,
     Pilot,
+    Quality,
     Scan,
     Shape,
     SideLoss,
@@ -41,6 +42,13 @@ def side(tokens: int = 20_000_000, **more: Any) -> SideScan:
         **{"duplicate_bytes": 0, "tokens": tokens},
     }
     return SideScan.model_validate({**given, **more})
+
+
+def quality(near: int = 10, tokens: int = 0, **more: Any) -> Quality:
+    """Of 100 documents, so many near-duplicates with so many tokens."""
+    return Quality(
+        documents=100, near_duplicate_documents=near, near_duplicate_tokens=tokens, **more
+    )
 
 
 def scan(tokens: int = 20_000_000, kind: str = "raw", **more: Any) -> Scan:
@@ -131,6 +139,13 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="mixed")}, {}, "note", "mixed"),
     ("surprise", {"pilot": unordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
     ("surprise", {"pilot": unordered(1.01, 1.04)}, {}, "go", "permission"),
+    ("shape", {"scan": scan(kind="classification")}, {}, "no_go", "that is task data"),
+    ("shape", {"scan": scan(kind="code")}, {}, "note", "source code"),
+    ("shape", {"scan": scan(quality=quality(odd_words_share=0.02))}, {}, "note", "2.0% of the w"),
+    ("shape", {"scan": scan(quality=quality(odd_words_share=0.009))}, {}, "go", "raw documents"),
+    ("shape", {"scan": scan(quality=quality(odd_words_share=0.04))}, {}, "not_yet", "OCR noise"),
+    ("shape", {"scan": scan(quality=quality(boilerplate_share=0.4))}, {}, "note", "40% of the b"),
+    ("shape", {"scan": scan(mojibake_documents=90)}, {}, "note", "wrongly decoded"),
     ("size", {"scan": None}, {}, "open", "not been counted"),
     ("size", {"scan": scan(199_999)}, {}, "no_go", "200k"),
     ("size", {"scan": scan(200_000)}, {}, "not_yet", "2.0M"),
@@ -138,6 +153,9 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("size", {"scan": scan(1_999_999)}, {"task_selected": True}, "note", "gate's own task"),
     ("size", {"scan": scan(9_999_999)}, {}, "note", "marginal"),
     ("size", {"scan": scan(10_000_000)}, {}, "go", "10.0M unique tokens"),
+    ("size", {"scan": scan(30_000_000, quality=quality(tokens=29_900_000))}, {}, "no_go", "100k"),
+    ("size", {"scan": scan(30_000_000, quality=quality(tokens=9_000_000))}, {}, "go", "21.0M"),
+    ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
     ("surprise", {"fluency": None}, {"surprising": True}, "not_yet", "unverified"),
     ("surprise", {"fluency": None}, {"surprising": False}, "no_go", "unverified"),
@@ -196,6 +214,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("gate", {"gate": files(overlap_items=3)}, {}, "note", "3 prompts"),
     ("facts", {}, {"facts_once": None}, "note", "unanswered; 7 exact duplicates"),
     ("facts", {}, {}, "go", "several wordings"),
+    ("facts", {"scan": scan(quality=quality(31))}, {}, "go", "31% of the rest are near-dup"),
     ("facts", {}, {"facts_once": True}, "note", "CPT won't teach them"),
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.gold import Example, duplicates, effective_items, gate_files, load_examples, pick
-from engine.overlap import Overlap, ngrams
+from engine.gold import (
+    Example,
+    duplicates,
+    effective_items,
+    gate_files,
+    gold_items,
+    load_examples,
+    pick,
+)
+from engine.overlap import Overlapped
 from engine.recipe import Gate
 
 TASKS = Path("/work/shared/material/tasks")
-WORDS = list("abcdefghijklmnopqrstuvwxyz")
-LONG = " ".join(WORDS[:20])
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -114,76 +118,25 @@ def test_pick_is_even() -> None:
 
 def test_gate_files(tmp_path: Path) -> None:
     gold = [row(f"question {n}", " yes" if n < 15 else " no") for n in range(20)]
-    gold[0]["prompt"] = LONG
     paths = write(tmp_path / "g.jsonl", gold), write(tmp_path / "s.jsonl", [row("Question  3")])
-    overlap = Overlap(load_examples(paths[0]))
-    overlap.feed(f"x x {LONG} x")
-    found = gate_files(*paths, Gate(), overlap)
+    found = gate_files(*paths, Gate(), Overlapped(contaminated=[0, 7]))
     assert (found.gold_items, found.sft_examples, found.overlap_items) == (20, 1, 1)
     assert found.majority_rate == 0.75
-    assert found.contaminated_share == pytest.approx(1 / 20)
+    assert found.contaminated_share == pytest.approx(2 / 20)
+    assert found.contaminated_items == [0, 7]
     assert found.mde > 20
-    assert found == gate_files(*paths, Gate(), set(ngrams(LONG)))
+    assert gate_files(*paths, Gate()).contaminated_share == 0
     assert gate_files(*paths, Gate(max_items=4)).gold_items == 4
+
+
+def test_gold_items_are_those_of_the_gate(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.jsonl", [row(str(n), " yes" if n % 2 else " no") for n in range(9)])
+    assert [one.prompt for one in gold_items(path, Gate(max_items=3))] == ["0", "3", "6"]
 
 
 def test_groups_count_once() -> None:
     examples = [Example("p", "c", group=name) for name in ("a", "a", "", "")]
     assert effective_items(examples) == 3
-
-
-def test_ngrams() -> None:
-    assert len(list(ngrams(LONG))) == 20 - 13 + 1
-    assert list(ngrams("One, two!")) == list(ngrams("one two"))
-    assert list(ngrams("one two")) != list(ngrams("two one"))
-    assert list(ngrams("")) == list(ngrams("?!")) == []
-    assert len(list(ngrams("漢字" * 10))) == 8
-    assert list(ngrams("stable across machines")) == [STABLE]
-
-
-STABLE = 5425367262057036837
-"""The same in every process: hashes may be kept in a file."""
-
-
-def test_overlap_needs_thirteen_words_in_one_text() -> None:
-    overlap = Overlap([Example(LONG, "c"), Example("short prompt", "c")])
-    overlap.feed(" ".join(WORDS[:12]))
-    overlap.feed(" ".join(WORDS[12:20]))
-    assert overlap.contaminated == set()
-    overlap.feed("a SHORT, prompt.")
-    assert overlap.contaminated == {1}
-    overlap.feed("zz " + " ".join(WORDS[3:16]))
-    assert overlap.contaminated == {0, 1}
-
-
-def test_overlap_across_a_chunk_border(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.overlap._CHUNK", 16)
-    for lead in range(20):
-        overlap = Overlap([Example(" ".join(WORDS[:13]), "c")])
-        overlap.feed("zz " * lead + " ".join(WORDS[:13]) + " zz" * 30)
-        assert overlap.contaminated == {0}
-
-
-PROSE = st.lists(st.sampled_from("ab"), max_size=40).map(" ".join)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(PROSE, min_size=1, max_size=4), st.lists(PROSE, max_size=4))
-def test_overlap_equals_the_plain_search(prompts: list[str], corpus: list[str]) -> None:
-    overlap = Overlap([Example(prompt, "c") for prompt in prompts])
-    for text in corpus:
-        overlap.feed(text)
-    expected = set()
-    for number, prompt in enumerate(prompts):
-        words = prompt.split()
-        length = min(13, len(words))
-        grams = {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
-        for text in corpus:
-            other = text.split()
-            seen = {tuple(other[at : at + length]) for at in range(len(other) - length + 1)}
-            if length and grams & seen:
-                expected.add(number)
-    assert overlap.contaminated == expected
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="needs /work/shared/material/tasks")

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.codetext import is_code, is_code_file
 from engine.corpus import Corpus, detect_shape
 from engine.evidence import Shape
 from engine.recipe import Source
@@ -51,6 +52,20 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("preference", {"prompt": "Why?", "chosen": "Because.", "rejected": "No."}),
     ("preference", {"chosen": TURN, "rejected": TURN}),
     ("preference", {"conversations": TURN, "chosen": TURN[1], "rejected": TURN[1]}),
+    ("preference", {"messages": TURN, "label": True}),
+    ("preference", {"prompt": "Why?", "completion": "Because.", "label": False}),
+    ("preference", {"question": "Why?", "response_j": "Because.", "response_k": "No."}),
+    ("prompt_completion", {"question": "Which?", "choices": ["a", "b"], "answer": 1}),
+    ("prompt_completion", {"prompt": "Clause: x. It is", "completion": " fair", "label": "fair"}),
+    ("prompt_completion", {"document": LONG, "summary": "Ice made it."}),
+    ("classification", {"text": LONG, "label": 3}),
+    ("classification", {"sentence": "The service may end at any time.", "label": "unfair"}),
+    ("classification", {"text": "I liked it a lot.", "stars": 5}),
+    ("classification", {"premise": LONG, "hypothesis": "Ice.", "gold_label": "entailment"}),
+    ("raw", {"text": LONG * 2, "category": "geology"}),
+    ("raw", {"text": LONG * 2, "rating": 4, "author": "A. Person"}),
+    ("chat", {"text": "USER: Why is it so?\nASSISTANT: Because it is."}),
+    ("code", {"content": "int main(void) {\n  int x = 1;\n  return x;\n}\n" * 9}),
 ]
 
 
@@ -58,9 +73,100 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
 def test_kinds_by_columns(tmp_path: Path, kind: str, row: dict[str, Any]) -> None:
     found = shape(write(tmp_path / "a.jsonl", [row] * 30))
     assert found.kind == kind, found
-    assert found.confidence > 0.9
+    assert found.confidence > (0.85 if kind == "classification" else 0.9)
     assert 1 <= len(found.examples) <= 2
     assert all(0 < len(example) <= 120 for example in found.examples)
+
+
+def test_many_labels_are_no_classes(tmp_path: Path) -> None:
+    rows = [{"text": LONG, "label": f"page {n}"} for n in range(60)]
+    assert shape(write(tmp_path / "a.jsonl", rows)).kind == "raw"
+
+
+def test_labels_are_named(tmp_path: Path) -> None:
+    rows = [{"text": LONG, "label": n % 4} for n in range(60)]
+    assert '"label" beside "text"' in shape(write(tmp_path / "a.jsonl", rows)).why
+
+
+MAIN = """import os
+
+def main(path):
+    for name in os.listdir(path):
+        print(name)
+    return len(path)
+
+if __name__ == "__main__":
+    main(".")
+"""
+MANUAL = """# How to list a folder
+
+You can list the names in a folder with a few lines of Python, as this example shows:
+
+```python
+for name in os.listdir("."):
+    print(name)
+```
+
+The function takes a path and gives back the names in no particular order, so sort them
+before you rely on it. On large folders a generator is the better choice.
+"""
+
+
+def test_code_is_told_from_manuals_with_code() -> None:
+    assert is_code(MAIN)
+    assert is_code("function f(a){return a?1:2};" * 200)
+    assert not is_code(MANUAL)
+    assert not is_code(LONG)
+    assert not is_code("")
+    assert is_code_file(Path("a/b.PY"))
+    assert is_code_file(Path("a/b.c.gz"))
+    assert not is_code_file(Path("py/readme.md"))
+
+
+def test_plain_text_of_code_is_code(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text(MAIN.replace("name", f"name{number}"))
+    found = shape(tmp_path)
+    assert found.kind == "code"
+    assert found.confidence > 0.9
+
+
+def test_every_part_has_its_share_and_samples(tmp_path: Path) -> None:
+    write(tmp_path / "raw.jsonl", [{"text": LONG}] * 100)
+    write(tmp_path / "chat.jsonl", [{"messages": TURN * 4}] * 100)
+    write(tmp_path / "kto.jsonl", [{"messages": TURN * 2, "label": True}] * 100)
+    found = shape(tmp_path)
+    sizes = {path.stem: path.stat().st_size for path in tmp_path.iterdir()}
+    shares = {part.kind: part.share for part in found.parts}
+    assert found.kind == "mixed"
+    for kind, name in (("raw", "raw"), ("chat", "chat"), ("preference", "kto")):
+        assert shares[kind] == pytest.approx(sizes[name] / sum(sizes.values()), abs=0.02)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert all(len(part.samples) == 2 and part.confidence > 0.9 for part in found.parts)
+
+
+def test_confidence_grows_with_the_sample_and_with_agreement(tmp_path: Path) -> None:
+    def sure(raw: int, chat: int) -> float:
+        rows = [{"text": LONG}] * raw + [{"messages": TURN * 15}] * chat
+        return shape(write(tmp_path / "a.jsonl", rows)).confidence
+
+    assert sure(1, 0) < sure(3, 0) < sure(10, 0) < sure(100, 0)
+    assert sure(95, 5) < sure(100, 0)
+    assert sure(92, 8) < 0.85
+
+
+def test_records_in_plain_text_are_seen(tmp_path: Path) -> None:
+    rows = "\n".join(json.dumps({"prompt": "Why?", "completion": "Because."}) for _ in range(9))
+    (tmp_path / "a.txt").write_text(rows)
+    found = shape(tmp_path / "a.txt")
+    assert found.kind == "prompt_completion"
+    assert "lines of JSON" in found.why
+
+
+def test_a_manual_with_role_marks_in_one_place_is_text(tmp_path: Path) -> None:
+    text = LONG * 20 + "\n### Instruction:\nSay it.\n\n### Response:\nIt.\n" + LONG * 20
+    (tmp_path / "a.md").write_text(text)
+    assert shape(tmp_path / "a.md").kind == "raw"
 
 
 def test_why_names_the_columns(tmp_path: Path) -> None:
@@ -106,6 +212,10 @@ def test_a_named_column_is_the_users_word(tmp_path: Path) -> None:
     found = shape(write(tmp_path / "a.jsonl", rows), text_column="output")
     assert found.kind == "raw"
     assert "instruction + output" in found.why
+    marks = [{"body": "### Instruction:\nSay it.\n\n### Response:\n" + LONG}] * 20
+    named = shape(write(tmp_path / "b.jsonl", marks), text_column="body")
+    assert named.kind == "raw"
+    assert "role marks" in named.why
 
 
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
@@ -130,6 +240,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.dictionaries(KEYS, JSON, max_size=5), max_size=5))
 def test_any_records_have_a_layout_or_none(records: list[dict[str, Any]]) -> None:
     layout = layout_of(records)

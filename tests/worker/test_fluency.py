@@ -17,6 +17,7 @@ from engine.thresholds import effective
 from engine.worker import model as models
 from engine.worker.explain import passages
 from engine.worker.fluency import CLASSES, class_table, token_classes
+from engine.worker.paths import Check, Paths, allow
 from engine.worker.percentile import percentile, score_references
 from engine.worker.pilot import LOOK, decided, evaluated, order_ratio
 from engine.worker.scoring import Scorer, Scores
@@ -32,9 +33,11 @@ def base(tiny_model: Path) -> models.Base:
     return models.resolve(recipe.Model(id=str(tiny_model)))
 
 
-@pytest.fixture
-def scorer(base: models.Base) -> Scorer:
-    return Scorer(models.load(base), base, FP32, WINDOW, LEAST)
+@pytest.fixture(params=[False, True], ids=["full logits", "chunked"])
+def scorer(base: models.Base, request: pytest.FixtureRequest) -> Scorer:
+    model = models.load(base)
+    allow(model, Paths(chunked=Check(request.param)))
+    return Scorer(model, base, FP32, WINDOW, LEAST)
 
 
 def scored(scorer: Scorer, texts: list[str]) -> Scores:

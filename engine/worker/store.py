@@ -1,0 +1,208 @@
+"""Building a token store: one pass that tokenises and looks at the text's quality."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.corpus import Corpus
+from engine.errors import InputError
+from engine.leak import Leaks
+from engine.neardup import Signatures
+from engine.overlap import Overlap
+from engine.quality import TextQuality
+from engine.run import digest, home, private_dir, write_json
+from engine.shingles import Words, words_of
+from engine.worker import repeats
+from engine.worker.context import Context
+from engine.worker.reading import Batch, Reading
+from engine.worker.tokens import Ints, TokenStore, encode_long, heldout_mask, tokenizer_identity
+
+STORE_VERSION = 2
+MAX_TERMS = 200_000
+"""Distinct words counted at most; the rarest are dropped when the table is full."""
+TERMS = 5000
+"""Most frequent words kept, for the fertility report."""
+COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
+
+Tick = Callable[[int, int], None]
+
+
+def store_folder(corpus: Corpus, tokenizer: Any) -> Path:
+    """Where the store of this text, tokenizer and split is, or will be."""
+    identity = tokenizer_identity(tokenizer)
+    parts = [STORE_VERSION, corpus.fingerprint(), identity, corpus.source.heldout_share]
+    return home() / "cache" / "tokens" / digest(parts)[:32]
+
+
+def build_store(
+    context: Context,
+    corpus: Corpus,
+    tokenizer: Any,
+    folder: Path,
+    label: str,
+    overlap: Overlap | None = None,
+) -> TokenStore:
+    """Read the corpus into ``folder``, feeding ``overlap`` on the way.
+
+    Raises InputError if nothing readable was found; Interrupted on a stop.
+    """
+    temporary = folder.with_suffix(".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    private_dir(temporary)
+    reading = Reading(corpus)
+    what, started = f"near-duplicates in {label}", time.monotonic()
+    try:
+        with ExitStack() as stack:
+            writer = _Writer(temporary, tokenizer, overlap, stack)
+            _read(context, reading, writer, f"reading {label}")
+            if not writer.documents:
+                raise InputError(
+                    f"{corpus.label}: no readable text was found; give a folder or file with text"
+                )
+            tick = lambda done, of: context.progress(what, done, of, "bands", started)  # noqa: E731
+            writer.finish(reading, folder.name, tick)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return TokenStore(folder)
+
+
+def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
+    """All batches; while one is tokenised in a thread, its text is looked at."""
+    started = time.monotonic()
+    waiting: tuple[Batch, Future[list[Ints]]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for batch in reading.batches():
+            coming = pool.submit(writer.encode, batch)
+            writer.look(batch)
+            if waiting:
+                writer.add(waiting[0], waiting[1].result())
+            waiting = batch, coming
+            ledger = reading.corpus.ledger
+            context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        if waiting:
+            writer.add(waiting[0], waiting[1].result())
+
+
+class _Writer:
+    """Accumulates one store; everything but counters goes straight to disk."""
+
+    def __init__(
+        self, folder: Path, tokenizer: Any, overlap: Overlap | None, stack: ExitStack
+    ) -> None:
+        self._folder, self._tokenizer, self._overlap = folder, tokenizer, overlap
+        self._dtype = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
+        self._files = {
+            name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in COLUMNS
+        }
+        self._signatures, self._leaks = Signatures(folder), Leaks(folder)
+        stack.callback(self._signatures.close)
+        stack.callback(self._leaks.close)
+        self._quality = TextQuality()
+        self._names: dict[str, int] = {}
+        self._terms: Counter[str] = Counter()
+        self._words = 0
+        self.documents = 0
+
+    def encode(self, batch: Batch) -> list[Ints]:
+        """Token ids of each document; may run in a thread."""
+        return encode_long(self._tokenizer, batch.texts, self._dtype)
+
+    def look(self, batch: Batch) -> None:
+        """Everything that needs the text."""
+        words = words_of(batch.texts)
+        self._signatures.feed(words)
+        self._leaks.feed(words)
+        self._quality.feed(batch.texts, batch.hashes.tolist())
+        if self._overlap is not None:
+            self._overlap.feed(words)
+        self._count(words)
+
+    def _count(self, words: Words) -> None:
+        self._words += len(words.codes)
+        counts = np.bincount(words.codes, minlength=len(words.distinct)).tolist()
+        for word, count in zip(words.distinct, counts, strict=True):
+            if len(word) >= 4 and word.isalpha():
+                self._terms[word] += count
+        if len(self._terms) > MAX_TERMS:
+            self._terms = Counter(dict(self._terms.most_common(MAX_TERMS // 2)))
+
+    def add(self, batch: Batch, ids: list[Ints]) -> None:
+        """The documents' tokens."""
+        self._write("tokens", *ids)
+        self._write("lengths", np.array([len(one) for one in ids], dtype=np.int64))
+        self._write("nbytes", batch.sizes)
+        self._write("hashes", batch.hashes)
+        self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
+        self.documents += len(ids)
+
+    def _write(self, name: str, *arrays: npt.NDArray[Any]) -> None:
+        for array in arrays:
+            self._files[name].write(array.tobytes())
+
+    def _place(self, origin: str) -> tuple[int, int]:
+        """An origin as the file's number and the line."""
+        name, _, line = origin.rpartition(":")
+        name, line = (name, line) if line.isdecimal() else (origin, "0")
+        return self._names.setdefault(name, len(self._names)), int(line)
+
+    def finish(self, reading: Reading, fingerprint: str, tick: Tick) -> None:
+        """Find the near-duplicates, split, and write what is left."""
+        for file in self._files.values():
+            file.flush()
+        write_json(self._folder / "files.json", list(self._names))
+        write_json(self._folder / "meta.json", {"dtype": self._dtype})
+        store, share = TokenStore(self._folder), reading.corpus.source.heldout_share
+        clusters = self._signatures.clusters(tick)
+        mask = heldout_mask(store.hashes, clusters.first, share)
+        leaked, shared = self._leaks.leaked(mask)
+        np.save(self._folder / "heldout.npy", mask)
+        np.save(self._folder / "leaked.npy", leaked)
+        dropped = clusters.dropped
+        quality = self._quality.measure().model_copy(
+            update={
+                "near_duplicate_documents": len(dropped),
+                "near_duplicate_tokens": int(store.lengths[dropped].sum()),
+                "near_pairs": repeats.near_pairs(store, clusters, self._tokenizer),
+                "exact_examples": repeats.exact(store, reading.repeats),
+            }
+        )
+        meta = {
+            "fingerprint": fingerprint,
+            "dtype": self._dtype,
+            "words": self._words,
+            "terms": dict(self._terms.most_common(TERMS)),
+            "quality": quality.model_dump(),
+            "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
+            **_read_as(reading),
+        }
+        write_json(self._folder / "meta.json", meta)
+
+
+def _read_as(reading: Reading) -> dict[str, Any]:
+    """What the reading says of itself, under the names of SideScan."""
+    ledger = reading.corpus.ledger
+    return {
+        "source": reading.corpus.label,
+        "files": ledger.files,
+        "duplicates": reading.duplicates,
+        "duplicate_bytes": reading.duplicate_bytes,
+        "skipped": ledger.skipped,
+        "skipped_bytes": ledger.skipped_bytes,
+        "notes": ledger.notes,
+        "text_column": ledger.text_column,
+        "encodings": getattr(ledger, "encodings", {}),
+        "mojibake_documents": getattr(ledger, "mojibake_documents", 0),
+    }
