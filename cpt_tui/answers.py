@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import psutil
 from textual.app import App
 
 from cpt_tui.draft import Draft
 from cpt_tui.feed import Feed
 from cpt_tui.pages import Question
+from cpt_tui.runs import process_lives
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import TextLineScreen
 from cpt_tui.screens.traceback import log_tail
@@ -101,11 +101,8 @@ def silent_death(pid: int | None, feed: Feed) -> str:
     """A sentence if the worker we started ended without a word in the log; else empty."""
     if pid is None or feed.view.ended or feed.status.alive:
         return ""
-    try:
-        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            return ""
-    except psutil.Error:
-        pass
+    if process_lives(pid):
+        return ""
     said = log_tail(feed.run, 2000).strip().splitlines()
     return f"The worker ended at once: {said[-1] if said else 'see worker.log'}"
 

@@ -278,8 +278,8 @@ def follow(run: Run, stages: tuple[str, ...], json_: bool) -> int:
     from engine import launch
 
     offset = run.events_path.stat().st_size if run.events_path.exists() else 0
-    launch.start(run, stages)
-    return lines.follow(run, json_, offset, final_json=json_)
+    pid = launch.start(run, stages)
+    return lines.follow(run, json_, offset, final_json=json_, pid=pid)
 
 
 def follow_or_show(

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from cpt_tui.runs import process_lives
 from cpt_tui.safe import clean
 from engine.errors import Exit
 from engine.events import Alarm, Failed, RunEnded, StageDone, Tail, read_all
@@ -21,10 +22,13 @@ STARTING_SECONDS = 30.0
 """A worker imports torch before its first event; no life before this is a failure."""
 
 
-def follow(run: Run, json_: bool, offset: int = 0, final_json: bool = False) -> int:
+def follow(
+    run: Run, json_: bool, offset: int = 0, final_json: bool = False, pid: int | None = None
+) -> int:
     """Print a run's events from ``offset`` until it ends; returns its exit code.
 
     ``json_`` prints events as JSON lines; ``final_json`` only one object at the end.
+    ``pid`` is the worker just started, which may take long to its first sign of life.
     Ctrl-C leaves the run alone. A worker that died returns code 6: it can be resumed.
     """
     tail, narrator, seen = Tail(run.events_path, offset), Narrator(), []
@@ -43,7 +47,7 @@ def follow(run: Run, json_: bool, offset: int = 0, final_json: bool = False) -> 
                     if final_json:
                         typer.echo(json.dumps(outcome(run, seen, event), ensure_ascii=True))
                     return event.code
-            if read_status(run).alive:
+            if read_status(run).alive or (pid is not None and process_lives(pid)):
                 last_life = time.monotonic()
             grace = STARTING_SECONDS if last_life == started else 2.0
             if not batch and time.monotonic() - last_life > grace:

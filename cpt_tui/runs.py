@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 import engine
 from cpt_tui.terminal import now
 from engine import events as ev
@@ -113,6 +115,14 @@ def planned_stages(run: Run) -> tuple[str, ...]:
     except OSError:
         pass
     return stages or STAGES
+
+
+def process_lives(pid: int) -> bool:
+    """Whether a process we started still runs; one that ended and waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def recipe_files() -> list[Path]:
