@@ -11,7 +11,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.codetext import is_code, is_code_file
@@ -86,7 +86,7 @@ def detect_shape(corpus: Corpus) -> Shape:
     seen = [
         one
         for size, rows in corpus.sample_files(SAMPLE)
-        for one in _seen_in(size / max(1, len(rows)), rows, column)
+        for one in _weighted(size, [*_seen_in(rows, column)])
         if one.text.strip()
     ]
     if not seen:
@@ -109,19 +109,26 @@ def detect_shape(corpus: Corpus) -> Shape:
     )
 
 
-def _seen_in(weight: float, rows: list[Any], column: str | None) -> Iterator[_Seen]:
+def _seen_in(rows: list[Any], column: str | None) -> Iterator[_Seen]:
     """One file's rows; a row made for fine-tuning counts as such whatever its neighbours are."""
     layout = layout_of([row for row in rows if isinstance(row, dict)], column)
     for row in rows:
         if isinstance(row, dict):
             own = task_layout(row) if column is None else None
-            yield _see(weight, row, own or layout)
+            yield _see(row, own or layout)
         else:
-            yield _see(weight, row, None)
+            yield _see(row, None)
 
 
-def _see(weight: float, value: Any, layout: Layout | None) -> _Seen:
+def _weighted(size: int, rows: list[_Seen]) -> list[_Seen]:
+    """The rows with their share of the file's size."""
+    total = sum(one.weight for one in rows) or 1
+    return [replace(one, weight=size * one.weight / total) for one in rows]
+
+
+def _see(value: Any, layout: Layout | None) -> _Seen:
     text = text_of(value, layout) or ""
+    weight = len(text)
     if layout and layout.kind == "classification":
         return _Seen(weight, layout.kind, "label", f'"{layout.label}" beside "{layout.name}"', text)
     if layout and layout.kind != "raw":
@@ -184,16 +191,26 @@ def _kind(shares: Counter[str]) -> str:
 
 
 def _confidence(kind: str, shares: Counter[str], seen: Sequence[_Seen]) -> float:
-    """Posterior probability under Jeffreys' prior, with Kish's effective number of rows."""
+    """Posterior probability that the share is on its side of the border, Jeffreys' prior."""
     from scipy.special import betainc
 
-    rows = sum(one.weight for one in seen) ** 2 / sum(one.weight**2 for one in seen)
-    text, most = sum(shares[k] for k in TEXT), max(shares[k] for k in TEXT)
-    share = text if text < SHARE or kind not in (*TEXT, "short_rows", "mixed") else most
+    text, most = sum(shares[k] for k in TEXT), max(TEXT, key=shares.__getitem__)
+    whole = text < SHARE or kind not in (*TEXT, "short_rows", "mixed")
+    kinds, share = (TEXT, text) if whole else ((most,), shares[most])
+    rows = _rows(kinds, seen)
     hits, misses = share * rows + 0.5, (1 - share) * rows + 0.5
     low, high = (float(betainc(hits, misses, limit)) for limit in (1 - SHARE, SHARE))
     sure = high - low if kind == "mixed" else low if share <= 1 - SHARE else 1 - high
     return round(sure * _certainty(seen), 2)
+
+
+def _rows(kinds: Sequence[str], seen: Sequence[_Seen]) -> float:
+    """How many equal rows would give the share of these kinds as surely as the weighted ones."""
+    total = sum(one.weight for one in seen)
+    share = sum(one.weight for one in seen if one.kind in kinds) / total
+    kish = total**2 / sum(one.weight**2 for one in seen)
+    spread = sum((one.weight * ((one.kind in kinds) - share)) ** 2 for one in seen) / total**2
+    return min(kish, share * (1 - share) / spread) if spread else kish
 
 
 def _certainty(seen: Sequence[_Seen]) -> float:

@@ -112,7 +112,7 @@ class _Writer:
         stack.callback(self._leaks.close)
         self._quality = TextQuality()
         self._names: dict[str, int] = {}
-        self._terms: Counter[str] = Counter()
+        self._terms: dict[str, int] = {}
         self._words = 0
         self.documents = 0
 
@@ -132,12 +132,13 @@ class _Writer:
 
     def _count(self, words: Words) -> None:
         self._words += len(words.codes)
+        terms = self._terms
         counts = np.bincount(words.codes, minlength=len(words.distinct)).tolist()
         for word, count in zip(words.distinct, counts, strict=True):
             if len(word) >= 4 and word.isalpha():
-                self._terms[word] += count
-        if len(self._terms) > MAX_TERMS:
-            self._terms = Counter(dict(self._terms.most_common(MAX_TERMS // 2)))
+                terms[word] = terms.get(word, 0) + count
+        if len(terms) > MAX_TERMS:
+            self._terms = _most(terms, MAX_TERMS // 2)
 
     def add(self, batch: Batch, ids: list[Ints]) -> None:
         """The documents' tokens."""
@@ -183,12 +184,17 @@ class _Writer:
             "fingerprint": fingerprint,
             "dtype": self._dtype,
             "words": self._words,
-            "terms": dict(self._terms.most_common(TERMS)),
+            "terms": _most(self._terms, TERMS),
             "quality": quality.model_dump(),
             "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
             **_read_as(reading),
         }
         write_json(self._folder / "meta.json", meta)
+
+
+def _most(counts: dict[str, int], number: int) -> dict[str, int]:
+    """The largest counts, in falling order."""
+    return dict(Counter(counts).most_common(number))
 
 
 def _read_as(reading: Reading) -> dict[str, Any]:

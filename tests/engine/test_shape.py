@@ -147,7 +147,7 @@ def test_every_part_has_its_share_and_samples(tmp_path: Path) -> None:
 
 def test_confidence_grows_with_the_sample_and_with_agreement(tmp_path: Path) -> None:
     def sure(raw: int, chat: int) -> float:
-        rows = [{"text": LONG}] * raw + [{"messages": TURN * 15}] * chat
+        rows = [{"text": LONG}] * raw + [{"text": f"### Input:\n\n### Response:\n{LONG}"}] * chat
         return shape(write(tmp_path / "a.jsonl", rows)).confidence
 
     assert sure(1, 0) < sure(3, 0) < sure(10, 0) < sure(100, 0)
