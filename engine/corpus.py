@@ -1,4 +1,4 @@
-"""Corpus: a file, a folder, a hub data set or the embedded sample, as cleaned documents."""
+"""Corpus: files, a folder, a glob, a hub data set or the embedded sample, as cleaned documents."""
 
 from __future__ import annotations
 
@@ -6,41 +6,32 @@ import contextlib
 import hashlib
 import importlib.resources
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import hub
 from engine.errors import InputError
-from engine.json_reader import json_rows
-from engine.listing import Listing, list_files
-from engine.readers import (
-    LINES,
-    Fault,
-    Ledger,
-    Row,
-    jsonl_rows,
-    open_bytes,
-    parquet_rows,
-    peek,
-    shown,
-    text_rows,
-)
+from engine.reading.digests import digests
+from engine.reading.items import Item, items_of
+from engine.reading.kinds import RECORDS, kind_of
+from engine.reading.ledger import Fault, Ledger, Row, peek, shown
+from engine.reading.listing import Listing, list_files
+from engine.reading.mojibake import is_mojibake, repair
+from engine.reading.rows import PEEK, layout_for, rows_of
 from engine.recipe import Source
-from engine.shape import Layout, detect_shape, layout_of, text_of
+from engine.shape import detect_shape, text_of
 from engine.text import clean, content_hash
 
-__all__ = ["Corpus", "Document", "Ledger", "clean", "content_hash", "detect_shape"]
+__all__ = ["Corpus", "Document", "Ledger", "Sample", "clean", "content_hash", "detect_shape"]
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
 EMBEDDED = "embedded"
-PEEK = 50
-"""Records looked at to find the text column of a file."""
-
 CHECK_SECONDS = 0.8
 CHECK_BYTES = 2 << 20
 SAMPLED_FILES = 100
@@ -48,10 +39,21 @@ SAMPLED_FILES = 100
 
 @dataclass(frozen=True)
 class Document:
-    """One cleaned text, and the ``file:line`` it came from."""
+    """One cleaned text, and the ``file:line`` it came from (``archive.zip/file:line``)."""
 
     text: str
     origin: str
+
+
+class Sample(NamedTuple):
+    """First rows of one file or archive member, as they stand there."""
+
+    name: str
+    kind: str
+    """text, code, page, lines, json, table, parquet, arrow, pdf, docx or hub."""
+    size: int
+    """Bytes on disk."""
+    rows: list[Any]
 
 
 class Corpus:
@@ -77,33 +79,49 @@ class Corpus:
         """Files that may hold text, sorted; none for a hub data set."""
         return [] if self.is_hub else list(self._listed().files)
 
+    def kinds(self) -> dict[str, int]:
+        """Bytes on disk by kind (see ``Sample.kind``; ``zip`` for archives)."""
+        sizes: Counter[str] = Counter()
+        for path, size in {} if self.is_hub else self._listed().files.items():
+            sizes[kind_of(path.name) or "text"] += size
+        return dict(sizes)
+
     def _listed(self) -> Listing:
         if self._listing is None:
             self._listing = list_files(self.root)
         return self._listing
 
     @property
+    def _explicit(self) -> bool:
+        """The files were named, by path or by glob: any type is read."""
+        return bool(self._listed().pattern) or not self.root.is_dir()
+
+    @property
     def _alone(self) -> bool:
-        return not self.is_hub and not self.root.is_dir()
+        """One file and no archive: what is wrong with it is wrong with the corpus."""
+        return self.root.is_file() and kind_of(self.root.name) != "zip"
+
+    def _items(self, path: Path, size: int, ledger: Ledger) -> Iterator[Item]:
+        return items_of(path, size, self._explicit, ledger)
 
     def check(self) -> None:
-        """Fail early, in under a second, with one sentence: is there any text to read?"""
+        """Fail early, in about a second, with one sentence: is there any text to read?"""
         if self.is_hub:
             self._hub_commit()
         else:
             self._check_files()
 
     def _check_files(self) -> None:
-        files = self.files()
+        files = list(self._listed().files.items())
         if not files:
-            raise InputError(self._listed().why_none(self.root))
+            raise InputError(self._listed().why_none())
         self._open_ledger()
         if self.source.text_column:
-            files = sorted(files, key=lambda path: path.suffix.lower() not in (*LINES, ".parquet"))
+            files.sort(key=lambda item: kind_of(item[0].name) not in RECORDS)
         faults: list[Fault] = []
         limit = time.monotonic() + CHECK_SECONDS
-        for path in files:
-            fault = self._first_fault(path)
+        for path, size in files:
+            fault = self._first_fault(path, size, limit)
             if fault is None or (faults and time.monotonic() > limit):
                 self._require_column(faults)
                 return
@@ -123,15 +141,31 @@ class Corpus:
         where = f"{self.label} has no readable text in its {len(faults):,} files"
         return f"{where}; the first fault: {first}"
 
-    def _first_fault(self, path: Path) -> Fault | None:
-        """Why the file gives no text, by its first records; alone, it must be sound as well."""
+    def _first_fault(self, path: Path, size: int, limit: float) -> Fault | None:
+        """Why a file gives no text; None where one of its items does, or time is up."""
+        ledger, first = Ledger(), None
+        try:
+            for item in self._items(path, size, ledger):
+                fault = self._fault_of(item)
+                if fault is None or (first and time.monotonic() > limit):
+                    return None
+                first = first or fault
+        except Fault as fault:
+            first = first or fault
+        ledger.note_groups()
+        why = (ledger.notes or ["it is empty"])[0]
+        none = Fault("no text", f"{shown(path)} holds no file that can be read: {why}")
+        return first or none
+
+    def _fault_of(self, item: Item) -> Fault | None:
+        """Why an item gives no text, by its first records; alone, it must be sound as well."""
         read, ledger = 0, Ledger()
         try:
-            for _ in islice(self._texts(path, ledger, limit=CHECK_BYTES), PEEK):
+            for _ in islice(self._texts(item, ledger, CHECK_BYTES), PEEK):
                 read += 1
         except Fault as fault:
             return None if read and not self._alone else fault
-        why = (ledger.notes or [f"{shown(path)} holds no text"])[0]
+        why = (ledger.notes or [f"{item.name} holds no text"])[0]
         return None if read else Fault("no text", f"{why}; give a file with text")
 
     def _hub_commit(self) -> str:
@@ -142,7 +176,11 @@ class Corpus:
     # reading
 
     def documents(self) -> Iterator[Document]:
-        """All documents, streamed and cleaned; starts the ledger anew."""
+        """All documents, streamed and cleaned; starts the ledger anew.
+
+        A text is taken whole or not at all. Of a file of records that is broken further on, the
+        records before count; alone, such a file is an InputError.
+        """
         self._open_ledger()
         return self._limited()
 
@@ -153,7 +191,7 @@ class Corpus:
             if number == limit:
                 self.ledger.note(f"no more than {limit:,} documents read (max_documents)")
                 break
-        self.ledger.note_cuts()
+        self.ledger.note_groups()
 
     def _open_ledger(self) -> None:
         self.ledger = Ledger()
@@ -165,18 +203,31 @@ class Corpus:
             yield from self._hub_documents()
             return
         for path, size in self._listed().files.items():
-            begun, skipped = self.ledger.bytes_read, self.ledger.skipped_bytes
+            begun = self.ledger.bytes_read
             try:
-                yield from self._texts(path, self.ledger)
-            except Fault as fault:
-                if self._alone:
+                for item in self._items(path, size, self.ledger):
+                    yield from self._item_documents(item)
+            except Fault as fault:  # of the file as a whole: alone, or an archive
+                if self.root.is_file():
                     raise InputError(str(fault)) from None
-                read = self.ledger.bytes_read - begun
-                lost = size if fault.reason != "malformed JSON" else max(0, size - read)
-                self.ledger.skipped_bytes = skipped
-                self.ledger.skip(fault.reason, lost)
+                self.ledger.bytes_found += size
+                self.ledger.skip(fault.reason, size)
                 self.ledger.note(str(fault))
             self.ledger.bytes_read = begun + size
+
+    def _item_documents(self, item: Item) -> Iterator[Document]:
+        """An item's documents; its fault is counted, unless it is all there is."""
+        place = self.ledger.place()
+        try:
+            yield from self._texts(item, self.ledger)
+        except Fault as fault:
+            if self._alone:
+                raise
+            self.ledger.lose(fault, place, item.size, item.packed)
+            return
+        if not item.packed and self.ledger.bytes_found - place[0] != item.size:
+            read = f"{self.ledger.bytes_found - place[0]:,} bytes of it were read"
+            self.ledger.note(f"{item.name} changed while it was read; {read}")
 
     def _hub_documents(self) -> Iterator[Document]:
         rows = hub.hub_rows(self.source, self._hub_commit())
@@ -187,94 +238,86 @@ class Corpus:
         except Fault as fault:
             raise InputError(str(fault)) from None
 
-    def _texts(self, path: Path, ledger: Ledger, limit: int | None = None) -> Iterator[Document]:
-        return self._documents(self._rows(path, ledger, limit), path, ledger)
+    def _texts(self, item: Item, ledger: Ledger, limit: int | None = None) -> Iterator[Document]:
+        return self._documents(rows_of(item, ledger, self.source, limit), item.name, ledger)
 
-    def _rows(self, path: Path, ledger: Ledger, limit: int | None = None) -> Iterator[Row]:
-        """Rows of a file by its type; a file of unknown type is text if it decodes."""
-        suffix = path.suffix.lower()
-        if suffix in LINES:
-            return jsonl_rows(path, ledger, limit)
-        if suffix == ".json":
-            return json_rows(path, ledger)
-        if suffix == ".parquet":
-            return self._parquet(path, ledger)
-        return text_rows(path, ledger, limit)
-
-    def _parquet(self, path: Path, ledger: Ledger) -> Iterator[Row]:
-        """Only the columns that hold text are read."""
-        first = [record for _, record in islice(parquet_rows(path, Ledger()), PEEK)]
-        layout = layout_of(first, self.source.text_column) if first else None
-        return parquet_rows(path, ledger, list(layout.columns) if layout else None)
-
-    def _documents(
-        self, rows: Iterator[Row], where: Path | str, ledger: Ledger
-    ) -> Iterator[Document]:
+    def _documents(self, rows: Iterator[Row], name: str, ledger: Ledger) -> Iterator[Document]:
         """Documents out of rows, once the first rows have shown which columns hold text."""
-        name = shown(where)
+        name = shown(name)
         first, rows = peek(rows, PEEK)
-        layout = self._layout([value for _, value in first], name, ledger)
-        for line, value in rows:
+        layout = layout_for([row[1] for row in first], name, self.source.text_column, ledger)
+        for line, value, size in rows:
             text = text_of(value, layout)
             if text is None:
-                ledger.skip("no text in the record")
+                ledger.skip("no text in the record", size)
             elif (cleaned := clean(text)).strip():
-                yield Document(cleaned, f"{name}:{line}")
+                ledger.used += size
+                origin = f"{name}:{line}"
+                yield Document(self._mended(cleaned, origin, ledger), origin)
             else:
-                ledger.skip("empty text")
+                ledger.skip("empty text", size)
 
-    def _layout(self, values: list[Any], name: str, ledger: Ledger) -> Layout | None:
-        """The layout of the file's records; a file of records without text is a fault."""
-        records = [value for value in values if isinstance(value, dict)]
-        if not records:
-            return None
-        column = self.source.text_column
-        layout = layout_of(records, column)
-        if layout:
-            ledger.text_column = ledger.text_column or layout.name
-            return layout
-        if len(records) < len(values):
-            return None
-        columns = ", ".join(dict.fromkeys(str(key) for record in records for key in record))[:200]
-        if column is not None:
-            message = f'{name} has no column "{column}"; its columns are {columns or "none"}'
-            raise Fault("no such column", message)
-        message = f"{name} has no column of text (columns: {columns or 'none'})"
-        raise Fault("no text column", f"{message}; name one with text_column")
+    def _mended(self, text: str, origin: str, ledger: Ledger) -> str:
+        """The text, with mojibake counted and, if the recipe says so, repaired."""
+        if not is_mojibake(text):
+            return text
+        ledger.mojibake_documents += 1
+        if self.source.repair_mojibake:
+            ledger.group("mojibake repaired (ftfy)", origin)
+            return clean(repair(text))
+        ledger.group("decoded wrongly before it was saved (mojibake); see repair_mojibake", origin)
+        return text
 
     # looking
 
-    def sample_files(self, n: int) -> list[tuple[int, list[Any]]]:
-        """About ``n`` first rows spread over the files: each file's size and rows."""
+    def samples(self, n: int) -> list[Sample]:
+        """About ``n`` first rows spread over the files, records with all their columns."""
         if self.is_hub:
             rows = hub.hub_rows(self.source, self._hub_commit())
-            return [(1, [value for _, value in islice(rows, n)])]
+            return [Sample(self.label, "hub", 1, [row[1] for row in islice(rows, n)])]
         listed = list(self._listed().files.items())
         chosen = listed[:: max(1, -(-len(listed) // min(n, SAMPLED_FILES)))]
         quota = -(-n // max(1, len(chosen)))
-        return [(size, self._first_rows(path, quota)) for path, size in chosen]
+        return [one for path, size in chosen for one in self._first_rows(path, size, quota)]
 
-    def _first_rows(self, path: Path, quota: int) -> list[Any]:
-        rows: list[Any] = []
+    def _first_rows(self, path: Path, size: int, quota: int) -> list[Sample]:
+        found: list[Sample] = []
+        ledger = Ledger()
         with contextlib.suppress(Fault):
-            for _, value in islice(self._rows(path, Ledger(), CHECK_BYTES), quota):
-                rows.append(value)  # a loop, since what came before a fault counts
-        return rows
+            for item in self._items(path, size, ledger):
+                rows: list[Any] = []
+                with contextlib.suppress(Fault):
+                    read = rows_of(item, ledger, self.source, CHECK_BYTES, all_columns=True)
+                    for row in islice(read, quota):
+                        rows.append(row.value)  # a loop: what came before a fault counts
+                found.append(Sample(item.name, item.kind, item.size, rows))
+                quota -= len(rows)
+                if quota <= 0:
+                    break
+        return found
+
+    def sample_files(self, n: int) -> list[tuple[int, list[Any]]]:
+        """The same as pairs of size and rows."""
+        return [(one.size, one.rows) for one in self.samples(n)]
 
     def sample(self, n: int) -> list[Any]:
         """The first raw records or texts, spread over the files."""
-        return [value for _, rows in self.sample_files(n) for value in rows][:n]
+        return [value for one in self.samples(n) for value in one.rows][:n]
 
     def fingerprint(self) -> str:
-        """sha256 over what is read: names, contents, text column, limit, reader version."""
+        """sha256 over what is read: names, contents, how it is read, and the reader's version."""
+        source = self.source
         total = hashlib.sha256(f"reader {READER_VERSION}".encode())
-        parts = [self.source.text_column or "", str(self.source.max_documents or "")]
+        parts = [source.text_column or "", str(source.max_documents or ""), source.encoding or ""]
+        parts.append(str(source.repair_mojibake))
         if self.is_hub:
-            parts += [hub.hub_id(self.source), self.source.config or "", self.source.split]
+            parts += [hub.hub_id(source), source.config or "", source.split]
             parts.append(self._hub_commit())
-        for path in self.files():
-            name = path.relative_to(self.root) if path != self.root else Path(path.name)
-            parts += [shown(name), _digest(path)]
+        files = self.files()
+        root = self.root if not files else self._listed().root
+        for path, digest in zip(files, digests(files), strict=True):
+            name = path.relative_to(root) if path != root else Path(path.name)
+            parts += [shown(name), digest]
         for part in parts:
             total.update(f"{len(part)}:{part}".encode())
         return total.hexdigest()
@@ -288,12 +331,3 @@ def _expanded(path: str) -> Path:
     with contextlib.suppress(RuntimeError):  # no such user: taken literally
         return Path(path).expanduser()
     return Path(path)
-
-
-def _digest(path: Path) -> str:
-    try:
-        open_bytes(path).close()  # never a pipe
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except (Fault, OSError):
-        return "unreadable"

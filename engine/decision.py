@@ -78,7 +78,8 @@ NODES: tuple[Node, ...] = (
         "shape",
         "What kind of data is the corpus?",
         "Raw documents are for CPT. Prompt/completion, chat or preference data are NO-GO: they "
-        "are for fine-tuning. Short rows are packed.",
+        "are for fine-tuning. Short rows are packed. Text with {odd_most:.0%} of odd words (OCR "
+        "noise, hashes) and more is NOT YET: clean it first.",
         rules.shape,
         required=True,
     ),
@@ -98,7 +99,8 @@ NODES: tuple[Node, ...] = (
         "NO-GO (fluent) if the upper bound of bits per byte over generic is below "
         "{fluent_ratio:g} and a pilot gains under {fluent_gain:g} nats. GO if the pilot gains "
         "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET; also where "
-        "the generic text is as new to the base as the domain.",
+        "the generic text is as new to the base as the domain, or where shuffling the words "
+        "costs less than {order_ratio:g} times the bits.",
         rules.surprise,
         asks="surprising",
         options=(

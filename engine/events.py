@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.secret import masked
+
+REPAIR_BLOCK = 1 << 20
+"""Bytes of the log's end that are looked through at a time for its last newline."""
 KINDS: dict[str, type[Event]] = {}
 
 
@@ -31,8 +35,8 @@ class Event:
         KINDS[kind] = cls
 
     def to_json(self) -> str:
-        """One line of JSON without its newline; non-finite floats become null."""
-        values = {f.name: _finite(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        """One line of JSON without its newline; non-finite floats become null, tokens a mask."""
+        values = {f.name: masked(_finite(getattr(self, f.name))) for f in dataclasses.fields(self)}
         return json.dumps({"kind": self.kind, **values}, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -252,17 +256,23 @@ class EventLog:
 
 
 def _repair(path: Path) -> None:
-    """Cut a torn tail: everything after the last newline, and NULs left by a power loss."""
+    """Cut a torn tail: everything after the last newline, NULs of a power loss included.
+
+    Looked for in blocks from the end, since one record may be megabytes long.
+    """
     if not path.exists():
         return
     with path.open("rb+") as handle:
-        data_end = handle.seek(0, os.SEEK_END)
-        window = min(data_end, 1 << 20)
-        handle.seek(data_end - window)
-        tail = handle.read(window)
-        nul = tail.find(b"\0")
-        keep = tail[:nul] if nul >= 0 else tail
-        handle.truncate(data_end - window + keep.rfind(b"\n") + 1)
+        end = handle.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - REPAIR_BLOCK)
+            handle.seek(start)
+            newline = handle.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                handle.truncate(start + newline + 1)
+                return
+            end = start
+        handle.truncate(0)
 
 
 @dataclass

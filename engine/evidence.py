@@ -248,8 +248,6 @@ class Fluency(Record):
     surprising_terms: list[Surprise] = Field(default_factory=list)
     seconds: float = 0
     classes: list[TokenClass] = Field(default_factory=list)
-    clean_ratio: Interval | None = None
-    """The same without held-out documents that also stand in the training text."""
     references: list[Reference] = Field(default_factory=list)
     percentile: float | None = None
     """Share of reference corpora with fewer bits per byte than the domain, 0 to 100."""
@@ -269,6 +267,9 @@ class Pilot(Record):
     method: str
     lr: float
     seconds: float
+    order_ratio: Interval | None = None
+    """Bits per byte of held-out domain text with its words shuffled over the same text as it
+    is, under the domain pilot's model; None where the text has no words to shuffle."""
 
 
 class GateFiles(Record):

@@ -27,6 +27,7 @@ __all__ = [
     "McNemar",
     "TestResult",
     "classify",
+    "group_means",
     "guard_state",
     "holm",
     "items_needed",
@@ -90,25 +91,30 @@ def paired_test(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None)
 
 def differences(base: Any, cpt: Any, groups: Groups = None) -> Table:
     """CPT minus base in points, ``[S][groups]``; items of one group are averaged first."""
-    import numpy as np
-
     one, two = scores(base, "base"), scores(cpt, "CPT")
     if one.shape != two.shape:
         raise InputError(
             f"the arms differ in shape, base {one.shape} and CPT {two.shape} (seeds, items); "
             "score both arms on the same gold set and seeds"
         )
-    table = 100.0 * (two - one)
+    return group_means(100.0 * (two - one), groups)
+
+
+def group_means(table: Any, groups: Groups = None) -> Table:
+    """``[S][n]`` -> ``[S][groups]``: items of one group are averaged (DESIGN 8)."""
+    import numpy as np
+
+    items: Table = np.asarray(table, dtype=np.float64)
     if groups is None:
-        return table
-    if len(groups) != table.shape[1]:
-        raise InputError(f"{len(groups)} groups for {table.shape[1]} items; give one per item")
+        return items
+    if len(groups) != items.shape[1]:
+        raise InputError(f"{len(groups)} groups for {items.shape[1]} items; give one per item")
     names = [name or ("", index) for index, name in enumerate(groups)]
     places: dict[Any, int] = {}
     index = [places.setdefault(name, len(places)) for name in names]
-    sums = [np.bincount(index, weights=row) for row in table]
-    result: Table = np.array(sums) / np.bincount(index)
-    return result
+    means: Table = np.array([np.bincount(index, weights=row) for row in items])
+    means /= np.bincount(index)
+    return means
 
 
 def classify(estimate: float, low: float, high: float, margin: float) -> tuple[str, str]:
@@ -173,6 +179,45 @@ def judge(
         generic_rise=generic_rise if generic_rise is not None and isfinite(generic_rise) else None,
     )
     return verdict.model_copy(update={"sentence": sentence(verdict, gate)})
+
+
+def with_clean_part(
+    verdict: GateVerdict,
+    arms: tuple[Any, Any],
+    gate: Gate,
+    limits: dict[str, float],
+    groups: Groups,
+    contaminated: Sequence[int],
+) -> GateVerdict:
+    """The verdict with the one on the items that share no 13-gram with the corpus beside it.
+
+    ``contaminated`` are item numbers (0-based). The outcome stays that of the registered gold
+    set; the sentence says what the clean part gives. Unchanged where nothing is contaminated.
+    """
+    import numpy as np
+
+    tables = [scores(arm, name) for arm, name in zip(arms, ("base", "CPT"), strict=True)]
+    keep = np.setdiff1d(np.arange(tables[0].shape[1]), list(contaminated))
+    if len(keep) == tables[0].shape[1]:
+        return verdict
+    if not len(keep):
+        said = "every item shares 13 words with the corpus: no clean part is left"
+        return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
+    names = None if groups is None else [groups[i] for i in keep]
+    base, cpt = (table[:, keep] for table in tables)
+    clean = judge(base, cpt, gate, verdict.generic_rise, limits, names)
+    said = (
+        f"without the {tables[0].shape[1] - len(keep)} items that share 13 words with the corpus: "
+        f"{clean.outcome}, {clean.estimate:+.1f} points"
+    )
+    return verdict.model_copy(
+        update={
+            "clean_outcome": clean.outcome,
+            "clean_items": clean.items,
+            "clean_estimate": clean.estimate,
+            "sentence": f"{verdict.sentence[:-1]}; {said}.",
+        }
+    )
 
 
 def _arm(values: Any) -> list[float]:

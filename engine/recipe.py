@@ -56,7 +56,7 @@ class Source(Section):
 
     path: str = Field(
         min_length=1,
-        description="file, folder or hub:owner/name; for [generic] also 'embedded'",
+        description="file, folder, glob or hub:owner/name; for [generic] also 'embedded'",
     )
     text_column: str | None = Field(None, description="column of text; found when left out")
     split: str = Field("train", description="split of a hub data set")
@@ -65,9 +65,21 @@ class Source(Section):
         0.05, description="share of documents held out, by document hash"
     )
     max_documents: Positive | None = Field(None, description="read no more than this")
+    encoding: str | None = Field(
+        None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
+    )
     repair_mojibake: bool = Field(
         False, description="repair wrongly decoded text (ftfy) while reading"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _decodes(cls, value: str | None) -> str | None:
+        try:
+            "a".encode(value or "utf-8")
+        except (LookupError, ValueError):
+            raise ValueError(f"unknown encoding {value!r}; write it as in iconv -l") from None
+        return value
 
 
 class Interview(Section):
@@ -103,8 +115,14 @@ class Probe(Section):
     bootstrap: Positive = Field(2000, description="document resamples for the interval")
     pilot: bool = Field(True, description="run the short pilot for reducible surprise")
     pilot_tokens: Positive = Field(100_000, description="tokens of the pilot, each side")
-    pilot_lr: Rate | None = Field(None, description="default: the run's own rate")
-    budget_seconds: Positive = Field(600, description="time limit of the fluency scoring")
+    pilot_lr: Rate | None = Field(
+        None, description="default: the run's own rate, else a hot one by the model's width"
+    )
+    budget_seconds: Positive = Field(600, description="time limit of the scoring, and of the pilot")
+    references: list[str] = Field(
+        default_factory=list,
+        description="files, folders or hub:owner/name of further reference corpora",
+    )
     seed: int = 0
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="overrides of the decision's thresholds, by name"

@@ -13,6 +13,7 @@ from tomlkit.exceptions import ParseError, TOMLKitError
 from engine.errors import InputError
 from engine.recipe import Recipe
 from engine.run import write_atomic
+from engine.secret import SECRET, masked
 
 MAX_BYTES = 1 << 20
 """A recipe is a page of text; a larger file is refused before it is parsed."""
@@ -20,8 +21,8 @@ MAX_BYTES = 1 << 20
 RESULTS = ("evidence", "verdict", "provenance")
 """Tables that a run adds; they are no part of the intent."""
 
-_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
+_ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
 _PATH_KEYS = (("model", "id"), ("corpus", "path"), ("generic", "path"))
@@ -58,10 +59,12 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 
 def validate(values: dict[str, Any], text: str, name: str) -> Recipe:
     """A Recipe from plain values; InputError lists every fault, one line each."""
-    if found := _SECRET.search(text):
+    written = {key: value for key, value in values.items() if key not in RESULTS}
+    line = _secret_line(text)
+    if line or masked(written) != written:
         raise InputError(
-            f"{name}: line {text[: found.start()].count(chr(10)) + 1} holds what looks like an "
-            "access token; remove it and set HF_TOKEN in the environment"
+            f"{name}: {f'line {line}' if line else 'a value'} holds what looks like an access "
+            "token; remove it and set HF_TOKEN in the environment"
         )
     try:
         return Recipe.model_validate(values)
@@ -69,6 +72,20 @@ def validate(values: dict[str, Any], text: str, name: str) -> Recipe:
         faults = [_sentence(fault, text) for fault in error.errors(include_url=False)]
     head = f"{name}: {len(faults)} fault{'s' if len(faults) > 1 else ''}"
     raise InputError("\n  ".join([f"{head}:", *sorted(faults)]))
+
+
+def _secret_line(text: str) -> int | None:
+    """1-based line of an access token in what the user wrote, comments included.
+
+    The tables that a run added are left out: they are masked when they are written.
+    """
+    mine = True
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _ANY_HEADER.match(line):
+            mine = header[1].split(".")[0].strip("\"' ") not in RESULTS
+        if mine and SECRET.search(line):
+            return number
+    return None
 
 
 def _sentence(fault: Any, text: str) -> str:
@@ -156,7 +173,7 @@ def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
     for name, table in results.items():
         if name in document:
             del document[name]
-        document[name] = tomlkit.item(_plain(table))
+        document[name] = tomlkit.item(_plain(masked(table)))
     write_atomic(path, tomlkit.dumps(document))
 
 

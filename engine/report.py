@@ -171,9 +171,9 @@ def _gate(made: dict[str, Any]) -> str:
     if not baseline:
         return ""
     text = (
-        f"## Was it worth it?\n\nRegistered before training: `{baseline['registration'][:16]}`. "
-        f"The baseline's own variance gives a minimum detectable effect of "
-        f"{baseline['mde']:.1f} points at 80% power.\n"
+        f"## Was it worth it?\n\nRegistered before training: `{baseline['registration']}` (sha256 "
+        f"of `artifacts/registration.json`). The baseline's own variance gives a minimum "
+        f"detectable effect of {baseline['mde']:.1f} points at 80% power.\n"
     )
     if not gate:
         return text

@@ -134,17 +134,36 @@ class Run:
         write_json(self._manifest_path(stage), {"fingerprint": fingerprint, "sha256": hashes})
 
     def read_artifact(self, stage: str, fingerprint: str | None = None) -> Any | None:
-        """The artifact, or None if absent, broken, or of another fingerprint."""
+        """The artifact, or None if absent, of another fingerprint, or with a damaged file."""
+        try:
+            if self._manifest(stage, fingerprint) and not self.damaged(stage, fingerprint):
+                return json.loads(self.artifact_path(stage).read_text())
+        except (OSError, ValueError):
+            pass
+        return None
+
+    def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
+        """Files of a finished stage that are gone or are no longer as it wrote them."""
+        return [
+            name
+            for name, expected in self._manifest(stage, fingerprint).items()
+            if not (self.path / name).is_file() or sha256_file(self.path / name) != expected
+        ]
+
+    def _manifest(self, stage: str, fingerprint: str | None) -> dict[str, str]:
+        """sha256 by file of a stage; empty if it is not done (for these inputs)."""
         try:
             manifest = json.loads(self._manifest_path(stage).read_text())
             if fingerprint is not None and manifest["fingerprint"] != fingerprint:
-                return None
-            for name, expected in manifest["sha256"].items():
-                if sha256_file(self.path / name) != expected:
-                    return None
-            return json.loads(self.artifact_path(stage).read_text())
-        except (OSError, ValueError, KeyError):
-            return None
+                return {}
+            return dict(manifest["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    @property
+    def training_begun(self) -> bool:
+        """Whether there are CPT weights: what was pinned before them may not change any more."""
+        return self.artifact_path("train").exists() or any(self.checkpoints.glob("*step-*"))
 
     def discard_artifact(self, stage: str) -> None:
         """Make a stage run again; its files stay until they are overwritten."""

@@ -35,6 +35,12 @@ THRESHOLDS: dict[str, Threshold] = {
     "go_gain_low": Threshold(
         0.02, "nats, lower bound of pilot gain", "engineering choice; calibrate per base"
     ),
+    "order_ratio": Threshold(
+        1.03,
+        "bits/byte ratio, words shuffled over as they are, upper bound",
+        "measured after pilots of two small bases: shuffled text and number tables 0.99-1.00, "
+        "running text and code 1.05-1.23",
+    ),
     "fertility_note": Threshold(1.5, "tokens/word ratio", "engineering choice"),
     "fertility_problem": Threshold(2.0, "tokens/word ratio", "engineering choice"),
     "contamination": Threshold(
@@ -45,6 +51,11 @@ THRESHOLDS: dict[str, Threshold] = {
         0.01,
         "share of words",
         "measured on 17 texts: clean 0.0-0.7%, 2% of characters wrong 0.9-4.4% (97% above)",
+    ),
+    "odd_most": Threshold(
+        0.03,
+        "share of words",
+        "measured: clean text at most 0.2%; 5% of characters wrong 3.5-7.1%",
     ),
     "odd_characters": Threshold(0.001, "share of characters", "engineering choice"),
     "boilerplate": Threshold(0.30, "share of bytes", "engineering choice"),

@@ -7,6 +7,10 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.run import Run
 
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -31,15 +35,20 @@ def main() -> int:
     arguments = parser.parse_args()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    from engine.run import STAGES, Run
 
+    stages = tuple(arguments.stages.split(",")) if arguments.stages else STAGES
+    return work(Run(arguments.run.resolve()), stages)
+
+
+def work(run: Run, stages: tuple[str, ...]) -> int:
+    """Lock the run, run its stages and log how they ended; returns the exit code."""
     from engine.errors import CptError, Interrupted
     from engine.events import EventLog, Failed, RunEnded
     from engine.recipe_io import load_recipe
-    from engine.run import STAGES, Run
+    from engine.secret import masked
     from engine.worker.context import Context
 
-    run = Run(arguments.run.resolve())
-    stages = tuple(arguments.stages.split(",")) if arguments.stages else STAGES
     try:
         recipe, _ = load_recipe(run.recipe_path)
         with run.lock():
@@ -65,20 +74,20 @@ def main() -> int:
                     Failed(stage=context.stage, message=sentence, traceback=traceback.format_exc())
                 )
                 context.emit(RunEnded(outcome="FAILED", code=1, message=sentence))
-                traceback.print_exc()
+                print(masked(traceback.format_exc()), file=sys.stderr)
                 return 1
             finally:
                 context.end()
     except CptError as error:
-        print(error, file=sys.stderr)
+        print(masked(str(error)), file=sys.stderr)
         return int(error.code)
 
 
-def describe(error: Exception, run: object) -> str:
+def describe(error: Exception, run: Run) -> str:
     """One sentence for an error nobody foresaw, with the way out."""
     import errno
 
-    name = getattr(run, "id", "")
+    name = run.id
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"No space left on the disk of {run}; free some, then: cpt resume {name}"
     text = " ".join(str(error).split())[:300] or type(error).__name__

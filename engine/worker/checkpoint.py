@@ -21,6 +21,9 @@ from engine.preflight import check_space
 from engine.run import private_dir, sha256_file, write_json
 from engine.worker.model import device
 
+OPTIMIZER_KEYS = ("step", "exp_avg", "exp_avg_sq")
+"""AdamW's state of one parameter."""
+
 
 @dataclass(frozen=True)
 class Checkpoints:
@@ -82,9 +85,13 @@ class Checkpoints:
         return None, broken
 
     def predict_space(self, model: torch.nn.Module) -> None:
-        """InputError if the disk cannot hold one more checkpoint than are kept."""
+        """InputError if the disk cannot hold one more checkpoint than are kept, and the model.
+
+        The model is written whole, in fp32, beside an older one until it is renamed.
+        """
         trained = sum(p.numel() * 4 for p in _names(model))
-        check_space(self.folder, (self.keep + 1) * 3 * trained)
+        whole = sum(p.numel() * 4 for p in model.parameters())
+        check_space(private_dir(self.folder), (self.keep + 1) * 3 * trained + 2 * whole)
 
 
 def verify(path: Path) -> bool:
@@ -101,25 +108,31 @@ def restore(
 ) -> dict[str, Any]:
     """Load a checkpoint into model and optimizer, in place; returns its state.
 
-    Raises InputError naming what changed if it was made from other data or another recipe.
+    Raises InputError naming what changed if it was made from other data or another recipe,
+    and the reason where the run ended for good. A parameter that no step has touched yet has
+    no optimizer state.
     """
     state: dict[str, Any] = json.loads((path / "state.json").read_text())
+    if not identity.keys() <= state["identity"].keys():
+        raise InputError(f"{path.name} was made by an older cpt; start a new run")
     changed = [k for k, v in identity.items() if state["identity"].get(k) != v]
     if changed:
         raise InputError(
             f"{path.name} was made with another {' and '.join(changed)}; "
             "put it back as it was, or start a new run"
         )
+    if state["stopped_because"]:
+        raise InputError(state["stopped_because"])
     names = _names(model)
     weights = load_file(path / "trainable.safetensors", device=str(device()))
     tensors = load_file(path / "optimizer.safetensors")
     with torch.no_grad():
         for parameter, name in names.items():
             parameter.copy_(weights[name])
-            optimizer.state[parameter] = {
-                key: tensors[f"{name}/{key}"].to(device())
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            if f"{name}/step" in tensors:
+                optimizer.state[parameter] = {
+                    key: tensors[f"{name}/{key}"].to(device()) for key in OPTIMIZER_KEYS
+                }
     return state
 
 

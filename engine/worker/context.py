@@ -9,16 +9,22 @@ import threading
 import time
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from engine.errors import Interrupted
-from engine.events import Control, Event, EventLog, Progress
+from engine.errors import InputError, Interrupted
+from engine.events import Alarm, Control, Event, EventLog, Progress
 from engine.recipe import Recipe
-from engine.run import Run, write_json
+from engine.run import Run, private_dir, write_json
+
+if TYPE_CHECKING:  # a worker that waits for nothing but its lock needs no torch
+    import torch
+
+    from engine.worker.model import Base, Precision
 
 HEARTBEAT_SECONDS = 2.0
+PRECISION = "precision.json"
 PROGRESS_SECONDS = 0.5
 """Progress events are written no more often than this; viewers redraw once a second."""
 
@@ -32,13 +38,12 @@ class Context:
     log: EventLog
     stage: str = ""
     state: str = "running"
-    artifacts: dict[str, Any] = field(default_factory=dict)
-    """Finished stages' artifacts by name."""
-    fingerprints: dict[str, str] = field(default_factory=dict)
     _signals: int = 0
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
     _done: threading.Event = field(default_factory=threading.Event)
+    _heart: threading.Thread | None = None
+    _precision: Precision | None = None
 
     def emit(self, event: Event) -> None:
         self.log.append(event)
@@ -111,7 +116,8 @@ class Context:
         """Write ``status.json`` every two seconds from a thread, until ``end``."""
         self._started = psutil.Process().create_time()
         self._beat()
-        threading.Thread(target=self._beat_forever, daemon=True).start()
+        self._heart = threading.Thread(target=self._beat_forever, daemon=True)
+        self._heart.start()
 
     def _beat_forever(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
@@ -131,13 +137,57 @@ class Context:
             return  # A full disk must not end the training; the viewer shows the age.
 
     def end(self) -> None:
-        """Mark the worker as ended in ``status.json``."""
+        """Mark the worker as ended in ``status.json``: its last word, after the heart stopped."""
         self._done.set()
+        if self._heart is not None:
+            self._heart.join()
         self.state = "ended"
         self._beat()
 
-    def load_artifact(self, stage: str, fingerprint: str) -> Any | None:
-        return self.run.read_artifact(stage, fingerprint)
+    def precision(self, base: Base, model: torch.nn.Module | None = None) -> Precision:
+        """The run's compute precision: chosen at its first use, then kept for all of the run.
+
+        Training, its resumes and both arms of the gate would differ by more than their data
+        if each timed anew. ``model`` is what a timing runs on (default: the base, loaded for
+        it). Kept in ``artifacts/precision.json``. Raises InputError if ``[model] dtype``
+        changed after training had begun.
+        """
+        if self._precision is None:
+            self._precision = self._kept_precision() or self._choose_precision(base, model)
+        return self._precision
+
+    def _kept_precision(self) -> Precision | None:
+        from engine.worker import model as models
+
+        kept, asked = self.scratch(PRECISION), self.recipe.model.dtype
+        if kept is None:
+            return None
+        if kept["asked"] != asked:
+            if not self.run.training_begun:
+                return None
+            raise InputError(
+                f'[model] dtype was "{kept["asked"]}" when training began and is "{asked}" now; '
+                "put it back as it was, or start a new run"
+            )
+        models.refuse_fp16(kept["name"])
+        here = models.device().type
+        if kept["device"] != here:
+            message = f"{kept['name']} was chosen on {kept['device']}; it is kept on this {here}"
+            self.emit(Alarm(level="amber", stage=self.stage, message=message))
+        return models.Precision(kept["name"], kept["why"])
+
+    def _choose_precision(self, base: Base, model: torch.nn.Module | None) -> Precision:
+        from engine.worker import mix
+        from engine.worker import model as models
+
+        shape, asked = (1, 128), self.recipe.model.dtype
+        if models.device().type == "cuda":  # a small batch would time the launch of kernels
+            length = mix.sequence_length(self.recipe, base)
+            shape = (mix.micro_rows(self.recipe, length), length)
+        chosen = models.choose_precision(asked, model or models.load(base), shape)
+        made = {"asked": asked, **chosen.facts(), "device": models.device().type}
+        write_json(private_dir(self.run.path / "artifacts") / PRECISION, made)
+        return chosen
 
     def scratch(self, name: str) -> Any | None:
         """A partial result of an unfinished stage (JSON), or None."""

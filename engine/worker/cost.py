@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from engine.gold import load_examples, pick
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder
-from engine.worker.loop import Rows, Stepper, make_optimizer
+from engine.worker.loop import Rows, Stepper, make_optimizer, mean_loss
 from engine.worker.mix import domain_budget, sequence_length
 
 TIMING_STEPS = 3
+LEAST_ROW = 64
+"""Tokens of the shortest row that a step is timed on."""
 FORWARD_SHARE = 1 / 3
 """Of a training step's time, what a forward pass costs (2N of 6N FLOPs)."""
 
@@ -45,7 +48,8 @@ def estimate(
     speed = timed_speed(model, precision, length)
     domain = scanned["scan"]["domain"]
     available = domain["tokens"] - domain["heldout_tokens"]
-    kept = min(available, domain_budget(recipe))
+    budget = domain_budget(recipe)
+    kept = available if budget is None else min(available, budget)
     tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
     per_token = (6 if recipe.train.method == "full" else 4) * parameters
     per_token += 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
@@ -59,18 +63,47 @@ def estimate(
     )
 
 
+def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
+    """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
+    gate = recipe.gate
+    probe = [gate.probe.epochs, gate.probe.max_examples]
+    return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
+
+
 def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int) -> float:
-    """Tokens per second of whole steps on one random row, the fastest of three."""
+    """Tokens per second of whole steps on one random row, the fastest of three.
+
+    A row that does not fit in memory is halved, down to ``LEAST_ROW``; where not even that
+    can be trained on, the speed of reading is scaled down instead.
+    """
+    rows = random_row(model, length)
+    stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
+    try:
+        return length / fastest(lambda: stepper.step(rows, 1e-9))
+    except torch.OutOfMemoryError:
+        stepper.optimizer.zero_grad(set_to_none=True)
+        stepper.optimizer.state.clear()
+        torch.cuda.empty_cache()
+    if length > LEAST_ROW:
+        return timed_speed(model, precision, length // 2)
+    return FORWARD_SHARE * length / fastest(lambda: mean_loss(model, rows, precision, 1))
+
+
+def random_row(model: torch.nn.Module, length: int) -> Rows:
+    """One row of random tokens that is one document."""
     vocab = models.config_of(model).vocab_size
     ids = np.random.default_rng(0).integers(0, vocab, (1, length))
-    rows = Rows(ids, np.arange(length)[None], ids)
-    stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
+    return Rows(ids, np.arange(length)[None], ids)
+
+
+def fastest(work: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few calls."""
     times = []
     for _ in range(TIMING_STEPS):
         started = time.perf_counter()
-        stepper.step(rows, 1e-9)
+        work()
         times.append(time.perf_counter() - started)
-    return length / min(times)
+    return min(times)
 
 
 def gate_tokens(gate: recipes.Gate, base: models.Base) -> float:

@@ -16,12 +16,15 @@ from engine import demo, recipe, world
 from engine.events import StageDone, StageStarted, TrainStep
 from engine.run import private_dir
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.context import Context
 from engine.worker.examples import PAIR, pack_examples
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
+from engine.worker.paths import allow
 from engine.worker.tokens import encode
 
 EOS = "<|endoftext|>"
+FP32 = models.Precision("fp32", "toy base")
 
 
 def base_stage(context: Context) -> models.Base:
@@ -65,6 +68,8 @@ def _build(context: Context, folder: Path) -> None:
         **world.BASE_MODEL,
     )
     model: torch.nn.Module = LlamaForCausalLM(config)
+    unbuilt = models.Base(folder, "demo base", "", tokenizer, config)
+    allow(model, selfcheck.examine(model, unbuilt, FP32))
     documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
     rows = pack_examples(documents, settings["sequence"], eos)
     tokens = _pretrain(context, model, rows, settings)
@@ -115,7 +120,7 @@ def _pretrain(
     """Next-token training on packed, document-masked rows; returns the tokens seen."""
     batch, steps = settings["batch"], settings["steps"]
     optimizer = make_optimizer(model, settings["lr"], settings["weight_decay"], (0.9, 0.98))
-    stepper = Stepper(model, optimizer, models.Precision("fp32", "toy base"), 1.0, batch)
+    stepper = Stepper(model, optimizer, FP32, 1.0, batch)
     order = np.random.default_rng(demo.SEED).permutation(len(rows))
     started, seen = time.monotonic(), 0
     for step in range(steps):

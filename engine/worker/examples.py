@@ -31,13 +31,27 @@ class Encoder:
         return found
 
     def prompt(self, text: str, room: int) -> list[int]:
-        """Prompt ids with BOS where the model had one; the left end is cut to fit ``room``."""
+        """Prompt ids with BOS where the model had one; the left end is cut to fit ``room``.
+
+        Never empty: EOS stands in where nothing fits, since a completion follows something.
+        """
         head = [] if self.base.bos is None else [self.base.bos]
-        return head + self.ids(text)[-(room - len(head)) :]
+        ids = self.ids(text)
+        kept = max(0, room - len(head))
+        return [*head, *ids[max(0, len(ids) - kept) :]] or [self.base.eos]
+
+    def completion(self, text: str) -> list[int]:
+        """Completion ids and EOS; half of the context at most, cut at the right end."""
+        return [*self.ids(text), self.base.eos][: self.longest]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a completion at most: the prompt keeps the other half of the context."""
+        return self.base.context // 2
 
     def training(self, example: Example) -> Pairs:
         """One SFT example as (id, label) pairs; loss on the completion and EOS only."""
-        completion = [*self.ids(example.completion), self.base.eos][-(self.base.context // 2) :]
+        completion = self.completion(example.completion)
         prompt = self.prompt(example.prompt, self.base.context - len(completion))
         pairs: Pairs = np.zeros(len(prompt) + len(completion), dtype=PAIR)
         pairs["id"] = prompt + completion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,11 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from engine.worker.model import Precision, device, trainable
+from engine.worker.paths import paths_of, plain
 
 IGNORE = -100
+MICRO_TOKENS = 4096
+"""Tokens of a micro-batch on a CPU; larger ones were not faster there."""
 LOGIT_CHUNK = 2048
 """Tokens whose logits exist at once: memory is chunk x vocabulary, not batch x vocabulary."""
 
@@ -50,17 +53,49 @@ class Rows:
 
 
 def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | None:
-    """(decoder, head) where logits are the head's plain output, else None.
+    """(decoder, head) where the head's plain output was proven to be the logits, else None.
 
-    Models that scale or cap their logits (gemma2, granite, cohere) keep their own forward.
+    Models that scale or cap their logits (gemma2, granite, falcon_h1) keep their own forward.
     """
-    get_base = getattr(model, "get_base_model", None)
-    plain: Any = get_base() if get_base is not None else model
-    config = plain.config
-    capped = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-    if any(getattr(config, name, None) for name in capped):
+    if not paths_of(model).chunked.ok:
         return None
-    return plain.get_decoder(), plain.get_output_embeddings()
+    inside = plain(model)
+    return inside.get_decoder(), inside.get_output_embeddings()
+
+
+def micro_batches(model: torch.nn.Module, rows: Rows, size: int) -> Iterator[Rows]:
+    """``rows`` in parts of ``size`` rows, or of as many tokens with one document a row.
+
+    The latter where this model was not proven to keep the documents of a row apart; its rows
+    are padded on the right, which no earlier token reads.
+    """
+    if paths_of(model).packed.ok:
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+        return
+    documents = sorted(_documents(rows), key=len, reverse=True)
+    cells = size * rows.ids.shape[1]
+    while documents:
+        count = max(1, cells // len(documents[0]))
+        yield _one_a_row(documents[:count])
+        documents = documents[count:]
+
+
+def _documents(rows: Rows) -> Iterator[Array]:
+    """Each document that carries loss as (id, label) pairs [n, 2]."""
+    for ids, positions, labels in zip(rows.ids, rows.positions, rows.labels, strict=True):
+        starts = np.flatnonzero(positions == 0)
+        for document in np.split(np.stack([ids, labels], axis=1), starts[starts > 0]):
+            if (document[1:, 1] != IGNORE).any():
+                yield document
+
+
+def _one_a_row(documents: list[Array]) -> Rows:
+    shape = (len(documents), len(documents[0]))
+    ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORE, dtype=np.int64)
+    for row, document in enumerate(documents):
+        ids[row, : len(document)], labels[row, : len(document)] = document.T
+    return Rows(ids, np.broadcast_to(np.arange(shape[1]), shape), labels)
 
 
 def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
@@ -135,7 +170,10 @@ def _embeddings(model: torch.nn.Module) -> list[torch.nn.Module]:
 
 @dataclass
 class Stepper:
-    """One optimizer step over a global batch, in micro-batches; halves them when memory ends."""
+    """One optimizer step over a global batch, in micro-batches; halves them when memory ends.
+
+    fp16 gets a loss scale (``scaler``): its smallest gradients would be 0 without one.
+    """
 
     model: torch.nn.Module
     optimizer: torch.optim.AdamW
@@ -144,48 +182,73 @@ class Stepper:
     micro_batch: int
     on_oom: Callable[[int], None] = lambda rows: None
 
+    def __post_init__(self) -> None:
+        self.scaler = torch.amp.GradScaler(device().type, enabled=self.precision.name == "fp16")
+
     def step(self, rows: Rows, lr: float) -> tuple[float, float]:
         """(mean loss in nats, gradient norm). A non-finite one means: nothing was updated.
 
-        An out-of-memory error repeats the same step with half the micro-batch.
+        An out-of-memory error repeats the same step with half the micro-batch, an fp16
+        overflow with half the scale. Rows without a target teach nothing: (0.0, 0.0).
         """
+        if not rows.targets:
+            return 0.0, 0.0
         while True:
             try:
-                return self._step(rows, lr)
+                loss, norm = self._step(rows, lr)
             except torch.OutOfMemoryError:
                 if self.micro_batch == 1:
                     raise
                 self.micro_batch = max(1, self.micro_batch // 2)
+            else:
+                if not self._overflowed(loss, norm):
+                    return loss, norm
+                continue
             self.optimizer.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             self.on_oom(self.micro_batch)
+
+    def _overflowed(self, loss: float, norm: float) -> bool:
+        """Whether only the fp16 scale was too high; it has been halved by then."""
+        broken = math.isfinite(loss) and not math.isfinite(norm)
+        return self.scaler.is_enabled() and broken and self.scaler.get_scale() >= 1
 
     def _step(self, rows: Rows, lr: float) -> tuple[float, float]:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
-        targets = max(1, rows.targets)
         total = torch.zeros((), device=device())
-        for start in range(0, len(rows), self.micro_batch):
+        for part in micro_batches(self.model, rows, self.micro_batch):
+            if not part.targets:
+                continue  # nothing to go back from: every label is a first token or padding
             with self.precision.autocast():
-                loss = token_losses(self.model, rows[start : start + self.micro_batch]) / targets
-            loss.backward()
+                loss = token_losses(self.model, part) / rows.targets
+            self.scaler.scale(loss).backward()
             total += loss.detach()
+        self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.clip)
         # One device sync a step: the update must not happen on a broken gradient.
         loss_value, norm_value = torch.stack([total, norm]).tolist()
         if math.isfinite(loss_value) and math.isfinite(norm_value):
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return loss_value, norm_value
 
 
 @torch.no_grad()
-def mean_loss(model: torch.nn.Module, rows: Rows, precision: Precision, batch: int) -> float:
-    """Mean held-out loss in nats per token over fixed rows."""
+def mean_loss(
+    model: torch.nn.Module,
+    rows: Rows,
+    precision: Precision,
+    batch: int,
+    check: Callable[[], None] = lambda: None,
+) -> float:
+    """Mean held-out loss in nats per token over fixed rows; ``check`` may raise between batches."""
     model.eval()
     total = torch.zeros((), device=device(), dtype=torch.float64)
-    for start in range(0, len(rows), batch):
+    for part in micro_batches(model, rows, batch):
+        check()
         with precision.autocast():
-            total += token_losses(model, rows[start : start + batch]).double()
+            total += token_losses(model, part).double()
     return float(total) / max(1, rows.targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from engine import recipe as recipes
+from engine.errors import InputError
 from engine.events import Alarm
+from engine.run import digest
 from engine.worker.context import Context
-from engine.worker.loop import Rows
+from engine.worker.loop import MICRO_TOKENS, Rows
 from engine.worker.model import Base
 from engine.worker.pack import Ints, Ledger, Pack, batch_order, segments, write_pack
 from engine.worker.tokens import TokenStore
@@ -84,6 +87,11 @@ def sequence_length(recipe: recipes.Recipe, base: Base) -> int:
     return recipe.pack.sequence_length or min(base.context, 2048)
 
 
+def micro_rows(recipe: recipes.Recipe, length: int) -> int:
+    """Rows of a training micro-batch: the recipe's, else ``MICRO_TOKENS``."""
+    return recipe.train.micro_batch or max(1, MICRO_TOKENS // length)
+
+
 def take(store: TokenStore, order: Ints, tokens: int, extra: int) -> Ints:
     """The first documents of ``order`` holding at least ``tokens`` (with separators)."""
     sizes = np.cumsum(store.lengths[order] + extra)
@@ -99,17 +107,41 @@ def shuffled(store: TokenStore, heldout: bool, seed: int) -> Ints:
 class _Packer:
     """Packs parts of token stores into folders of one run."""
 
-    folder: Path
+    context: Context
     base: Base
     length: int
 
-    def pack(self, name: str, store: TokenStore, order: Ints) -> tuple[Pack, Ledger]:
-        ledger = Ledger()
-        pieces = segments(store, order, self.length, self.base.eos, self.base.bos, ledger)
-        pack = write_pack(
-            self.folder / name, pieces, self.length, store.meta["dtype"], self.base.eos, ledger
-        )
-        return pack, ledger
+    @property
+    def folder(self) -> Path:
+        return self.context.run.path / "pack"
+
+    def pack(
+        self, name: str, store: TokenStore, order: Ints, budget: int | None = None
+    ) -> tuple[Pack, Ledger]:
+        """Pack the first documents of ``order``, up to ``budget`` tokens; honours a stop.
+
+        InputError if that is not a single row.
+        """
+        ledger, started = Ledger(), time.monotonic()
+        if budget is not None:
+            order = take(store, order, budget, self.extra)
+
+        def check() -> None:
+            self.context.progress(
+                f"packing the {name} text", ledger.documents, len(order), "documents", started
+            )
+
+        check()
+        eos, bos = self.base.eos, self.base.bos
+        pieces = segments(store, order, self.length, eos, bos, ledger, budget)
+        folder, dtype = self.folder / name, store.meta["dtype"]
+        made = write_pack(folder, pieces, self.length, dtype, eos, ledger, check)
+        if not ledger.rows:
+            raise InputError(
+                f"No {name} text is left to pack; give more documents, or raise [train] "
+                "max_tokens and eval_tokens"
+            )
+        return made, ledger
 
     @property
     def extra(self) -> int:
@@ -117,31 +149,32 @@ class _Packer:
         return 1 if self.base.bos is None else 2
 
 
-def domain_budget(recipe: recipes.Recipe) -> float:
-    """Domain tokens of one epoch allowed by ``max_tokens``."""
+def domain_budget(recipe: recipes.Recipe) -> int | None:
+    """Domain tokens of one epoch allowed by ``max_tokens``; None without a cap."""
     cap = recipe.train.max_tokens
     if cap is None:
-        return float("inf")
-    return cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)
+        return None
+    return max(1, int(cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)))
 
 
 def pack_stage(
-    context: Context, base: Base, domain: TokenStore, generic: TokenStore, fingerprint: str
+    context: Context, base: Base, domain: TokenStore, generic: TokenStore
 ) -> dict[str, Any]:
     """Write the run's packs and the balancing ledger; returns the artifact."""
     recipe = context.recipe
-    packer = _Packer(context.run.path / "pack", base, sequence_length(recipe, base))
+    packer = _Packer(context, base, sequence_length(recipe, base))
     order = shuffled(domain, heldout=False, seed=recipe.train.seed)
-    budget = domain_budget(recipe)
-    chosen = order if budget == float("inf") else take(domain, order, int(budget), packer.extra)
-    context.progress("packing the corpus", 0, len(chosen), "documents")
-    domain_pack, domain_ledger = packer.pack("domain", domain, chosen)
-    generic_ledger, rows, repeats = _pack_generic(context, packer, generic, domain_ledger.packed)
+    domain_pack, domain_ledger = packer.pack("domain", domain, order, domain_budget(recipe))
+    generic_ledger, rows, repeats = _pack_generic(packer, generic, domain_ledger.packed)
     for name, store in (("heldout-domain", domain), ("heldout-generic", generic)):
         held = shuffled(store, heldout=True, seed=recipe.train.seed)
-        limit = take(store, held, recipe.train.eval_tokens, packer.extra)
-        packer.pack(name, store, limit)
-    mix = open_mix(context.run.path / "pack", recipe, fingerprint, rows)
+        packer.pack(name, store, held, recipe.train.eval_tokens)
+    hashes = {
+        f"{name}/{file}": value
+        for name in pack_names(rows)
+        for file, value in Pack(packer.folder / name).hashes().items()
+    }
+    mix = open_mix(packer.folder, recipe, hashes, rows)
     return {
         "sequence_length": packer.length,
         "rows": mix.rows,
@@ -153,28 +186,33 @@ def pack_stage(
         "achieved_mix": mix.achieved_share(),
         "ledger": ledger_table(domain, len(order), domain_ledger, generic_ledger, mix),
         "seams": seams(domain_pack, base),
-        "sha256": {
-            f"{name}/{file}": value
-            for name in ("domain", "generic")
-            if (packer.folder / name).is_dir()
-            for file, value in Pack(packer.folder / name).hashes().items()
-        },
+        "sha256": hashes,
     }
 
 
+def pack_names(generic_rows: int) -> list[str]:
+    """The packs of a run; what an earlier recipe left behind is none of them."""
+    return ["domain", *(["generic"] if generic_rows else []), "heldout-domain", "heldout-generic"]
+
+
+def pack_files(folder: Path, generic_rows: int) -> list[Path]:
+    """Every file of a run's packs: what the stage's manifest covers."""
+    return [p for name in pack_names(generic_rows) for p in sorted((folder / name).iterdir())]
+
+
 def _pack_generic(
-    context: Context, packer: _Packer, store: TokenStore, domain_tokens: int
+    packer: _Packer, store: TokenStore, domain_tokens: int
 ) -> tuple[Ledger, int, int]:
-    """Pack enough generic text; returns its ledger, the rows to use, and how often it repeats."""
-    share = context.recipe.pack.mix_back
+    """Pack enough generic text; returns its ledger, its rows, and how often it repeats."""
+    share = packer.context.recipe.pack.mix_back
     want = int(domain_tokens * share / (1 - share))
-    if want == 0:
+    if want <= packer.extra:
         return Ledger(), 0, 0
-    order = shuffled(store, heldout=False, seed=context.recipe.train.seed)
+    order = shuffled(store, heldout=False, seed=packer.context.recipe.train.seed)
     available = int((store.lengths[order] + packer.extra).sum())
     repeats = min(MAX_REPEATS, -(-want // max(1, available)))
     if repeats > 1:
-        context.emit(
+        packer.context.emit(
             Alarm(
                 level="amber",
                 stage="pack",
@@ -182,26 +220,29 @@ def _pack_generic(
                 + (" and still short of the asked share" if available * repeats < want else ""),
             )
         )
-    chosen = take(store, np.tile(order, repeats), want, packer.extra)
-    pack, ledger = packer.pack("generic", store, chosen)
-    sums = np.cumsum(pack.fill)
-    rows = int(np.argmin(np.abs(sums - want))) + 1
-    return ledger, rows, repeats
+    pack, ledger = packer.pack("generic", store, np.tile(order, repeats), want)
+    return ledger, len(pack), repeats
 
 
-def open_mix(folder: Path, recipe: recipes.Recipe, fingerprint: str, generic_rows: int) -> Mix:
-    """The training pool of a finished pack stage."""
+def open_mix(
+    folder: Path, recipe: recipes.Recipe, hashes: dict[str, str], generic_rows: int
+) -> Mix:
+    """The training pool of a finished pack stage.
+
+    The order of its rows depends on their content (``hashes``) and the seed, and on nothing
+    else of the recipe.
+    """
     domain = Pack(folder / "domain")
     generic = Pack(folder / "generic") if generic_rows else None
-    batch_rows = max(1, recipe.train.batch_tokens // domain.length)
+    trained = {name: value for name, value in hashes.items() if not name.startswith("heldout")}
     return Mix(
         domain,
         generic,
         generic_rows,
-        batch_rows,
+        max(1, recipe.train.batch_tokens // domain.length),
         recipe.train.epochs,
         recipe.train.seed,
-        fingerprint,
+        digest(trained),
     )
 
 
@@ -216,6 +257,7 @@ def ledger_table(
         "exact duplicates dropped": meta["duplicates"],
         "held out": int(store.heldout.sum()),
         "left out by the token cap": train_documents - domain.documents,
+        "tokens cut by the token cap": domain.cut,
         "packed documents": domain.documents,
         "text tokens": domain.text_tokens,
         "EOS tokens": domain.eos_tokens,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
+import shutil
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -111,6 +113,21 @@ def load_folder(folder: Path) -> torch.nn.Module:
     return model.to(device())
 
 
+def save(model: torch.nn.Module, base: Base, folder: Path) -> None:
+    """Write a transformers folder (safetensors, tokenizer) aside and rename it.
+
+    The cache that training turned off is left as the base has it.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    config_of(model).use_cache = getattr(base.config, "use_cache", True)
+    saver: Any = model
+    saver.save_pretrained(temporary)
+    base.tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
 def config_of(model: torch.nn.Module) -> Any:
     """The transformers config of a model, wrapped by peft or not."""
     return model.config
@@ -178,39 +195,62 @@ class Precision:
         return {k: str(v) for k, v in dataclasses.asdict(self).items()}
 
 
-def choose_precision(asked: str, model: torch.nn.Module) -> Precision:
+def choose_precision(
+    asked: str, model: torch.nn.Module, shape: tuple[int, int] = (1, 128)
+) -> Precision:
     """``auto``: the fastest of fp32 and bf16 by a short timing of this model here.
 
-    fp16 needs a loss scaler and is only used when asked for by name, on a GPU.
+    ``shape`` is rows x tokens of the timing. fp16 needs a loss scale (``Stepper`` has one) and
+    is only used when asked for by name, on a GPU. Stages ask ``Context.precision``, which
+    keeps the answer.
     """
-    if asked == "fp16" and device().type != "cuda":
-        raise InputError('model.dtype = "fp16" needs a GPU; use "auto"')
+    refuse_fp16(asked)
     if asked != "auto":
         return Precision(asked, "asked for in the recipe")
-    fp32 = seconds(Precision("fp32", ""), model)
-    bf16 = seconds(Precision("bf16", ""), model, limit=4 * fp32)
+    rows, tokens = shape
+    fp32 = seconds(Precision("fp32", ""), model, shape=shape)
+    bf16 = seconds(Precision("bf16", ""), model, 4 * fp32, shape)
+    if math.isinf(min(fp32, bf16)) and rows > 1:
+        return choose_precision(asked, model, (rows // 2, tokens))
+    if math.isinf(fp32):
+        return Precision("bf16", "the timing of fp32 ran out of memory here")
     ratio = fp32 / bf16
     if ratio >= FASTER_BY:
         return Precision("bf16", f"measured {ratio:.1f}x as fast as fp32 here")
     return Precision("fp32", f"bf16 measured {ratio:.2f}x as fast here")
 
 
-def seconds(precision: Precision, model: torch.nn.Module, limit: float = 30.0) -> float:
-    """Best of up to six forward-backward passes over 128 tokens; gradients are dropped."""
+def refuse_fp16(name: str) -> None:
+    """InputError for fp16 on a CPU."""
+    if name == "fp16" and device().type != "cuda":
+        raise InputError('model.dtype = "fp16" needs a GPU; use "auto"')
+
+
+def seconds(
+    precision: Precision,
+    model: torch.nn.Module,
+    limit: float = 30.0,
+    shape: tuple[int, int] = (1, 128),
+) -> float:
+    """Best of up to six forward-backward passes over ``shape`` tokens; gradients are dropped.
+
+    Infinity where memory ends.
+    """
     generator = np.random.default_rng(0)
     vocab = config_of(model).vocab_size
-    ids = torch.from_numpy(generator.integers(0, vocab, (1, 128))).to(device())
+    ids = torch.from_numpy(generator.integers(0, vocab, shape)).to(device())
     times: list[float] = []
-    for _ in range(6):
-        start = time.perf_counter()
-        with precision.autocast():
-            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-        loss.backward()
-        if device().type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-        if sum(times) > limit:
-            break
+    try:
+        while len(times) < 6 and sum(times) <= limit:
+            start = time.perf_counter()
+            with precision.autocast():
+                loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+            loss.backward()
+            if device().type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+    except torch.OutOfMemoryError:
+        times = [math.inf]
     model.zero_grad(set_to_none=True)
     return min(times)
 

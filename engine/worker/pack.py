@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,14 +42,21 @@ class Ledger:
     bos_tokens: int = 0
     splits: int = 0
     """Extra segments made of documents longer than a row."""
+    cut: int = 0
+    """Tokens of the last document (EOS included) that a token budget left out."""
     rows: int = 0
     padding: int = 0
     packed: int = 0
     """Tokens in rows without padding."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens taken in, separators included."""
+        return self.text_tokens + self.eos_tokens + self.bos_tokens
+
     def check(self, length: int) -> None:
         """AssertionError unless in = out and rows are full of tokens and padding."""
-        assert self.packed == self.text_tokens + self.eos_tokens + self.bos_tokens
+        assert self.packed == self.tokens
         assert self.rows * length == self.packed + self.padding
 
 
@@ -131,27 +138,53 @@ class _RowWriter:
 
 
 def segments(
-    store: TokenStore, order: Ints, length: int, eos: int, bos: int | None, ledger: Ledger
+    store: TokenStore,
+    order: Ints,
+    length: int,
+    eos: int,
+    bos: int | None,
+    ledger: Ledger,
+    budget: int | None = None,
 ) -> Iterator[Ints]:
-    """Documents of ``order`` with their separators, cut into pieces of at most ``length``."""
+    """Documents of ``order`` with their separators, cut into pieces of at most ``length``.
+
+    ``budget`` ends them after so many tokens, inside a document if need be: one document may
+    be larger than all that was asked for. Each piece is a copy, since a view would keep its
+    whole document in memory.
+    """
     dtype = store.meta["dtype"]
     head = np.array([] if bos is None else [bos], dtype=dtype)
     tail = np.array([eos], dtype=dtype)
     for index in order:
-        document = np.concatenate([head, store.document(int(index)), tail])
+        text = store.document(int(index))
+        whole = len(head) + len(text) + 1
+        size = whole if budget is None else min(whole, budget - ledger.tokens)
+        if size <= len(head):
+            return
+        document = np.concatenate([head, text[:size], tail])[:size]
         ledger.documents += 1
-        ledger.text_tokens += len(document) - len(head) - 1
-        ledger.eos_tokens += 1
         ledger.bos_tokens += len(head)
-        ledger.splits += (len(document) - 1) // length
-        for start in range(0, len(document), length):
-            yield document[start : start + length]
+        ledger.eos_tokens += size == whole
+        ledger.text_tokens += size - len(head) - (size == whole)
+        ledger.cut += whole - size
+        ledger.splits += (size - 1) // length
+        for start in range(0, size, length):
+            yield document[start : start + length].copy()
 
 
 def write_pack(
-    folder: Path, pieces: Iterator[Ints], length: int, dtype: str, pad: int, ledger: Ledger
+    folder: Path,
+    pieces: Iterator[Ints],
+    length: int,
+    dtype: str,
+    pad: int,
+    ledger: Ledger,
+    check: Callable[[], None] = lambda: None,
 ) -> Pack:
-    """Pack segments into rows on disk. Raises OSError when the disk is full."""
+    """Pack segments into rows on disk; ``check`` may raise between windows.
+
+    Raises OSError when the disk is full.
+    """
     private_dir(folder)
     names = ("rows.bin", "positions.bin", "fill.bin")
     with contextlib.ExitStack() as stack:
@@ -159,6 +192,7 @@ def write_pack(
         writer = _RowWriter(length, dtype, pad, ledger, files)
         fit = BestFit(length)
         for window in _windows(pieces):
+            check()
             for segment in sorted(window, key=len, reverse=True):
                 if full := fit.place(segment):
                     writer.write(full)

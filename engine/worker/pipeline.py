@@ -1,38 +1,33 @@
-"""The stages in order. Each reads files, writes one artifact, and is skipped when it is done.
-
-A stage is done when its artifact is there with the fingerprint of its inputs: a crash, a
-stop and a resume are therefore the same thing.
-"""
+"""The stages in order: what each depends on, and what it does. ``stages`` has the machinery."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from engine import __version__, demo
 from engine.decision import decide, settled
 from engine.errors import Blocked, Exit
-from engine.events import Alarm, Facts, RunEnded, RunStarted, StageDone, StageStarted
+from engine.events import Alarm, Facts, RunEnded, RunStarted
 from engine.evidence import Evidence, GateVerdict, Verdict
-from engine.gate import judge, measured_mde
-from engine.gold import Example, load_examples, pick
 from engine.preflight import check_recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
-from engine.run import STAGES, digest, home, sha256_file
-from engine.thresholds import effective
-from engine.worker import mix, probe_stage, scan
+from engine.run import STAGES, digest, home
+from engine.secret import forget_tokens
+from engine.worker import mix, probe_stage, registration, scan
 from engine.worker import model as models
-from engine.worker.context import Context
-from engine.worker.probe import Arm
+from engine.worker.context import PRECISION, Context
+from engine.worker.cost import cost_inputs
+from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
+from engine.worker.stages import Stages
+from engine.worker.store_checks import check_ids, stores_exist
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
 
@@ -53,34 +48,33 @@ class Pipeline:
     context: Context
     base: models.Base
     wanted: tuple[str, ...]
-    made: dict[str, Any] = field(default_factory=dict)
-    prints: dict[str, str] = field(default_factory=dict)
 
-    def stage(self, name: str, inputs: list[Any], work: Callable[[str], dict[str, Any]]) -> Any:
-        """Run ``work(fingerprint)`` unless its artifact for these inputs is there already."""
-        context = self.context
-        context.raise_if_stopped()
-        context.stage = name
-        fingerprint = digest([name, *inputs])
-        self.prints[name] = fingerprint
-        kept = context.load_artifact(name, fingerprint)
-        context.emit(StageStarted(stage=name))
-        started = time.monotonic()
-        if kept is None:
-            result = work(fingerprint)
-            context.run.write_artifact(name, result, fingerprint)
-            kept = result
-            skipped = False
-        else:
-            skipped = True
-        self.made[name] = kept
-        seconds = round(time.monotonic() - started, 2)
-        context.emit(StageDone(stage=name, seconds=seconds, evidence=kept, skipped=skipped))
-        return kept
+    def __post_init__(self) -> None:
+        self.stages = Stages(self.context)
+        self.gate_hashes = registration.hashes(self.recipe.gate)
+
+    @property
+    def made(self) -> dict[str, Any]:
+        return self.stages.made
 
     @property
     def recipe(self) -> Any:
         return self.context.recipe
+
+    @property
+    def gated(self) -> bool:
+        return self.recipe.gate.gold is not None and self.recipe.gate.sft is not None
+
+    def terms(self, precision: str | None) -> registration.Terms:
+        """The gate as it would be registered now."""
+        return registration.terms(self.recipe, self.base.identity, precision, self.gate_hashes)
+
+    def check_registration(self) -> None:
+        """Refuse a gate that changed after training had begun, before anything is run again."""
+        run = self.context.run
+        if self.gated or registration.kept(run) is not None:
+            chosen = self.context.scratch(PRECISION) or {}
+            registration.check(run, self.terms(chosen.get("name")))
 
     def stores(self) -> tuple[TokenStore, TokenStore]:
         folders = self.made["scan"]["stores"]
@@ -95,28 +89,40 @@ class Pipeline:
     # --- stages -------------------------------------------------------------------------
 
     def scan(self) -> None:
-        self.stage(
-            "scan",
-            scan.scan_inputs(self.recipe, self.base),
-            lambda _: scan.scan_stage(self.context, self.base),
-        )
+        gate = self.recipe.gate
+        inputs = [
+            *scan.scan_inputs(self.recipe, self.base),
+            self.base.context,
+            gate.max_items,
+            gate.probe.max_examples,
+        ]
+        self.stages.run("scan", inputs, lambda _: self._scan(), usable=stores_exist)
+
+    def _scan(self) -> dict[str, Any]:
+        made = scan.scan_stage(self.context, self.base)
+        for folder in made["stores"].values():
+            check_ids(TokenStore(Path(folder)), self.base)
+        return made
 
     def probe(self) -> None:
+        """Skipped where the answers alone settle the decision, unless it is overridden."""
         recipe = self.recipe
+        early = None if recipe.recipe.override else settled(self.evidence(), recipe)
         inputs = [
-            self.prints["scan"],
+            self.stages.prints["scan"],
             self.base.identity,
             recipe.probe.model_dump(),
             recipe.train.model_dump(),
             recipe.lora.model_dump(),
             recipe.model.dtype,
             recipe.pack.sequence_length,
+            cost_inputs(recipe),
+            early is not None,
         ]
-        self.stage("probe", inputs, lambda _: self._probe())
+        self.stages.run("probe", inputs, lambda _: self._probe(early))
 
-    def _probe(self) -> dict[str, Any]:
-        early = settled(self.evidence(), self.recipe)
-        if early is not None and not self.recipe.recipe.override:
+    def _probe(self, early: Verdict | None) -> dict[str, Any]:
+        if early is not None:
             message = f"not probed: {early.sentence}"
             self.context.emit(Alarm(level="note", stage="probe", message=message))
             return {"fluency": None, "pilot": None, "explanations": [], "cost": None}
@@ -125,15 +131,24 @@ class Pipeline:
     def decide(self) -> Verdict:
         evidence = self.evidence()
         inputs = [evidence.model_dump(), self.recipe.model_dump(exclude=set(RESULTS))]
-        made = self.stage("decide", inputs, lambda _: decide(evidence, self.recipe).model_dump())
+        made = self.stages.run(
+            "decide", inputs, lambda _: decide(evidence, self.recipe).model_dump()
+        )
         verdict = Verdict.model_validate(made)
         self.write_recipe()
         return verdict
 
     def baseline(self) -> None:
         recipe = self.recipe
-        inputs = [self.base.identity, *self._gate_inputs()]
-        made = self.stage("baseline", inputs, self._baseline)
+        self.context.stage = "baseline"
+        now = self.terms(self.context.precision(self.base).name)
+        registered = registration.register(self.context, now)
+        self.judging = Judging(self.context, self.base, now, registered)
+        facts = {"registered": f"sha256 {registered}"}
+        self.context.emit(Facts(stage="baseline", facts=facts))
+        made = self.stages.run(
+            "baseline", [registered], self.judging.baseline, files=lambda _: self.judging.files()
+        )
         if made["mde"] > recipe.gate.plausible_gain:
             message = (
                 f"The baseline's own variance gives a minimum detectable effect of "
@@ -144,36 +159,11 @@ class Pipeline:
             if not recipe.recipe.override:
                 raise NotYet(message + "; add gold items or seeds, or use --override")
 
-    def _gate_inputs(self) -> list[Any]:
-        gate = self.recipe.gate
-        return [gate.model_dump(), sha256_file(Path(gate.gold)), sha256_file(Path(gate.sft))]
-
-    def _examples(self) -> tuple[list[Example], list[Example]]:
-        gate = self.recipe.gate
-        sft = load_examples(Path(gate.sft))
-        gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
-        return pick(sft, gate.probe.max_examples), pick(gold, gate.max_items)
-
-    def _arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
-        sft, gold = self._examples()
-        precision = models.choose_precision(self.recipe.model.dtype, model)
-        arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
-        return arm.scores()
-
-    def _baseline(self, fingerprint: str) -> dict[str, Any]:
-        scores = self._arm("base", models.load(self.base), fingerprint)
-        return {
-            "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
-            "items": scores.shape[1],
-            "mde": round(measured_mde(scores, self.recipe.gate.alpha), 3),
-            "per_item": scores.tolist(),
-            "registration": fingerprint,
-        }
-
     def pack(self) -> None:
         recipe = self.recipe
         inputs = [
-            self.prints["scan"],
+            self.stages.prints["scan"],
+            self.base.context,
             recipe.pack.model_dump(),
             recipe.train.max_tokens,
             recipe.train.epochs,
@@ -181,30 +171,37 @@ class Pipeline:
             recipe.train.seed,
             recipe.train.eval_tokens,
         ]
-        self.stage(
+        folder = self.context.run.path / "pack"
+        self.stages.run(
             "pack",
             inputs,
-            lambda fingerprint: mix.pack_stage(
-                self.context, self.base, *self.stores(), fingerprint
-            ),
+            lambda _: mix.pack_stage(self.context, self.base, *self.stores()),
+            files=lambda made: mix.pack_files(folder, made["generic_rows"]),
         )
 
     def train(self) -> None:
         recipe = self.recipe
         identity = {
             "corpus or packing": digest(self.made["pack"]["sha256"]),
+            "mix": digest([self.made["pack"][k] for k in ("generic_rows", "sequence_length")]),
             "base model": self.base.identity,
             "recipe": digest(
                 [recipe.train.model_dump(), recipe.lora.model_dump(), recipe.model.dtype]
             ),
+            "precision": self.context.precision(self.base).name,
         }
-        self.stage("train", [identity], lambda _: self._train(identity))
+        folder = self.context.run.path / "model"
+        self.stages.run(
+            "train",
+            [identity],
+            lambda _: self._train(identity),
+            files=lambda _: sorted(folder.iterdir()),
+        )
 
     def _train(self, identity: dict[str, str]) -> dict[str, Any]:
         folder = self.context.run.path / "pack"
-        pool = mix.open_mix(
-            folder, self.recipe, self.prints["pack"], self.made["pack"]["generic_rows"]
-        )
+        made = self.made["pack"]
+        pool = mix.open_mix(folder, self.recipe, made["sha256"], made["generic_rows"])
         heldout = (
             heldout_rows(folder / "heldout-domain"),
             heldout_rows(folder / "heldout-generic"),
@@ -213,33 +210,17 @@ class Pipeline:
         return Training(self.context, self.base, pool, heldout, tokens, identity).run()
 
     def gate(self) -> GateVerdict:
-        inputs = [self.made["train"]["model_sha256"], self.prints["baseline"]]
-        made = self.stage("gate", inputs, self._gate)
+        trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
+        inputs = [trained, before, contaminated_items(self.made)]
+        made = self.stages.run("gate", inputs, lambda f: self.judging.gate(f, self.made))
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
-
-    def _gate(self, fingerprint: str) -> dict[str, Any]:
-        folder = self.context.run.path / "model"
-        model = models.load_folder(folder)
-        cpt = self._arm("cpt", model, fingerprint)
-        base = np.array(self.made["baseline"]["per_item"])
-        _, gold = self._examples()
-        groups = [e.group or f"item {i}" for i, e in enumerate(gold)]
-        verdict = judge(
-            base,
-            cpt,
-            self.recipe.gate,
-            self.made["train"]["generic_rise"],
-            effective(self.recipe.probe.thresholds),
-            groups if any(e.group for e in gold) else None,
-        )
-        return {**verdict.model_dump(), "per_item": cpt.tolist()}
 
     def report(self) -> None:
         """Written anew each time: it is cheap, and it must show the newest state."""
         self.context.stage = "report"
         self.write_recipe()
         path = write_report(self.context.run, self.recipe, self.made)
-        self.stage("report", [time.time()], lambda _: {"path": str(path)})
+        self.stages.run("report", [time.time()], lambda _: {"path": str(path)})
 
     def write_recipe(self) -> None:
         """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
@@ -285,20 +266,22 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
 
 
 def _walk(pipeline: Pipeline) -> RunEnded:
+    if "train" in pipeline.wanted:
+        pipeline.check_registration()
     pipeline.scan()
     pipeline.probe()
+    forget_tokens()  # models, texts and references are fetched by now
     verdict = pipeline.decide()
     if "train" not in pipeline.wanted:
         return _ended(verdict.outcome, verdict.sentence)
     if verdict.outcome != "GO" and not verdict.override:
         pipeline.report()
         return _ended(verdict.outcome, verdict.sentence)
-    gated = pipeline.recipe.gate.gold is not None and pipeline.recipe.gate.sft is not None
-    if gated:
+    if pipeline.gated:
         pipeline.baseline()
     pipeline.pack()
     pipeline.train()
-    if not gated:
+    if not pipeline.gated:
         pipeline.report()
         return RunEnded(
             outcome="NOT YET",

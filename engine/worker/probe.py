@@ -7,6 +7,7 @@ initialisation.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +18,16 @@ import numpy.typing as npt
 import torch
 
 from engine import recipe as recipes
-from engine.events import ArmSeed
+from engine.errors import InputError
+from engine.events import Alarm, ArmSeed
 from engine.gold import Example
 from engine.run import private_dir, write_json
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder, pack_examples
+from engine.worker.generate import check_answers, exact_match
 from engine.worker.loop import Stepper, learning_rate, make_optimizer
-from engine.worker.score import choice_scores, exact_match
+from engine.worker.score import choice_scores, tree_of
 
 MICRO_TOKENS = 4_096
 
@@ -43,8 +46,12 @@ class Arm:
     fingerprint: str
 
     def scores(self) -> npt.NDArray[np.float64]:
-        """Score of every gold item under every seed [S, n] in 0..1; finished seeds are reused."""
+        """Score of every gold item under every seed [S, n] in 0..1; finished seeds are reused.
+
+        InputError where an item cannot be scored or a seed diverges.
+        """
         seeds = self.context.recipe.gate.seeds
+        self._check()
         self.started = time.monotonic()
         rows: list[list[float]] = []
         for number, seed in enumerate(seeds):
@@ -67,15 +74,35 @@ class Arm:
             )
         return np.array(rows)
 
+    def _check(self) -> None:
+        """Before any seed is trained: can every item be scored, and what is cut?"""
+        encoder = Encoder(self.base)
+        if self.context.recipe.gate.metric == "exact_match":
+            check_answers(self.base, self.gold)
+        else:
+            for example in self.gold:
+                tree_of(encoder, example)
+        cut = sum(len(encoder.ids(e.completion)) >= encoder.longest for e in self.sft)
+        if cut:
+            message = (
+                f"{cut} of {len(self.sft)} SFT completions are longer than half of the context "
+                f"({self.base.context} tokens) and lose their end"
+            )
+            self.context.emit(Alarm(level="note", stage=self.context.stage, message=message))
+
     def _file(self, seed: int) -> str:
         return f"arms/{self.name}-{seed}.json"
 
     def _one(self, seed: int, number: int) -> list[float]:
         model = self._train(seed, number)
-        self._progress("scoring", number, 0.7)
-        if self.context.recipe.gate.metric == "exact_match":
-            return exact_match(model, self.base, self.gold, self.precision)
-        return choice_scores(model, self.base, self.gold, self.precision)
+        score = exact_match if self.context.recipe.gate.metric == "exact_match" else choice_scores
+        return score(
+            model,
+            self.base,
+            self.gold,
+            self.precision,
+            lambda share: self._progress("scoring", number, 0.7 + 0.3 * share),
+        )
 
     def _progress(self, what: str, number: int, part: float) -> None:
         seeds = len(self.context.recipe.gate.seeds)
@@ -106,7 +133,13 @@ class Arm:
             rows = pack_examples([pairs[i] for i in batch], length, self.base.eos)
             rate = learning_rate(step, len(batches), lr, "cosine", max(1, len(batches) // 10), 0.0)
             torch.manual_seed(seed * 1_000_003 + step)
-            stepper.step(rows, rate)
+            loss, norm = stepper.step(rows, rate)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise InputError(
+                    f"The {self.name} arm with seed {seed} diverged: loss {loss:g}, gradient norm "
+                    f"{norm:g} at SFT step {step + 1} of {len(batches)} with learning rate {lr:g}; "
+                    "start a new run with a lower gate.probe.lr"
+                )
             self._progress("SFT", number, 0.7 * step / len(batches))
         return models.merged(model)
 

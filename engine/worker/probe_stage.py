@@ -6,17 +6,19 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.events import Alarm, Facts
-from engine.evidence import Continuation, Cost, Fluency, Pilot
+from engine.evidence import Cost, Fluency, Pilot
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.context import Context
 from engine.worker.cost import estimate
-from engine.worker.fluency import Probe, Scorer, Scores, new_scores
-from engine.worker.pilot import PilotRunner
-from engine.worker.score import continuations
+from engine.worker.explain import explain_terms
+from engine.worker.fluency import ROUND_TOKENS, Probe
+from engine.worker.percentile import percentile, score_references
+from engine.worker.pilot import EVAL_DOCUMENTS, EVAL_TOKENS, PilotRunner
+from engine.worker.scoring import Scorer, Scores, new_scores
 from engine.worker.surprise import surprising_documents, surprising_terms
 from engine.worker.tokens import TokenStore
 
-EXPLAINED_TERMS = 3
 MIN_SHARE_LONG = 0.2
 """Below this share of documents longer than the context rule, the rule is dropped."""
 
@@ -31,26 +33,33 @@ def probe_stage(
     """{"fluency", "pilot", "explanations", "cost"} as plain values."""
     recipe = context.recipe
     model = models.load(base)
-    precision = models.choose_precision(recipe.model.dtype, model)
+    precision = context.precision(base, model)
+    paths = selfcheck.prove(context, base, model, precision)
     window = min(recipe.probe.window or 1024, base.context)
     least = min_context(context, (domain, generic), window)
     facts = {
         "dtype": f"{precision.name} ({precision.why})",
         "window": f"{window} tokens, scored after {least} tokens of context",
         "parameters": f"{models.count(model):,}",
+        **paths.training(model),
     }
     context.emit(Facts(stage="probe", facts=facts))
     scores = (new_scores(domain, recipe.probe.seed), new_scores(generic, recipe.probe.seed))
-    fluency = measure(context, Scorer(model, base, precision, window, least), *scores)
-    pilot = run_pilot(context, base, precision, window, least, scores)
-    prompts = [(s.text, f"{s.text.capitalize()} is") for s in fluency.surprising_terms]
-    prompts = prompts[:EXPLAINED_TERMS]
-    texts = continuations(model, base, [prompt for _, prompt in prompts], precision)
-    explanations = [
-        Continuation(term=term, prompt=prompt, text=text)
-        for (term, prompt), text in zip(prompts, texts, strict=True)
-    ]
+    scorer = Scorer(model, base, precision, window, least)
+    fluency = measure(context, scorer, *scores)
+    explanations = explain_terms(
+        model,
+        base,
+        precision,
+        fluency.surprising_terms,
+        scores[0],
+        context.raise_if_stopped,
+    )
+    if recipe.probe.pilot:
+        for side in scores:
+            read_heldout(scorer, side)
     cost: Cost = estimate(context, base, model, precision, scanned)
+    pilot = run_pilot(context, base, scorer, cost.tokens_per_s, scores)
     return {
         "fluency": fluency.model_dump(),
         "pilot": pilot.model_dump() if pilot else None,
@@ -79,19 +88,30 @@ def measure(context: Context, scorer: Scorer, domain: Scores, generic: Scores) -
                 f"[{name}]: no held-out document is left to score; give at least two documents"
             )
     fluency = Probe(context, scorer, domain, generic).run()
+    speed = fluency.seconds / max(1, domain.read_tokens + generic.read_tokens)
+    references = score_references(context, scorer, speed)
     found = {
         "surprising_documents": surprising_documents(domain, scorer.base),
         "surprising_terms": surprising_terms(domain, generic, scorer.base),
+        "references": references,
+        "percentile": percentile(fluency.domain.bits_per_byte, references),
     }
     return fluency.model_copy(update=found)
+
+
+def read_heldout(scorer: Scorer, scores: Scores) -> None:
+    """Score held-out documents until the pilot has enough to be judged on."""
+    while not scores.exhausted and scores.heldout == len(scores.documents):
+        if scores.heldout >= EVAL_DOCUMENTS or scores.tokens >= EVAL_TOKENS:
+            return
+        scorer.extend(scores, ROUND_TOKENS)
 
 
 def run_pilot(
     context: Context,
     base: models.Base,
-    precision: models.Precision,
-    window: int,
-    least: int,
+    scorer: Scorer,
+    tokens_per_s: float,
     scores: tuple[Scores, Scores],
 ) -> Pilot | None:
     """The pilot, unless the recipe turns it off. The ratio alone decides nothing:
@@ -101,4 +121,7 @@ def run_pilot(
     """
     if not context.recipe.probe.pilot:
         return None
-    return PilotRunner(context, base, precision, window, least).run(*scores)
+    runner = PilotRunner(
+        context, base, scorer.precision, scorer.window, scorer.context, tokens_per_s
+    )
+    return runner.run(*scores)

@@ -11,18 +11,28 @@ from engine import __version__
 from engine.recipe import Recipe
 from engine.worker.model import Base, device
 
-_BULKY = {"per_item", "seams", "explanations", "stores"}
-"""Left out of the recipe; the artifacts keep them."""
+_LEFT_OUT = {
+    "per_item",
+    "stores",
+    # Text of the corpus, which may be private: a recipe is made to be handed on.
+    "boilerplate",
+    "exact_examples",
+    "examples",
+    "explanations",
+    "near_pairs",
+    "samples",
+    "seams",
+    "surprising_documents",
+    "surprising_terms",
+    "worst_terms",
+}
+"""Left out of the recipe at any depth; the artifacts keep them."""
 
 
 def results(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The tables a run adds to its recipe."""
     evidence = {
         name: made[name] for name in ("scan", "probe", "baseline", "pack", "train") if name in made
-    }
-    slim: dict[str, Any] = {
-        name: {k: v for k, v in table.items() if k not in _BULKY}
-        for name, table in evidence.items()
     }
     verdict: dict[str, Any] = {}
     if "decide" in made:
@@ -32,8 +42,19 @@ def results(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, dict[
     if recipe.recipe.override:
         verdict["override"] = recipe.recipe.override
     if "gate" in made:
-        verdict["gate"] = {k: v for k, v in made["gate"].items() if k not in _BULKY}
-    return {"evidence": slim, "verdict": verdict, "provenance": provenance(recipe, base, made)}
+        verdict["gate"] = made["gate"]
+    return {
+        "evidence": _slim(evidence),
+        "verdict": _slim(verdict),
+        "provenance": provenance(recipe, base, made),
+    }
+
+
+def _slim(value: Any) -> Any:
+    """The value without what is too large or too private for a recipe."""
+    if isinstance(value, dict):
+        return {k: _slim(v) for k, v in value.items() if k not in _LEFT_OUT}
+    return [_slim(v) for v in value] if isinstance(value, list) else value
 
 
 def provenance(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections import defaultdict
 import numpy as np
 
 from engine.evidence import Surprise
-from engine.worker.fluency import Floats, Scores, bits
 from engine.worker.model import Base
+from engine.worker.scoring import Floats, Scores, bits
 
 
 def surprising_documents(scores: Scores, base: Base, wanted: int = 5) -> list[Surprise]:
@@ -30,9 +30,8 @@ def surprising_terms(
     """Words of the domain with the most bits per byte among those seen three times or more."""
     common = set(generic.store.meta["terms"])
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for index, nll in zip(domain.documents, domain.nll, strict=True):
-        ids = domain.store.document(index)[: len(nll)].tolist()
-        for word, nats in _words(base, ids, nll[len(nll) - len(ids) :]):
+    for ids, nll in zip(domain.ids, domain.nll, strict=True):
+        for word, nats in _words(base, ids, nll):
             totals[word][0] += nats
             totals[word][1] += 1
     ranked = sorted(
@@ -52,16 +51,16 @@ def surprising_terms(
 
 def _words(base: Base, ids: list[int], nll: Floats) -> list[tuple[str, float]]:
     """(word, nats) of whole, fully scored words: pieces joined from one space to the next."""
-    words: list[tuple[str, float]] = []
-    text, nats = "", 0.0
-    for piece, value in zip(base.tokenizer.convert_ids_to_tokens(ids), nll.tolist(), strict=True):
-        if piece.startswith(("Ġ", "▁")):
-            words.append((text, nats))
-            text, nats = piece[1:], value
-        else:
-            text, nats = text + piece, nats + value
+    pieces = base.tokenizer.convert_ids_to_tokens(ids)
+    starts = [at for at, piece in enumerate(pieces) if piece.startswith(("Ġ", "▁"))]
+    spans = list(zip(starts, [*starts[1:], len(ids)], strict=True))
+    texts = base.tokenizer.batch_decode([ids[start:end] for start, end in spans])
+    words = [
+        (text.strip().lower(), float(nll[start:end].sum()))
+        for text, (start, end) in zip(texts, spans, strict=True)
+    ]
     return [
-        (text.lower(), nats)
-        for text, nats in words
-        if len(text) >= 4 and text.isalpha() and text.isascii() and not math.isnan(nats)
+        (word, nats)
+        for word, nats in words
+        if len(word) >= 4 and word.isalpha() and not math.isnan(nats)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,19 +11,18 @@ from typing import Any
 import psutil
 import torch
 
-from engine.errors import Interrupted
+from engine.errors import InputError
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
 from engine.run import digest, sha256_file
 from engine.thresholds import effective
 from engine.worker import model as models
+from engine.worker import selfcheck
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
-from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss, parts
-from engine.worker.mix import Mix
+from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
+from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
 
-MICRO_TOKENS = 4096
-"""Tokens of a micro-batch on a CPU; larger ones were not faster there."""
 GUARDS = ("green", "amber", "red")
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
@@ -45,29 +43,20 @@ class Training:
     tokens: int = 0
     step: int = 0
     guard: str = "green"
+    broken: int = 0
+    """Non-finite steps in a row."""
 
     def run(self) -> dict[str, Any]:
         """Train to the end and save the model; returns the stage's artifact."""
         self._build()
         self._resume()
-        if not self.evals:
-            self._evaluate()
+        self._evaluate_if_due()
         started, first = time.monotonic(), self.step
-        broken = 0
         while self.step < self.mix.steps:
             self._controls()
-            loss, norm, seconds, count = self._advance()
-            finite = math.isfinite(loss) and math.isfinite(norm)
-            broken = 0 if finite else broken + 1
-            self._report(loss, norm, count / seconds, started, first, finite)
-            if broken == BROKEN_STEPS:
-                self._save()
-                raise Interrupted(
-                    f"The loss was not finite for {BROKEN_STEPS} steps in a row; the weights are "
-                    "as before them; lower [train] lr in a new run"
-                )
-            if self.step % self.eval_every == 0 or self.step == self.mix.steps:
-                self._evaluate()
+            rows, loss, norm, seconds = self._advance()
+            self._report(rows, loss, norm, seconds, started, first)
+            self._evaluate_if_due()
             if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
                 self._save()
         return self._finish()
@@ -76,7 +65,8 @@ class Training:
         recipe, train = self.context.recipe, self.context.recipe.train
         model = models.load(self.base)
         self.parameters = models.count(model)
-        self.precision = models.choose_precision(recipe.model.dtype, model)
+        self.precision = self.context.precision(self.base, model)
+        self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
         self.lr, lr_why = models.default_lr(train, self.parameters)
         method = "full fine-tuning"
         if train.method == "lora":
@@ -90,7 +80,7 @@ class Training:
         self.model = model
         scale = (train.embeddings_lr or self.lr / 10) / self.lr
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
-        micro = train.micro_batch or max(1, MICRO_TOKENS // self.mix.domain.length)
+        micro = micro_rows(recipe, self.mix.domain.length)
         self.stepper = Stepper(
             model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
         )
@@ -105,7 +95,6 @@ class Training:
 
     def _facts(self, method: str, lr_why: str) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
-        kernel = getattr(self.model.config, "_attn_implementation", "?")
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
             "method": method,
@@ -113,8 +102,7 @@ class Training:
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
-            "attention": f"{kernel}, documents masked by position ids",
-            "loss": "chunked cross-entropy" if parts(self.model) else "full logits",
+            **self.paths.training(self.model),
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
             "steps": f"{self.mix.steps}, warm-up {self.warmup}",
@@ -132,27 +120,31 @@ class Training:
         state = restore(path, self.model, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
         self.evals, self.guard = state["evals"], state["guard"]
+        self.broken = state["broken"]
         self.stepper.micro_batch = state["micro_batch"]
+        if state["scaler"]:
+            self.stepper.scaler.load_state_dict(state["scaler"])
         message = f"resumed from {path.name}"
         self.context.emit(Alarm(level="note", stage="train", message=message))
 
-    def _advance(self) -> tuple[float, float, float, int]:
+    def _advance(self) -> tuple[Rows, float, float, float]:
+        """One step; (its rows, loss, gradient norm, seconds)."""
         train = self.context.recipe.train
         started = time.monotonic()
         rows = self.mix.batch(self.step)
-        lr = learning_rate(
+        self.last_lr = learning_rate(
             self.step, self.mix.steps, self.lr, train.schedule, self.warmup, train.min_lr_share
         )
         torch.manual_seed(int(digest([train.seed, self.step])[:15], 16))  # dropout, by step
-        loss, norm = self.stepper.step(rows, lr)
+        loss, norm = self.stepper.step(rows, self.last_lr)
         self.step += 1
         self.tokens += rows.targets
-        self.last_lr = lr
-        return loss, norm, max(1e-9, time.monotonic() - started), rows.targets
+        return rows, loss, norm, max(1e-9, time.monotonic() - started)
 
     def _report(
-        self, loss: float, norm: float, speed: float, started: float, first: int, finite: bool
+        self, rows: Rows, loss: float, norm: float, seconds: float, started: float, first: int
     ) -> None:
+        finite = math.isfinite(loss) and math.isfinite(norm)
         elapsed = time.monotonic() - started
         eta = elapsed / (self.step - first) * (self.mix.steps - self.step)
         self.context.emit(
@@ -160,21 +152,41 @@ class Training:
                 step=self.step,
                 total=self.mix.steps,
                 tokens=self.tokens,
-                loss=loss if math.isfinite(loss) else None,
+                # A batch without a target has no loss: 0 would be a false one.
+                loss=loss if math.isfinite(loss) and rows.targets else None,
                 lr=self.last_lr,
                 grad_norm=norm if math.isfinite(norm) else None,
-                tokens_per_s=round(speed, 1),
+                tokens_per_s=round(rows.targets / seconds, 1),
                 eta_s=round(eta, 1),
                 memory_gb=round(memory_gb(), 3),
             )
         )
+        self.broken = 0 if finite else self.broken + 1
         if not finite:
             message = f"step {self.step}: loss or gradient not finite; no update was made"
             self.context.emit(Alarm(level="red", stage="train", message=message))
+        if self.broken == BROKEN_STEPS:
+            self._give_up(
+                f"The loss was not finite for {BROKEN_STEPS} steps in a row, up to step "
+                f"{self.step}; the weights are as before them; lower [train] lr in a new run"
+            )
+
+    def _give_up(self, sentence: str) -> None:
+        """Keep the weights and why the run ended: no resume may walk past that."""
+        self._save(sentence)
+        raise InputError(sentence)
+
+    def _evaluate_if_due(self) -> None:
+        """Evaluate at the start, every so often and at the end; once at a step."""
+        due = self.step % self.eval_every == 0 or self.step == self.mix.steps
+        if due and (not self.evals or self.evals[-1]["step"] != self.step):
+            self._evaluate()
 
     def _evaluate(self) -> None:
         losses = [
-            mean_loss(self.model, rows, self.precision, self.stepper.micro_batch)
+            mean_loss(
+                self.model, rows, self.precision, self.stepper.micro_batch, self._leave_if_asked
+            )
             for rows in self.heldout
         ]
         self.evals.append({"step": self.step, "domain": losses[0], "generic": losses[1]})
@@ -191,10 +203,9 @@ class Training:
             )
         self.guard = level
         if level == "red" and self.context.recipe.train.stop_on_red:
-            self._save()
-            raise Interrupted(
-                f"The forgetting guard is red ({rise:+.3f} nats) and the recipe says stop; "
-                "start a new run with more mix_back or a lower lr"
+            self._give_up(
+                f"The forgetting guard is red ({rise:+.3f} nats at step {self.step}) and the "
+                "recipe says stop; start a new run with more mix_back or a lower lr"
             )
 
     def _controls(self) -> None:
@@ -202,17 +213,24 @@ class Training:
         if self.context.run.take_request("checkpoint"):
             self._save()
             self.context.emit(Control(action="checkpoint", step=self.step))
+        self._leave_if_asked()
+
+    def _leave_if_asked(self) -> None:
+        """Save and leave if a stop was asked for; an evaluation it cuts is made on resume."""
         if self.context.stop_requested():
             self._save()
             self.context.raise_if_stopped()
 
-    def _save(self) -> None:
+    def _save(self, stopped_because: str = "") -> None:
         state = {
             "tokens": self.tokens,
             "evals": self.evals,
             "guard": self.guard,
+            "broken": self.broken,
             "micro_batch": self.stepper.micro_batch,
+            "scaler": self.stepper.scaler.state_dict(),
             "identity": self.identity,
+            "stopped_because": stopped_because,
         }
         path, size = self.checkpoints.save(self.step, self.model, self.stepper.optimizer, state)
         self.context.emit(
@@ -227,7 +245,7 @@ class Training:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
         folder = self.context.run.path / "model"
-        save_model(models.merged(self.model), self.base, folder)
+        models.save(models.merged(self.model), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,
@@ -245,17 +263,6 @@ class Training:
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
         }
-
-
-def save_model(model: torch.nn.Module, base: models.Base, folder: Path) -> None:
-    """Write a transformers folder (safetensors, tokenizer) aside and rename it."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    saver: Any = model
-    saver.save_pretrained(temporary)
-    base.tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
 
 
 def guard_level(rise: float, limits: dict[str, float]) -> str:

@@ -78,6 +78,12 @@ def pilot(value: float, low: float, high: float, generic: float = 0.0) -> Pilot:
     )
 
 
+def unordered(low: float, high: float) -> Pilot:
+    """A pilot that gains, and what shuffling the words costs after it."""
+    order = Interval(value=(low + high) / 2, low=low, high=high)
+    return pilot(0.3, 0.25, 0.35).model_copy(update={"order_ratio": order})
+
+
 def files(**more: Any) -> GateFiles:
     given = {
         **{"gold_items": 400, "sft_examples": 500, "metric": "choice", "seeds": 5},
@@ -131,10 +137,13 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="preference")}, {}, "no_go", "preference data"),
     ("shape", {"scan": scan(kind="short_rows", padding_share=0.83)}, {}, "note", "83%"),
     ("shape", {"scan": scan(kind="mixed")}, {}, "note", "mixed"),
+    ("surprise", {"pilot": unordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
+    ("surprise", {"pilot": unordered(1.01, 1.04)}, {}, "go", "permission"),
     ("shape", {"scan": scan(kind="classification")}, {}, "no_go", "that is task data"),
     ("shape", {"scan": scan(kind="code")}, {}, "note", "source code"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.02))}, {}, "note", "2.0% of the w"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.009))}, {}, "go", "raw documents"),
+    ("shape", {"scan": scan(quality=quality(odd_words_share=0.04))}, {}, "not_yet", "OCR noise"),
     ("shape", {"scan": scan(quality=quality(boilerplate_share=0.4))}, {}, "note", "40% of the b"),
     ("shape", {"scan": scan(mojibake_documents=90)}, {}, "note", "wrongly decoded"),
     ("size", {"scan": None}, {}, "open", "not been counted"),

@@ -49,6 +49,19 @@ def test_not_finite_is_null_and_never_zero(tmp_path: Path) -> None:
     assert b"NaN" not in (tmp_path / "e.jsonl").read_bytes()
 
 
+def test_no_access_token_reaches_the_log(tmp_path: Path) -> None:
+    token = "hf_" + "Z" * 34
+    log = EventLog(tmp_path / "e.jsonl")
+    found = {"fluency": {"surprising_documents": [{"text": f"is\n{token} it"}], token: [1.0]}}
+    log.append(ev.StageDone(stage="probe", seconds=1, evidence=found))
+    log.append(ev.Sample(step=1, prompt="x", text=token))
+    log.append(ev.Failed(stage="x", message="m", traceback=f"Error: {token}"))
+    text = (tmp_path / "e.jsonl").read_text()
+    assert token not in text
+    assert text.count("hf_[masked]") == 4
+    assert len(list(read_all(tmp_path / "e.jsonl"))) == 3
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cut=st.integers(1, 400), junk=st.sampled_from([b"", b"\0" * 50, "é".encode()[:1]]))
 def test_a_torn_tail_loses_no_complete_record(tmp_path: Path, cut: int, junk: bytes) -> None:
@@ -66,6 +79,25 @@ def test_a_torn_tail_loses_no_complete_record(tmp_path: Path, cut: int, junk: by
     log = EventLog(path)
     log.append(step(99))
     assert steps(path) == [*range(complete), 99]
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5 << 20])
+@pytest.mark.parametrize("junk", [b"x", b"\0"])
+def test_a_torn_record_of_megabytes_does_not_swallow_the_next(
+    tmp_path: Path, size: int, junk: bytes
+) -> None:
+    path = tmp_path / "e.jsonl"
+    log = EventLog(path)
+    log.append(step(1))
+    log.close()
+    with path.open("ab") as handle:
+        handle.write(b'{"kind":"' + junk * size)
+    log = EventLog(path)
+    log.append(step(2))
+    assert steps(path) == [1, 2]
+    path.write_bytes(junk * size)
+    EventLog(path).append(step(3))
+    assert steps(path) == [3]
 
 
 def test_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from engine.gate import (
     judge,
     mcnemar_display,
     paired_test,
+    with_clean_part,
 )
 from engine.recipe import Gate
 from engine.thresholds import effective
@@ -292,3 +293,23 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
     assert GATE.alpha == 0.05
+
+
+def test_the_verdict_is_also_given_without_contaminated_items() -> None:
+    """The whole gain sits in items that the corpus holds: the clean part ties, and says so."""
+    rng = np.random.default_rng(4)
+    base = (rng.random((5, 80)) < 0.5).astype(float)
+    cpt = base.copy()
+    cpt[:, :40] = 1.0
+    gate, limits = GATE, LIMITS
+    whole = judge(base, cpt, gate, 0.0, limits)
+    assert whole.outcome == "EARNED"
+    same = with_clean_part(whole, (base, cpt), gate, limits, None, [])
+    assert same == whole
+    both = with_clean_part(whole, (base, cpt), gate, limits, None, range(40))
+    assert (both.outcome, both.clean_outcome, both.clean_items) == ("EARNED", "TIE", 40)
+    assert both.clean_estimate == 0
+    assert "without the 40 items" in both.sentence
+    none_left = with_clean_part(whole, (base, cpt), gate, limits, None, range(80))
+    assert none_left.clean_outcome == ""
+    assert "no clean part" in none_left.sentence

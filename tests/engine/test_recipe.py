@@ -75,6 +75,21 @@ def test_the_secret_itself_is_not_repeated(tmp_path: Path) -> None:
     assert token not in fault(tmp_path, MINIMAL + f"[recipe]\npurpose = '{token}'\n")
 
 
+def test_a_secret_is_refused_where_a_user_wrote_it_only(tmp_path: Path) -> None:
+    """A run's own tables are no place to stop a resume at; they are masked when written."""
+    token = "hf_" + "Z" * 34
+    path = write(tmp_path, MINIMAL + "# mine\n")
+    write_results(path, {"evidence": {"scan": {"notes": [f"near {token}"], token: 1}}})
+    assert token not in path.read_text()
+    assert load_recipe(path)[0].evidence["scan"]["notes"] == ["near hf_[masked]"]
+    older = MINIMAL + f"[evidence.x]\ntext = '{token}'\n[[evidence.y]]\ntext = '{token}'\n"
+    load_recipe(write(tmp_path, older))
+    assert "line 11" in fault(tmp_path, older + f"[recipe]\nname = '{token}'\n")
+    with pytest.raises(InputError, match="access token") as caught:
+        validate({"model": {"id": "m"}, "corpus": {"path": token}}, "", "cpt check")
+    assert token not in str(caught.value)
+
+
 def test_a_huge_or_binary_file_is_refused(tmp_path: Path) -> None:
     assert "larger than 1 MB" in fault(tmp_path, "#" * (2 << 20))
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")

@@ -32,6 +32,29 @@ def test_an_artifact_counts_only_with_its_manifest_and_hash(run: Run) -> None:
     assert run.read_artifact("scan", "f1") is None
 
 
+def test_a_stages_files_count_as_well(run: Run) -> None:
+    rows = run.path / "rows.bin"
+    rows.write_bytes(b"one")
+    run.write_artifact("pack", {}, "f1", [rows])
+    assert run.read_artifact("pack") == {}
+    assert run.damaged("pack", "f1") == []
+    rows.write_bytes(b"two")
+    assert run.read_artifact("pack", "f1") is None
+    assert run.damaged("pack", "f1") == ["rows.bin"]
+    assert run.damaged("pack", "f2") == []
+    rows.unlink()
+    assert run.damaged("pack") == ["rows.bin"]
+
+
+def test_training_has_begun_once_there_are_weights(run: Run) -> None:
+    assert not run.training_begun
+    (run.checkpoints / "step-00000004").mkdir()
+    assert run.training_begun
+    (run.checkpoints / "step-00000004").rmdir()
+    run.write_artifact("train", {}, "f1")
+    assert run.training_begun
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"x": 1})

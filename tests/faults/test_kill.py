@@ -6,66 +6,33 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import launch
-from engine.events import Alarm, TrainStep, read_all
-from engine.run import Run, create_run, sha256_file
+from engine.run import Run, create_run
 from engine.worker.checkpoint import verify
 from tests import tiny
 from tests.conftest import Command
+from tests.faults.driving import alarms, finish, recipe, start_until, steps, wait_for, weights
 
-STAGES = ("scan", "probe", "decide", "pack", "train", "report")
-
-
-def recipe(model: Path, files: dict[str, Path], extra: str = "") -> str:
-    extra = "epochs = 8\nwhy_epochs = 'a long enough run to be killed in'\n" + extra
-    return tiny.recipe_text(model, files, extra).replace("[probe]", "[probe]\npilot = false")
+LONG = "epochs = 8\nwhy_epochs = 'a long enough run to be killed in'\n"
 
 
-def wait_for(condition: object, seconds: float = 60) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-
-
-def steps(run: Run) -> list[TrainStep]:
-    return [
-        e for e in read_all(run.events_path) if isinstance(e, TrainStep) and e.series == "train"
-    ]
-
-
-def finish(run: Run) -> None:
-    """Start (or go on with) a run and wait for its end."""
-    launch.start(run)
-    wait_for(lambda: run.report_path.exists() and not launch.read_status(run).alive, 120)
-
-
-def weights(run: Run) -> str:
-    return sha256_file(run.path / "model" / "model.safetensors")
+def make_run(name: str, unbroken: dict[str, Any]) -> Run:
+    return create_run(name, recipe(unbroken["model"], unbroken["files"], LONG))
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("unbroken")
     model, files = tiny.write_model(folder / "m"), tiny.write_corpora(folder / "c")
     os.environ["CPT_HOME"] = str(folder / "home")
-    run = create_run("whole", recipe(model, files))
+    run = create_run("whole", recipe(model, files, LONG))
     finish(run)
     losses = {e.step: e.loss for e in steps(run)}
     return {"model": model, "files": files, "weights": weights(run), "losses": losses}
-
-
-def start_until(run: Run, step: int) -> int:
-    """Start the worker and return its pid once it has passed a step."""
-    before = len(steps(run))
-    pid = launch.start(run)
-    wait_for(lambda: len(steps(run)) > before and steps(run)[-1].step >= step)
-    return pid
 
 
 def kill_at(run: Run, step: int, rng: random.Random) -> None:
@@ -76,9 +43,9 @@ def kill_at(run: Run, step: int, rng: random.Random) -> None:
     wait_for(lambda: not launch.read_status(run).alive)
 
 
-def killed_and_resumed(unbroken: dict[str, object], kills: int, seed: int) -> None:
-    run = create_run("killed", recipe(unbroken["model"], unbroken["files"]))  # type: ignore[arg-type]
-    total = max(unbroken["losses"])  # type: ignore[call-overload]
+def killed_and_resumed(unbroken: dict[str, Any], kills: int, seed: int) -> None:
+    run = make_run("killed", unbroken)
+    total = max(unbroken["losses"])
     rng = random.Random(seed)
     for step in sorted(rng.randrange(1, int(0.9 * total)) for _ in range(kills)):
         kill_at(run, step, rng)
@@ -87,17 +54,17 @@ def killed_and_resumed(unbroken: dict[str, object], kills: int, seed: int) -> No
     assert {e.step: e.loss for e in steps(run)} == unbroken["losses"]
 
 
-def test_resumed_after_sigkill_is_bitwise_equal(unbroken: dict[str, object]) -> None:
+def test_resumed_after_sigkill_is_bitwise_equal(unbroken: dict[str, Any]) -> None:
     killed_and_resumed(unbroken, kills=2, seed=0)
 
 
 @pytest.mark.slow
-def test_five_sigkills_at_random_moments(unbroken: dict[str, object]) -> None:
+def test_five_sigkills_at_random_moments(unbroken: dict[str, Any]) -> None:
     killed_and_resumed(unbroken, kills=5, seed=1)
 
 
-def test_a_broken_checkpoint_is_set_aside(unbroken: dict[str, object]) -> None:
-    run = create_run("bitrot", recipe(unbroken["model"], unbroken["files"]))  # type: ignore[arg-type]
+def test_a_broken_checkpoint_is_set_aside(unbroken: dict[str, Any]) -> None:
+    run = make_run("bitrot", unbroken)
     pid = start_until(run, 14)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not launch.read_status(run).alive)
@@ -108,13 +75,12 @@ def test_a_broken_checkpoint_is_set_aside(unbroken: dict[str, object]) -> None:
     assert not verify(newest)
     finish(run)
     assert weights(run) == unbroken["weights"]
-    messages = [e.message for e in read_all(run.events_path) if isinstance(e, Alarm)]
-    assert any("set aside" in m for m in messages)
+    assert any("set aside" in m for m in alarms(run))
     assert list(run.checkpoints.glob("broken-*"))
 
 
-def test_sigterm_saves_and_exits_6(unbroken: dict[str, object], cpt: Command) -> None:
-    run = create_run("term", recipe(unbroken["model"], unbroken["files"]))  # type: ignore[arg-type]
+def test_sigterm_saves_and_exits_6(unbroken: dict[str, Any], cpt: Command) -> None:
+    run = make_run("term", unbroken)
     pid = start_until(run, 6)
     os.kill(pid, signal.SIGHUP)
     time.sleep(0.2)
@@ -128,8 +94,8 @@ def test_sigterm_saves_and_exits_6(unbroken: dict[str, object], cpt: Command) ->
     assert weights(run) == unbroken["weights"]
 
 
-def test_pause_resume_and_stop(unbroken: dict[str, object]) -> None:
-    run = create_run("pause", recipe(unbroken["model"], unbroken["files"]))  # type: ignore[arg-type]
+def test_pause_resume_and_stop(unbroken: dict[str, Any]) -> None:
+    run = make_run("pause", unbroken)
     start_until(run, 4)
     run.request("pause")
     wait_for(lambda: launch.read_status(run).state == "paused")

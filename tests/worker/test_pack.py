@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.run import write_json
+from engine.worker import pack as packs
 from engine.worker.loop import IGNORE
-from engine.worker.pack import BestFit, Ledger, Pack, batch_order, write_pack
+from engine.worker.pack import BestFit, Ledger, Pack, batch_order, segments, write_pack
+from engine.worker.tokens import TokenStore
 
 lengths = st.lists(st.integers(1, 64), min_size=1, max_size=120)
 
@@ -57,6 +61,74 @@ def test_a_false_ledger_does_not_pass(tmp_path: Path) -> None:
     ledger.text_tokens += 1
     with pytest.raises(AssertionError):
         ledger.check(64)
+
+
+def store(folder: Path, sizes: list[int]) -> TokenStore:
+    """A token store whose documents hold 1, 2, 3, … in order."""
+    folder.mkdir(exist_ok=True)
+    offsets = np.cumsum([0, *sizes])
+    (np.arange(offsets[-1]) + 1).astype("uint32").tofile(folder / "tokens.bin")
+    np.save(folder / "offsets.npy", offsets)
+    np.array(sizes, dtype="int64").tofile(folder / "lengths.bin")
+    write_json(folder / "meta.json", {"dtype": "uint32"})
+    return TokenStore(folder)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 200), min_size=1, max_size=12),
+    budget=st.integers(1, 900) | st.none(),
+    bos=st.sampled_from([None, 7]),
+    length=st.integers(2, 64),
+)
+def test_a_budget_is_held_to_the_token(
+    tmp_path: Path, sizes: list[int], budget: int | None, bos: int | None, length: int
+) -> None:
+    """What is packed is the beginning of the whole stream, and the cut is in the ledger."""
+    made, heads = store(tmp_path / "s", sizes), 0 if bos is None else 1
+    order = np.arange(len(sizes))
+    stream = np.concatenate([*segments(made, order, 10**6, 9, bos, Ledger())])
+    ledger = Ledger()
+    pieces = list(segments(made, order, length, 9, bos, ledger, budget))
+    kept = np.concatenate([*pieces, np.zeros(0, dtype="uint32")])
+    assert (kept == stream[: len(kept)]).all()
+    asked = len(stream) if budget is None else min(budget, len(stream))
+    assert asked - heads <= len(kept) == ledger.tokens <= asked
+    assert ledger.cut + len(kept) == sum(sizes[: ledger.documents]) + ledger.documents * (1 + heads)
+    assert max(map(len, pieces), default=0) <= length
+    write_pack(tmp_path / "p", iter(pieces), length, "uint32", 9, ledger)
+
+
+def test_long_documents_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open rows hold the tail pieces of many documents: they must not hold the documents."""
+    monkeypatch.setattr(packs, "WINDOW", 64)
+    monkeypatch.setattr(packs, "OPEN_ROWS", 512)
+    made = store(tmp_path / "s", [16_400] * 200)
+    tracemalloc.start()
+    pieces = segments(made, np.arange(200), 128, 0, None, Ledger())
+    write_pack(tmp_path / "p", pieces, 128, "uint32", 0, Ledger(text_tokens=200 * 16_401))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6, peak  # the documents are 13 MB
+
+
+def test_packing_can_be_left_between_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "WINDOW", 10)
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    pieces = (np.zeros(5, dtype="uint32") for _ in range(100))
+    with pytest.raises(KeyboardInterrupt):
+        write_pack(tmp_path / "p", pieces, 64, "uint32", 0, Ledger(), check)
+    assert len(calls) == 3
 
 
 def test_best_fit_takes_the_tightest_row() -> None:

@@ -1,0 +1,181 @@
+"""Greedy continuations: exact answers of the gate, and what a base writes after a prompt."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from engine.errors import InputError
+from engine.gold import Example
+from engine.worker import model as models
+from engine.worker.examples import Encoder
+from engine.worker.paths import paths_of
+from engine.worker.score import Told, untold
+
+BATCH = 32
+"""Prompts that are continued together."""
+SPARE = 2
+"""Tokens generated beyond the right answer: its EOS, and one that shows a longer answer."""
+
+Call = Callable[[], None]
+
+
+def nothing() -> None:
+    """What is called where nobody listens."""
+
+
+def check_answers(base: models.Base, gold: Sequence[Example]) -> None:
+    """InputError where an exact answer leaves its prompt less than half of the context."""
+    encoder = Encoder(base)
+    long = sum(len(encoder.ids(e.completion)) + SPARE > encoder.longest for e in gold)
+    if long:
+        raise InputError(
+            f"{long} of {len(gold)} gold completions are longer than half of {base.name}'s context "
+            f"({base.context} tokens), so exact_match cannot judge them; shorten or drop them"
+        )
+
+
+@torch.no_grad()
+def exact_match(
+    model: torch.nn.Module,
+    base: models.Base,
+    gold: Sequence[Example],
+    precision: models.Precision,
+    told: Told = untold,
+) -> list[float]:
+    """1.0 where the greedy continuation equals the completion up to outer white space.
+
+    A prompt is cut for the longest answer of its batch, not of the gold set. Raises InputError
+    as ``check_answers`` does; what ``told`` raises ends it at the next token.
+    """
+    check_answers(base, gold)
+    found = [0.0] * len(gold)
+    done = 0
+    for batch, prompts, new in batches(Encoder(base), gold):
+        say = functools.partial(told, done / len(gold))
+        texts = generate(model, base, prompts, new, precision, say)
+        for i, text in zip(batch, texts, strict=True):
+            found[i] = float(text.strip() == gold[i].completion.strip())
+        done += len(batch)
+    return found
+
+
+def batches(
+    encoder: Encoder, gold: Sequence[Example]
+) -> Iterator[tuple[list[int], list[list[int]], int]]:
+    """(items, their prompts, tokens to write): answers of about one length together."""
+    answers = [len(encoder.ids(e.completion)) for e in gold]
+    order = sorted(range(len(gold)), key=lambda i: (answers[i], len(gold[i].prompt)))
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        new = answers[batch[-1]] + SPARE
+        room = encoder.base.context - new
+        yield batch, [encoder.prompt(gold[i].prompt, room) for i in batch], new
+
+
+def continuations(
+    model: torch.nn.Module,
+    base: models.Base,
+    prompts: list[str],
+    precision: models.Precision,
+    check: Call = nothing,
+) -> list[str]:
+    """What the base writes after each prompt, greedy, 40 tokens or half of its context."""
+    encoder = Encoder(base)
+    new = min(40, encoder.longest)
+    ids = [encoder.prompt(p, base.context - new) for p in prompts]
+    return generate(model, base, ids, new, precision, check) if ids else []
+
+
+def generate(
+    model: torch.nn.Module,
+    base: models.Base,
+    prompts: list[list[int]],
+    new: int,
+    precision: models.Precision,
+    check: Call = nothing,
+) -> list[str]:
+    """Greedy continuations of ``new`` tokens at most; ``check`` is called before each token.
+
+    Padded together where the model was proven to give the same then, else by length.
+    """
+    texts = [""] * len(prompts)
+    fast = paths_of(model).padded.ok
+    for group in [list(range(len(prompts)))] if fast else _equal(prompts):
+        alike = [prompts[i] for i in group]
+        out = continued(model, alike, new, base.eos, precision, fast, check=check)
+        size = max(map(len, alike))
+        found = base.tokenizer.batch_decode(out.sequences[:, size:], skip_special_tokens=True)
+        for i, text in zip(group, found, strict=True):
+            texts[i] = text
+    return texts
+
+
+def _equal(prompts: list[list[int]]) -> list[list[int]]:
+    """Indices of prompts of one length, a group each."""
+    groups: dict[int, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        groups.setdefault(len(prompt), []).append(i)
+    return list(groups.values())
+
+
+@torch.no_grad()
+def continued(
+    model: torch.nn.Module,
+    prompts: list[list[int]],
+    new: int,
+    eos: int,
+    precision: models.Precision,
+    fast: bool,
+    logits: bool = False,
+    check: Call = nothing,
+) -> Any:
+    """What transformers' ``generate`` returns: ``sequences`` and, if asked for, ``logits``.
+
+    Padded left and cached if ``fast``; else the prompts must be of one length.
+    """
+    model.eval()
+    size = max(map(len, prompts))
+    ids = torch.tensor([[eos] * (size - len(p)) + p for p in prompts]).to(models.device())
+    mask = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in prompts]).to(ids.device)
+    generator: Any = model
+    with precision.autocast(), _own_settings(generator):
+        return generator.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=new,
+            do_sample=False,
+            use_cache=fast,
+            eos_token_id=eos,
+            pad_token_id=eos,
+            stopping_criteria=StoppingCriteriaList([_EachToken(check)]),
+            output_logits=logits,
+            return_dict_in_generate=True,
+        )
+
+
+@contextlib.contextmanager
+def _own_settings(model: Any) -> Iterator[None]:
+    """Without the model's own generation settings: a repetition penalty is not greedy."""
+    kept = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = kept
+
+
+class _EachToken(StoppingCriteria):  # type: ignore[misc]
+    """Calls ``check`` before each token and never ends the generation itself."""
+
+    def __init__(self, check: Call) -> None:
+        self.check = check
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:
+        self.check()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

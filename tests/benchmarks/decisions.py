@@ -1,0 +1,237 @@
+"""``cpt check`` on pairs of model and corpus whose right verdict was written down beforehand.
+
+    python -m tests.benchmarks.decisions --material ../shared/material [--only NAME]
+
+Prints a Markdown table: expected, given, and the numbers behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GATES = {
+    "medical": "tasks/medical_question_type",
+    "legal": "tasks/legal_unfair_clause",
+}
+NOVELS = "general/novels"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pair; ``corpus`` is a path below the material or a maker of one in a folder."""
+
+    name: str
+    model: str
+    corpus: str | Callable[[Path, Path], Path]
+    generic: str | Callable[[Path, Path], Path]
+    expected: str
+    gate: str | None = "medical"
+    near: bool = False
+    """Whether the user says that the text was chosen for the gate's task."""
+
+
+def texts(material: Path, folder: str) -> list[str]:
+    from engine.corpus import Corpus
+    from engine.recipe import Source
+
+    return [d.text for d in Corpus(Source(path=str(material / folder))).documents()]
+
+
+def written(folder: Path, name: str, documents: list[str]) -> Path:
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    return path
+
+
+def half(which: int, source: str) -> Callable[[Path, Path], Path]:
+    """Every second document of a source, so that two halves share a distribution."""
+
+    def make(material: Path, folder: Path) -> Path:
+        name = f"{Path(source).stem}-half{which}"
+        return written(folder, name, texts(material, source)[which::2])
+
+    return make
+
+
+def small(material: Path, folder: Path) -> Path:
+    """20 KB of medical text."""
+    chosen, size = [], 0
+    for text in texts(material, "domains/medical"):
+        chosen.append(text)
+        size += len(text.encode())
+        if size > 20_000:
+            break
+    return written(folder, "small", chosen)
+
+
+def shuffled(material: Path, folder: Path) -> Path:
+    """Medical text with the words of each document in random order."""
+    rng = random.Random(0)
+    found = []
+    for text in texts(material, "domains/medical")[:3000]:
+        words = text.split()
+        rng.shuffle(words)
+        found.append(" ".join(words))
+    return written(folder, "shuffled", found)
+
+
+def noisy(material: Path, folder: Path) -> Path:
+    """Novels as bad OCR gives them: 8% of the characters wrong."""
+    rng = random.Random(0)
+    letters = "abcdefghijklmnopqrstuvwxyz1|!.,;'"
+    found = [
+        "".join(rng.choice(letters) if rng.random() < 0.08 else c for c in text)
+        for text in texts(material, NOVELS)
+    ]
+    return written(folder, "noisy", found)
+
+
+def copies(material: Path, folder: Path) -> Path:
+    """60 medical documents, each 200 times with one word changed: big, and nothing new."""
+    rng = random.Random(0)
+    found = []
+    for text in texts(material, "domains/medical")[:60]:
+        words = text.split(" ")
+        for number in range(200):
+            mine = list(words)
+            mine[rng.randrange(len(mine))] = f"edit{number}"
+            found.append(" ".join(mine))
+    rng.shuffle(found)
+    return written(folder, "copies", found)
+
+
+STORIES, NOVEL = "models/stories260k", "models/novel3m"
+TINY = "general/tinystories/tiny_stories.txt"
+CASES = (
+    Case("medical, fit reference", NOVEL, "domains/medical", NOVELS, "GO"),
+    Case("medical, unfit reference", NOVEL, "domains/medical", "general/wikitext2", "NOT YET"),
+    Case("medical, no gate", NOVEL, "domains/medical", NOVELS, "NOT YET", None),
+    Case("legal", NOVEL, "domains/legal", NOVELS, "GO", "legal"),
+    Case("wikitext2", NOVEL, "general/wikitext2", NOVELS, "NOT YET"),
+    Case("wikitext2, task-near", NOVEL, "general/wikitext2", NOVELS, "GO", near=True),
+    Case("novels, its own text", NOVEL, half(0, NOVELS), half(1, NOVELS), "NO-GO", near=True),
+    Case("medical for stories", STORIES, "domains/medical", TINY, "GO"),
+    Case("legal for stories", STORIES, "domains/legal", TINY, "GO", "legal"),
+    Case("stories, its own text", STORIES, half(0, TINY), half(1, TINY), "NO-GO", near=True),
+    Case("instructions", STORIES, "awkward/sft_prompt_completion", TINY, "NO-GO"),
+    Case("chat", STORIES, "awkward/chat_sharegpt", TINY, "NO-GO"),
+    Case("preference pairs", STORIES, "awkward/preference", TINY, "NO-GO"),
+    Case("a task's rows", NOVEL, "tasks/medical_question_type", NOVELS, "NO-GO"),
+    Case("20 KB", NOVEL, small, NOVELS, "NO-GO"),
+    Case("copies that look big", NOVEL, copies, NOVELS, "NO-GO"),
+    Case("OCR noise", NOVEL, noisy, NOVELS, "NOT YET", near=True),
+    Case("shuffled words", NOVEL, shuffled, NOVELS, "NOT YET"),
+)
+WORLDS = (("same generator as the base", True, "NO-GO"), ("new lexicon", False, "GO"))
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from cpt_tui.cli import main; main()", *arguments]
+
+
+def place(what: str | Callable[[Path, Path], Path], material: Path, folder: Path) -> str:
+    return str(material / what) if isinstance(what, str) else str(what(material, folder))
+
+
+def checked(case: Case, material: Path, folder: Path) -> tuple[dict[str, Any], float]:
+    """The JSON of ``cpt check`` and its wall time in seconds."""
+    arguments = ["check", place(case.corpus, material, folder), "--json"]
+    arguments += ["--model", str(material / case.model)]
+    arguments += ["--generic", place(case.generic, material, folder)]
+    arguments += ["--hurts", "unreadable", "--goal", "domain words are continued correctly"]
+    if case.gate:
+        task = material / GATES[case.gate]
+        arguments += ["--gold", str(task / "test.jsonl"), "--sft", str(task / "train.jsonl")]
+    if case.near:
+        arguments += ["--task-selected"]
+    started = time.monotonic()
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    if not done.stdout.strip():
+        return {"outcome": "FAILED", "message": done.stderr.strip()[:160]}, 0.0
+    return json.loads(done.stdout), time.monotonic() - started
+
+
+def world(fluent: bool) -> tuple[dict[str, Any], float]:
+    """The demo's world through the decision; its base is built on first use and not timed."""
+    from cpt_tui.headless import view_of
+    from engine import demo, launch
+    from engine.run import CHECK_STAGES
+
+    run = demo.create_demo(fluent)
+    launch.start(run, CHECK_STAGES)
+    while not (view := view_of(run)).ended:
+        time.sleep(0.5)
+    stages = {name: view.evidence(name) for name in ("scan", "probe", "decide")}
+    decide = stages["decide"] or {"outcome": "FAILED", "sentence": ""}
+    found = {"outcome": decide["outcome"], "message": decide["sentence"], "stages": stages}
+    seconds = sum(view.stages[name].seconds or 0 for name in stages)
+    return found, seconds
+
+
+def row(name: str, expected: str, found: dict[str, Any], seconds: float) -> str:
+    """One line of the table."""
+    stages = found.get("stages", {})
+    probe, decide = stages.get("probe") or {}, stages.get("decide") or {}
+    domain = ((stages.get("scan") or {}).get("scan") or {}).get("domain") or {}
+    quality = domain.get("quality") or {}
+    tokens = domain.get("tokens", 0)
+    fluency, pilot = probe.get("fluency"), probe.get("pilot")
+    cells = [
+        name,
+        expected,
+        found["outcome"] + ("" if found["outcome"] == expected else " **(differs)**"),
+        decide.get("deciding_node", "-"),
+        f"{tokens / 1e6:.2f}M",
+        f"{(tokens - quality.get('near_duplicate_tokens', 0)) / 1e6:.2f}M",
+        spread(fluency["ratio"], 2) if fluency else "-",
+        f"{pilot['domain_gain']:.3f} / {pilot['generic_gain']:.3f}" if pilot else "-",
+        spread(pilot["gain"], 3) if pilot else "-",
+        f"{pilot['tokens'] // 1000}k" if pilot else "-",
+        f"{seconds:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def spread(value: dict[str, float], digits: int) -> str:
+    return f"{value['value']:.{digits}f} ({value['low']:.{digits}f}-{value['high']:.{digits}f})"
+
+
+HEAD = (
+    "| case | expected | given | deciding node | tokens | effective | ratio (95%) | "
+    "pilot gain domain / generic | net gain (95%) | pilot | s |\n" + "|---" * 11 + "|"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--material", type=Path, required=True)
+    parser.add_argument("--only", default="", help="only cases whose name holds this")
+    asked = parser.parse_args()
+    material = asked.material.resolve()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    print(HEAD, flush=True)
+    with tempfile.TemporaryDirectory() as made:
+        os.environ.setdefault("CPT_HOME", f"{made}/home")
+        for case in CASES:
+            if asked.only in case.name:
+                print(
+                    row(case.name, case.expected, *checked(case, material, Path(made))), flush=True
+                )
+        for name, fluent, expected in WORLDS:
+            if asked.only in name:
+                print(row(name, expected, *world(fluent)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The gate is registered before training and held to: changed gates are refused, by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.events import Event, TrainStep
+from engine.gate import group_means, measured_mde
+from engine.run import Run, create_run, sha256_file
+from tests import tiny
+from tests.conftest import Command
+from tests.faults.driving import alarms, edit, recipe, walk, walk_until
+
+VERDICTS = (0, 4, 5)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A judged run, its model and its files; tests work on copies."""
+    folder = tmp_path_factory.mktemp("judged")
+    model, files = tiny.write_model(folder / "m"), tiny.write_corpora(folder / "c")
+    text = recipe(model, files, gate=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPT_HOME", str(folder / "home"))
+        run = create_run("judged", text)
+        assert walk(run).code in VERDICTS
+    return {"run": run, "text": text, "files": files, "gate": run.read_artifact("gate")}
+
+
+@pytest.fixture
+def run(world: dict[str, Any], private_home: Path) -> Run:
+    """A copy of the judged run."""
+    path = private_home / "runs" / "judged-1"
+    shutil.copytree(world["run"].path, path)
+    return Run(path)
+
+
+def own_files(world: dict[str, Any], folder: Path) -> tuple[str, dict[str, Path]]:
+    """The recipe with gold and SFT files that the test may change."""
+    text, files = world["text"], {}
+    for name in ("gold", "sft"):
+        files[name] = Path(shutil.copy(world["files"][name], folder))
+        text = text.replace(str(world["files"][name]), str(files[name]))
+    return text, files
+
+
+def rewrite(gold: Path) -> None:
+    """Other prompts in the same number of items."""
+    rows = [json.loads(line) for line in gold.read_text().splitlines()]
+    tiny.write_jsonl(gold, [{**row, "prompt": "other " + row["prompt"][::-1]} for row in rows])
+
+
+def test_a_new_margin_is_refused_after_training(
+    run: Run, world: dict[str, Any], cpt: Command
+) -> None:
+    """A verdict, then a gate that asks for less, judged again."""
+    edit(run, "plausible_gain = 100", "plausible_gain = 100\nmargin = 0\nalpha = 0.4")
+    done = cpt("gate", run.id, "--json")
+    assert done.returncode == 1
+    message = json.loads(done.stdout)["message"]
+    assert "gate.margin and gate.alpha changed" in message
+    assert "new run" in message
+    edit(run, "margin = 0\nalpha = 0.4", "")
+    assert cpt("gate", run.id).returncode in VERDICTS
+    assert run.read_artifact("gate") == world["gate"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("[probe]", "[probe]\nthresholds = { forgetting_amber = 99.0 }", "forgetting_amber"),
+        ("lr = 1e-3\nbatch = 8", "lr = 2e-3\nbatch = 8", "gate.probe.lr"),
+        ("seeds = [0, 1]", "seeds = [0, 1, 2]", "gate.seeds"),
+        ("gold = ", "# gold = ", "the gold set"),
+    ],
+)
+def test_every_term_is_held(run: Run, old: str, new: str, named: str) -> None:
+    edit(run, old, new)
+    end = walk(run)
+    assert end.code == 1
+    assert named in end.message
+
+
+def test_the_report_prints_the_registrations_own_hash(run: Run) -> None:
+    registered = run.read_artifact("baseline")["registration"]
+    assert registered == sha256_file(run.path / "artifacts" / "registration.json")
+    assert f"Registered before training: `{registered}`" in run.report_path.read_text()
+
+
+def test_a_run_of_an_older_cpt_gets_no_late_registration(run: Run) -> None:
+    (run.path / "artifacts" / "registration.json").unlink()
+    end = walk(run)
+    assert end.code == 1
+    assert "before its gate was registered" in end.message
+
+
+def test_changed_copies_are_brought_back(run: Run, world: dict[str, Any]) -> None:
+    rewrite(run.path / "gate" / "gold.jsonl")
+    run.discard_artifact("gate")
+    assert walk(run).code in VERDICTS
+    assert run.read_artifact("gate") == world["gate"]
+
+
+def while_training(run: Run, work: Any) -> int:
+    """Walk, and do something when training is on its way; returns the exit code."""
+    done = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, TrainStep) and event.series == "train" and not done:
+            done.append(work())
+
+    return int(walk(run, watch=watch).code)
+
+
+def test_a_gold_set_rewritten_during_training_judges_nothing(
+    world: dict[str, Any], tmp_path: Path
+) -> None:
+    """Both arms read what was registered; the change is said, and no resume walks past it."""
+    text, files = own_files(world, tmp_path)
+    run = create_run("rewritten", text)
+    assert while_training(run, lambda: rewrite(files["gold"])) in VERDICTS
+    assert run.read_artifact("gate") == world["gate"]
+    assert any("the gold set changed" in message for message in alarms(run))
+    end = walk(run)
+    assert end.code == 1
+    assert "the gold set changed" in end.message
+
+
+def test_a_copy_rewritten_during_training_judges_nothing(world: dict[str, Any]) -> None:
+    run = create_run("copy", world["text"])
+    assert while_training(run, lambda: rewrite(run.path / "gate" / "gold.jsonl")) in VERDICTS
+    assert run.read_artifact("gate") == world["gate"]
+
+
+def test_before_training_a_gate_may_still_change(world: dict[str, Any]) -> None:
+    """It is registered again, and that is said; an unchanged one is found as it was."""
+    run = create_run("early", world["text"])
+    assert walk(run, watch=lambda e: run.request("stop") if _is_baseline(e) else None).code == 6
+    before = sha256_file(run.path / "artifacts" / "registration.json")
+    edit(run, "plausible_gain = 100", "plausible_gain = 100\nmargin = 3")
+    assert walk_until(run, 5).code == 6
+    assert any("registered again" in m and "gate.margin" in m for m in alarms(run))
+    said = len(alarms(run))
+    assert walk(run).code in VERDICTS
+    assert not any("registered again" in message for message in alarms(run)[said:])
+    registered = run.read_artifact("baseline")["registration"]
+    assert registered != before
+    assert f"`{registered}`" in run.report_path.read_text()
+    assert run.read_artifact("gate")["margin"] == 3
+
+
+def _is_baseline(event: Event) -> bool:
+    return getattr(event, "arm", "") == "base"
+
+
+def test_the_baselines_mde_counts_sources_not_items(world: dict[str, Any], tmp_path: Path) -> None:
+    text, files = own_files(world, tmp_path)
+    rows = [json.loads(line) for line in files["gold"].read_text().splitlines()]
+    groups = [f"source {number // 4}" for number in range(len(rows))]
+    tiny.write_jsonl(
+        files["gold"], [{**row, "group": g} for row, g in zip(rows, groups, strict=True)]
+    )
+    run = create_run("groups", text)
+    walk(run, watch=lambda e: run.request("stop") if _is_pack(e) else None)
+    made = run.read_artifact("baseline")
+    scores = made["per_item"]
+    expected = measured_mde(group_means(scores, groups))
+    assert made["mde"] == pytest.approx(expected, abs=1e-3)
+    assert abs(expected - measured_mde(scores)) > 0.5
+
+
+def _is_pack(event: Event) -> bool:
+    return getattr(event, "stage", "") == "pack"

@@ -1,0 +1,343 @@
+"""Scoring the gate: prefix choices, eager masks, diverged models, room for prompts, stops."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import recipe as recipes
+from engine.errors import InputError, Interrupted
+from engine.events import EventLog
+from engine.gold import Example
+from engine.run import create_run
+from engine.worker import model as models
+from engine.worker import score
+from engine.worker.context import Context
+from engine.worker.examples import Encoder, pack_examples
+from engine.worker.generate import BATCH, SPARE, batches, continuations, exact_match
+from engine.worker.loop import IGNORE, Stepper, make_optimizer
+from engine.worker.paths import Paths, allow
+from engine.worker.probe import Arm
+from engine.worker.score import choice_scores, likelihoods, tree_of
+from engine.worker.selfcheck import examine
+from tests.tiny import WORDS
+from tests.worker.architectures import base_of, build
+
+FP32 = models.Precision("fp32", "test")
+WORD = " river"
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model: Path) -> models.Base:
+    return models.resolve(recipes.Model(id=str(tiny_model)))
+
+
+@pytest.fixture
+def model(base: models.Base) -> torch.nn.Module:
+    loaded = models.load(base)
+    allow(loaded, examine(loaded, base, FP32))
+    return loaded
+
+
+def items(count: int, words: int = 6) -> list[Example]:
+    choices = (WORD, " stone", " bright morning")
+    return [
+        Example(" ".join(WORDS[n % 5 : n % 5 + words + n % 3]), choices[n % 3], choices)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("choices", [(WORD, " river stone"), (" 1", " 10", " 12")])
+def test_a_choice_that_begins_another_does_not_always_win(
+    base: models.Base, model: torch.nn.Module, choices: tuple[str, ...]
+) -> None:
+    """The model is taught the longest answer until it knows nothing else."""
+    example = Example("the answer is", choices[-1], choices)
+    stepper = Stepper(model, make_optimizer(model, 3e-3), FP32, 1.0, 8)
+    rows = pack_examples([Encoder(base).training(example)] * 8, 64, base.eos)
+    for _ in range(60):
+        stepper.step(rows, 3e-3)
+    assert exact_match(model, base, [example], FP32) == [1.0]
+    assert choice_scores(model, base, [example], FP32) == [1.0]
+
+
+def plain_likelihoods(
+    model: torch.nn.Module, base: models.Base, gold: list[Example]
+) -> list[list[float]]:
+    """From the model's own forward over one prompt and one choice, and nothing else."""
+    found = []
+    for tree in (tree_of(Encoder(base), example) for example in gold):
+        row = []
+        for choice in tree.choices:
+            ids = torch.tensor([tree.prompt + choice])
+            logits = model(input_ids=ids, use_cache=False).logits[0].log_softmax(-1)
+            at = torch.arange(len(tree.prompt), ids.shape[1])
+            row.append(float(logits[at - 1, ids[0, at]].sum()))
+        found.append(row)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["llama", "gpt2", "gpt_neo", "gemma2", "mistral", "opt", "mamba", "falcon_h1"]
+)
+@torch.no_grad()
+def test_likelihoods_are_those_of_a_plain_forward(
+    base: models.Base, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gemma2 and gpt_neo run eager attention, where a boolean mask would be added."""
+    network = build(name, len(base.tokenizer))
+    other = base_of(base, network)
+    allow(network, examine(network, other, FP32))
+    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
+    gold = items(7)
+    trees = [tree_of(Encoder(other), example) for example in gold]
+    for found, expected in zip(
+        likelihoods(network, trees, other.eos, FP32),
+        plain_likelihoods(network, other, gold),
+        strict=True,
+    ):
+        assert found == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_diverged_model_has_no_score(base: models.Base, model: torch.nn.Module) -> None:
+    with torch.no_grad():
+        model.get_parameter("model.norm.weight").fill_(float("nan"))
+    with pytest.raises(InputError, match="no finite log-likelihood"):
+        choice_scores(model, base, items(3), FP32)
+
+
+def test_choices_that_are_one_to_the_model_are_refused(
+    base: models.Base, model: torch.nn.Module
+) -> None:
+    long = " river" * base.context
+    example = Example("a", long + " a", (long + " a", long + " b"))
+    with pytest.raises(InputError, match="none can win"):
+        choice_scores(model, base, [example], FP32)
+
+
+# --- room ---------------------------------------------------------------------------------
+
+
+@given(room=st.integers(-5, 40), bos=st.booleans(), words=st.integers(0, 30))
+@settings(max_examples=60, deadline=None)
+def test_a_prompt_keeps_its_end_and_fits(
+    base: models.Base, room: int, bos: bool, words: int
+) -> None:
+    encoder = WithBos(base) if bos else Encoder(base)
+    text = " ".join(WORDS[:words])
+    ids, head = encoder.ids(text), [0] if bos else []
+    found = encoder.prompt(text, room)
+    kept = found[len(head) :] if found[: len(head)] == head else found
+    assert 1 <= len(found) <= max(1, room)
+    if room >= len(head) + len(ids) and ids:
+        assert found == head + ids
+    elif kept != [base.eos]:
+        assert kept == ids[len(ids) - len(kept) :]
+
+
+class WithBos(Encoder):
+    """As if the tokenizer's own training began each text with token 0."""
+
+    def __init__(self, base: models.Base) -> None:
+        super().__init__(_Bos(**vars(base)))
+
+
+class _Bos(models.Base):
+    bos = 0  # type: ignore[assignment]
+
+
+def test_a_long_completion_is_taught_from_its_beginning(base: models.Base) -> None:
+    text = " " + " ".join(WORDS * 20)
+    pairs = Encoder(base).training(Example("p", text))
+    taught = [int(label) for label in pairs["label"] if label != IGNORE]
+    assert len(pairs) <= base.context
+    assert taught == Encoder(base).ids(text)[: base.context // 2]
+
+
+def test_one_long_answer_shrinks_no_other_prompt(base: models.Base) -> None:
+    encoder = Encoder(base)
+    prompt = " ".join(WORDS * 10)
+    gold = [Example(prompt, WORD) for _ in range(BATCH)]
+    gold.insert(3, Example(prompt, " " + " ".join(WORDS[:20])))
+    rooms = {}
+    for batch, prompts, new in batches(encoder, gold):
+        for i, ids in zip(batch, prompts, strict=True):
+            rooms[i] = len(ids)
+            assert len(ids) + new <= base.context
+            assert new >= len(encoder.ids(gold[i].completion)) + SPARE
+    assert sorted(rooms) == list(range(len(gold)))
+    short = base.context - len(encoder.ids(WORD)) - SPARE
+    assert {n for i, n in rooms.items() if i != 3} == {short}
+
+
+def test_an_answer_beyond_the_context_is_refused_and_counted(
+    base: models.Base, model: torch.nn.Module
+) -> None:
+    gold = [Example("p", WORD), Example("p", " " + " ".join(WORDS * 20))]
+    with pytest.raises(InputError, match="1 of 2 gold completions are longer than half"):
+        exact_match(model, base, gold, FP32)
+
+
+# --- generation ---------------------------------------------------------------------------
+
+
+def test_greedy_is_greedy_whatever_the_model_asks_for(
+    base: models.Base, model: torch.nn.Module
+) -> None:
+    expected = continuations(model, base, ["the river", "a"], FP32)
+    model.generation_config.repetition_penalty = 50.0  # type: ignore[union-attr]
+    model.generation_config.suppress_tokens = list(range(100))  # type: ignore[union-attr]
+    assert continuations(model, base, ["the river", "a"], FP32) == expected
+
+
+@pytest.mark.parametrize("name", ["llama", "opt", "mamba", "falcon_h1", "gemma2", "rwkv"])
+def test_prompts_are_continued_together_as_alone(base: models.Base, name: str) -> None:
+    network = build(name, len(base.tokenizer))
+    other = base_of(base, network)
+    prompts = ["the river", "a", "bright stone walks under", "b"]
+    allow(network, examine(network, other, FP32))
+    together = continuations(network, other, prompts, FP32)
+    allow(network, Paths())
+    alone = [continuations(network, other, [prompt], FP32)[0] for prompt in prompts]
+    assert alone == together
+
+
+# --- stops --------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """A stop, as the progress call raises it."""
+
+
+def stop_after(calls: int) -> Callable[..., None]:
+    left = [calls]
+
+    def told(*share: float) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+
+    return told
+
+
+def counted(model: torch.nn.Module) -> list[int]:
+    """Forward passes so far, as they happen."""
+    passes = [0]
+    model.get_decoder().register_forward_hook(  # type: ignore[operator]
+        lambda *_: passes.__setitem__(0, passes[0] + 1)
+    )
+    return passes
+
+
+def test_a_stop_ends_choice_scores_within_a_batch(
+    base: models.Base, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
+    passes = counted(model)
+    with pytest.raises(Stop):
+        choice_scores(model, base, items(40), FP32, stop_after(2))
+    assert passes == [2]
+
+
+def test_a_stop_ends_generation_at_a_token(base: models.Base, model: torch.nn.Module) -> None:
+    passes = counted(model)
+    gold = [Example("the river", " ".join(WORDS[:12])) for _ in range(8)]
+    with pytest.raises(Stop):
+        exact_match(model, base, gold, FP32, stop_after(2))
+    assert 1 <= passes[0] <= 3
+    passes[0] = 0
+    with pytest.raises(Stop):
+        continuations(model, base, ["the river"], FP32, stop_after(2))
+    assert 1 <= passes[0] <= 3
+
+
+def test_progress_runs_from_start_to_end(base: models.Base, model: torch.nn.Module) -> None:
+    shares: list[float] = []
+    choice_scores(model, base, items(200), FP32, shares.append)
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+    assert shares[-1] < 1.0
+
+
+# --- the arm ------------------------------------------------------------------------------
+
+
+def arm(base: models.Base, folder: Path, metric: str = "choice", **probe: object) -> Arm:
+    run = create_run("arm", "", folder)
+    recipe = recipes.Recipe.model_validate(
+        {
+            "model": {"id": "x"},
+            "corpus": {"path": "y"},
+            "gate": {
+                "metric": metric,
+                "seeds": [3, 4],
+                "why_fewer_seeds": "a test",
+                "probe": {"batch": 4, "epochs": 1, **probe},
+            },
+        }
+    )
+    context = Context(run, recipe, EventLog(run.events_path), stage="baseline")
+    model = models.load(base)
+    allow(model, examine(model, base, FP32))
+    return Arm(context, base, "base", model, FP32, items(12), items(9), "fingerprint")
+
+
+def test_a_diverging_arm_names_itself(base: models.Base, tmp_path: Path) -> None:
+    """Weights far too large: the first loss is finite, its update is not survived."""
+    diverging = arm(base, tmp_path, lr=1.0)
+    with torch.no_grad():
+        for parameter in diverging.model.parameters():
+            parameter.mul_(1e18)
+    with pytest.raises(InputError) as caught:
+        diverging.scores()
+    for part in ("base arm", "seed 3", "learning rate 1", "gate.probe.lr"):
+        assert part in str(caught.value)
+    assert not (diverging.context.run.path / "artifacts" / "arms").exists()
+
+
+@pytest.mark.parametrize("metric", ["choice", "exact_match"])
+def test_an_arm_stops_while_it_scores(
+    base: models.Base, tmp_path: Path, metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal arrives at the first scoring pass; the finished seed is kept, the next is not."""
+    stopped = arm(base, tmp_path, metric)
+    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 50, "cuda": 50})
+    trained = stopped._train
+
+    def train(seed: int, number: int) -> torch.nn.Module:
+        model = trained(seed, number)
+        if number == 1:
+            model.get_decoder().register_forward_hook(  # type: ignore[operator]
+                lambda *_: (
+                    stopped.context._on_signal(signal.SIGTERM, None)
+                    if not stopped.context._signals
+                    else None
+                )
+            )
+        return model
+
+    monkeypatch.setattr(stopped, "_train", train)
+    with pytest.raises(Interrupted):
+        stopped.scores()
+    kept = sorted(p.name for p in (stopped.context.run.path / "artifacts" / "arms").iterdir())
+    assert kept == ["base-3.json"]
+
+
+def test_what_is_cut_or_cannot_be_scored_is_said_before_training(
+    base: models.Base, tmp_path: Path
+) -> None:
+    long = Example("p", " " + " ".join(WORDS * 20))
+    told = arm(base, tmp_path, "exact_match")
+    told.gold.append(long)
+    with pytest.raises(InputError, match="1 of 10 gold completions"):
+        told.scores()
+    cut = arm(base, tmp_path / "b")
+    cut.sft.append(long)
+    cut.scores()
+    assert "1 of 13 SFT completions" in cut.context.run.events_path.read_text()
