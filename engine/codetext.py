@@ -1,18 +1,8 @@
-"""Source code told from prose, by the names of files and by the lines of a text."""
+"""Source code told from prose, by the lines of a text."""
 
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
-
-_SUFFIXES = """
-.ada .asm .bash .bat .c .cc .clj .cmake .cpp .cs .css .cu .cxx .d .dart .el .erl .ex .f90 .fs .go
-.gradle .groovy .h .hpp .hs .ipynb .java .jl .js .jsx .kt .lisp .lua .m .ml .nim .php .pl .pm
-.proto .ps1 .py .pyi .pyx .r .rb .rs .s .scala .scss .sh .sol .sql .sv .swift .tcl .tf .ts .tsx .v
-.vb .vhd .vue .zig .zsh
-"""
-SUFFIXES = frozenset(_SUFFIXES.split())
-PACKED = (".gz", ".zst", ".xz", ".bz2")
 
 LOOKED_AT = 12_000
 """Characters of a text that are looked at."""
@@ -46,14 +36,6 @@ _PROSE = re.compile(
 """Five words in a row, or twelve characters of a script without blanks."""
 _COMMENT = re.compile(r"//|/\*|\*|--|;|%|\#(?!\s*(?:include|define|undef|ifn?def|endif|if|else))")
 _BULLET = re.compile(r"[+-]\s|\*\s+\S.*[^*/;{}]$")
-
-
-def is_code_file(path: PurePath) -> bool:
-    """Whether the file's suffix is that of a programming language."""
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    if len(suffixes) > 1 and suffixes[-1] in PACKED:
-        suffixes.pop()
-    return bool(suffixes) and suffixes[-1] in SUFFIXES
 
 
 def is_code(text: str) -> bool:

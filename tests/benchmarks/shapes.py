@@ -145,11 +145,12 @@ def generated(folder: Path, material: Path) -> dict[Path, str]:
         path = folder / name.replace(" ", "-") / "data.jsonl"
         write(path, some)
         truth[path.parent] = name.split()[0]
-    for name in ("code python", "chat marks", "raw manuals with code"):
-        path = folder / f"{name.replace(' ', '-')}-txt"
+    for name, suffix in (("code python", "txt"), ("code python", "py"), ("code headers", "h"),
+                         ("chat marks", "txt"), ("raw manuals with code", "md")):  # fmt: skip
+        path = folder / f"{name}-{suffix}".replace(" ", "-")
         path.mkdir()
         for number, row in enumerate(rows[name][:80]):
-            (path / f"{number}.txt").write_text(row["text"])
+            (path / f"{number}.{suffix}").write_text(row["text"])
         truth[path] = name.split()[0]
     for one, other in (("raw", "chat"), ("raw", "prompt_completion"), ("raw", "classification"),
                        ("raw", "code python"), ("code headers", "preference")):  # fmt: skip
