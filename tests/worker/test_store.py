@@ -174,6 +174,9 @@ def test_a_huge_document_is_tokenised_in_parts(
     whole = encode(tokenizer, [text])[0]
     monkeypatch.setattr(tokens, "LONGEST", 100)
     assert encode_long(tokenizer, [text, "", "a"], "uint16")[0].tolist() == whole
+    many = encode_long(tokenizer, ["a river", text, "seven keys", text, ""], "uint16")
+    assert [one.tolist() for one in many[1::2]] == [whole, whole]
+    assert [tokenizer.decode(one.tolist()) for one in many[::2]] == ["a river", "seven keys", ""]
     assert encode_long(tokenizer, ["x" * 1000], "uint16")[0].size >= 10
     assert encode_long(tokenizer, [], "uint16") == []
 
