@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from engine.corpus import Corpus
 from engine.errors import InputError
@@ -21,7 +23,7 @@ from engine.leak import Leaks
 from engine.neardup import Clusters, Signatures
 from engine.overlap import Overlap
 from engine.quality import TextQuality
-from engine.run import digest, home, private_dir, write_json
+from engine.run import digest, home, private_dir, publish, write_json
 from engine.shingles import Words, words_of
 from engine.worker import repeats
 from engine.worker.context import Context
@@ -59,9 +61,9 @@ def build_store(
 
     Raises InputError if nothing readable was found; Interrupted on a stop.
     """
-    temporary = folder.with_suffix(".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    private_dir(temporary)
+    # Two runs may read one corpus at once: each builds its own, the first one done is kept.
+    _sweep(folder)
+    temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
     reading = Reading(corpus)
     try:
         with ExitStack() as stack:
@@ -73,12 +75,20 @@ def build_store(
                 )
             what = f"comparing the documents of the {label}"
             writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except BaseException:
+        if not (folder / "meta.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            publish(temporary, folder)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return TokenStore(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed workers left of this store."""
+    for left in folder.parent.glob(f"{folder.stem}.partial-*"):
+        pid = int(left.suffix.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:

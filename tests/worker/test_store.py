@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ from engine.events import EventLog, Progress, read_all
 from engine.evidence import Quality
 from engine.gold import Example
 from engine.recipe import Recipe, Source
-from engine.run import Run, create_run
+from engine.run import Run, create_run, home
 from engine.worker import tokens
 from engine.worker.context import Context
 from engine.worker.overlapped import open_store
 from engine.worker.reading import Seen
 from engine.worker.scan import scan_stage
+from engine.worker.store import store_folder
 from engine.worker.tokens import MIN_HELDOUT, TokenStore, encode, encode_long, heldout_mask
 from tests import tiny
 
@@ -248,3 +251,52 @@ def test_the_scan_fills_its_evidence(tiny_model: Path, tmp_path: Path) -> None:
     assert 0 < found["fertility"]["whole_word_saving"] == pytest.approx(share)
     assert found["scan"]["domain"]["quality"]["documents"] == 81
     assert TokenStore(Path(found["stores"]["domain"])).meta["quality"]
+
+
+def test_two_runs_may_read_one_corpus_at_once(
+    context: Context, tiny_model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Two processes build the same store: both end with it whole, and nothing is left over."""
+    corpus = write(tmp_path, tiny.documents(3000, 5))
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from transformers import AutoTokenizer\n"
+        "from engine.corpus import Corpus\n"
+        "from engine.events import EventLog\n"
+        "from engine.recipe import Recipe, Source\n"
+        "from engine.run import create_run\n"
+        "from engine.worker.context import Context\n"
+        "from engine.worker.overlapped import open_store\n"
+        "run = create_run('r', '', Path(sys.argv[1]))\n"
+        "recipe = Recipe.model_validate({'model': {'id': 'm'}, 'corpus': {'path': 'c'}})\n"
+        "context = Context(run, recipe, EventLog(run.events_path), stage='scan')\n"
+        "corpus = Corpus(Source(path=sys.argv[2], heldout_share=0.1))\n"
+        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[3])\n"
+        "store, _ = open_store(context, corpus, tokenizer, 'text', [])\n"
+        "print(int(store.offsets[-1]), (store.folder / 'tokens.bin').stat().st_size)\n"
+    )
+    arguments = [str(tmp_path / "home"), corpus.source.path, str(tiny_model)]
+    twins = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [twin.communicate(timeout=120)[0].split() for twin in twins]
+    assert [twin.returncode for twin in twins] == [0, 0]
+    assert said[0] == said[1]
+    tokens_read, size = map(int, said[0])
+    assert size == 2 * tokens_read
+    assert list((home() / "cache" / "tokens").glob("*.partial*")) == []
+
+
+def test_what_a_killed_scan_left_is_swept(context: Context, tokenizer: Any, tmp_path: Path) -> None:
+    corpus = write(tmp_path, tiny.documents(30, 6))
+    folder = store_folder(corpus, tokenizer)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = folder.with_suffix(f".partial-{ended.pid}")
+    left.mkdir(parents=True)
+    open_store(context, corpus, tokenizer, "text", [])
+    assert not left.exists()
