@@ -263,8 +263,12 @@ def _contamination(gate: dict[str, Any] | None, overlap: dict[str, Any] | None) 
     if gate:
         lines.append(
             f"Contamination: {gate['contaminated_share']:.1%} of {gate['gold_items']:,} gold "
-            "items share 13 words in a row with the corpus."
+            "items stand in the corpus, by 13 words in a row."
         )
+    if overlap and overlap.get("gold_common"):
+        lines.append(f"{len(overlap['gold_common']):,} more share only wording of many documents.")
+    if overlap and overlap.get("gold_short"):
+        lines.append(f"{overlap['gold_short']:,} are too short to be looked for.")
     if overlap and overlap.get("heldout_documents"):
         lines.append(
             f"{overlap['heldout_in_train']:,} of {overlap['heldout_documents']:,} held-out "

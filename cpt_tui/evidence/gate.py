@@ -48,7 +48,7 @@ def _contamination(
     """Gold items and held-out documents that the corpus also holds."""
     if not gate and not overlap:
         return
-    page.heading("Contamination: 13 words in a row that stand in both")
+    page.heading("Contamination, by 13 words in a row")
     share = gate.get("contaminated_share")
     numbers = list(gate.get("contaminated_items") or (overlap or {}).get("gold_in_corpus") or [])
     if share is not None:
@@ -59,6 +59,11 @@ def _contamination(
         more = f" and {len(numbers) - 12} more" if len(numbers) > 12 else ""
         listed = ", ".join(str(number + 1) for number in numbers[:12])
         page.item("items", f"{listed}{more}; the verdict is also given without them", width, "", 18)
+    common, short = len((overlap or {}).get("gold_common") or []), (overlap or {}).get("gold_short")
+    if common:
+        page.pair("common wording", f"{common:,} items in words of many documents", "dim")
+    if short:
+        page.pair("too short", f"{short:,} items, not looked for", "dim")
     if overlap and overlap.get("heldout_documents"):
         held, leaked = overlap["heldout_documents"], overlap["heldout_in_train"]
         page.pair("held-out and rest", f"{leaked:,} of {held:,} held-out documents")

@@ -16,11 +16,11 @@ SHOWN_LINES = 3
 
 def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     """The block of one side's quality; nothing where it was not measured."""
-    quality = dig(found, "scan", "domain", "quality")
+    quality, source = dig(found, "scan", "domain", "quality"), _source(found)
     if not quality:
         return
     page.heading("What the text is like")
-    _near(page, quality, limits, width)
+    _near(page, quality, limits, width, source)
     _lines(page, quality, width)
     _shares(page, quality, dig(found, "scan", "generic", "quality") or {}, width)
     languages = [f"{clean_line(x['name'], 16)} {x['share']:.0%}" for x in quality["languages"][:5]]
@@ -35,10 +35,31 @@ def draw_copies(page: Page, found: Found, limits: Limits, width: int) -> None:
     quality = dig(found, "scan", "domain", "quality")
     if quality:
         page.heading("Duplicates: the same wording again is no second wording")
-        _near(page, quality, limits, width)
+        _near(page, quality, limits, width, _source(found))
 
 
-def _near(page: Page, quality: dict[str, Any], limits: Limits, width: int) -> None:
+def draw_odd(page: Page, found: Found, limits: Limits, width: int) -> None:
+    """Words that are none, against their thresholds: what the shape's rule looks at."""
+    quality = dig(found, "scan", "domain", "quality")
+    if not quality:
+        return
+    share, most = quality["odd_words_share"], limits["odd_most"]
+    style = "bold red" if share >= most else "yellow" if share >= limits["odd_words"] else "bold"
+    page.put("odd words   ", "dim").put(f"{share:.1%}", style)
+    page.add(f", noted from {limits['odd_words']:.0%}, NOT YET from {most:.0%}", "dim")
+
+
+def _source(found: Found) -> str:
+    return str(dig(found, "scan", "domain", "source") or "")
+
+
+def _origin(origin: object, source: str, limit: int = 40) -> str:
+    """A document's place below the corpus; of a long one the end, which tells files apart."""
+    name = clean_line(str(origin).removeprefix(source).lstrip("/") or str(origin), 400)
+    return name if len(name) <= limit else f"...{name[3 - limit :]}"
+
+
+def _near(page: Page, quality: dict[str, Any], limits: Limits, width: int, source: str) -> None:
     dropped, documents = quality["near_duplicate_documents"], quality["documents"]
     share = dropped / max(1, documents)
     style = "bold yellow" if share >= limits["near_duplicates"] else ""
@@ -46,10 +67,12 @@ def _near(page: Page, quality: dict[str, Any], limits: Limits, width: int) -> No
     page.put(f" {share:.1%} of documents", style)
     page.add(f" ({dropped:,} of {documents:,})", "dim")
     for pair in (quality.get("near_pairs") or [])[:SHOWN_PAIRS]:
-        names = f"{clean_line(pair['dropped'], 40)} like {clean_line(pair['kept'], 40)}"
+        names = f"{_origin(pair['dropped'], source)} like {_origin(pair['kept'], source)}"
         page.quote(f'{pair["similarity"]:.2f}  {names}: "{clean_line(pair["text"], 90)}"', width)
     for example in (quality.get("exact_examples") or [])[:SHOWN_PAIRS]:
-        page.quote(f"same  {clean_line(example, 120)}", width)
+        first, repeats, other = str(example).partition(" repeats ")
+        both = f"{_origin(first, source)}{repeats}{_origin(other, source) if other else ''}"
+        page.quote(f"same  {both}", width)
 
 
 def _lines(page: Page, quality: dict[str, Any], width: int) -> None:

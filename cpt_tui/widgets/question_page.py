@@ -97,7 +97,7 @@ def _evidence(*draws: Callable[[Page, Found, Limits, int], None]) -> Callable[[P
 
 
 DRAWERS: dict[str, Callable[[Page, Scene], None]] = {
-    "shape": _evidence(shape.draw),
+    "shape": _evidence(shape.draw, quality.draw_odd),
     "size": _evidence(size.draw, quality.draw),
     "surprise": _evidence(surprise.draw),
     "fertility": _evidence(fertility.draw),

@@ -67,18 +67,18 @@ def estimate(
     )
 
 
-def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
-    """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
-    gate = recipe.gate
-    probe = [gate.probe.epochs, gate.probe.max_examples]
-    return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
-
-
 def flops_per_token(method: str, parameters: int, base: models.Base, length: int) -> float:
     """6N for full training, 4N for adapters (no weight gradients), plus attention (Kaplan 2020)."""
     weights = (6 if method == "full" else 4) * parameters
     attention = 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
     return float(weights + attention)
+
+
+def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
+    """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
+    gate = recipe.gate
+    probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples]
+    return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
 
 
 def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int) -> float:

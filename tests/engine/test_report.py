@@ -43,7 +43,12 @@ def test_the_evidence_is_all_there(tmp_path: Path) -> None:
         ),
         *("| words | 71.0% | 76.0% | 3.910 | 3.120 |", "harder than 75%", "Glioblastom (4.1)"),
         *("Gl · iob · last · om", "would save 4.3%", "left temporal lobe"),
-        *("0.5% of 400 gold items", "9 of 312 held-out", "| FLOPs | 2.60e+15 | 5.10e+15 |"),
+        *(
+            "0.5% of 400 gold items",
+            "3 more share only",
+            "9 of 312 held-out",
+            "| FLOPs | 2.60e+15 | 5.10e+15 |",
+        ),
         *("Not answered: explain, facts, distil.", "| fluent_ratio | 1.1 |"),
     ):
         assert part in text, part

@@ -21,6 +21,8 @@ def scan(hostile: bool = False, old: bool = False) -> dict[str, Any]:
             "contamination": {
                 "gold_items": 400,
                 "gold_in_corpus": [17, 203],
+                "gold_common": [5, 88, 301],
+                "gold_short": 4,
                 "heldout_documents": 312,
                 "heldout_in_train": 9,
                 "examples": [EVIL if hostile else "the patient was discharged in good condition"],
@@ -87,7 +89,7 @@ def _quality(hostile: bool) -> dict[str, Any]:
             {"text": EVIL if hostile else "Confidential. Do not forward.", "documents": 5102}
         ],
         "gzip_ratio": 0.36,
-        "odd_words_share": 0.021,
+        "odd_words_share": 0.006,
         "odd_characters_share": 0.0004,
         "languages": [
             {"name": EVIL if hostile else "German", "share": 0.93},

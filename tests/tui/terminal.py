@@ -88,10 +88,20 @@ class Terminal:
             self.read()
         return words(self.raw[start:])
 
-    def wait_for(self, needle: str, seconds: float = 20.0) -> None:
-        """Read until the text was drawn; fails with what came instead."""
+    def go(self, key: str, needle: str) -> str:
+        """A key, and then wait until the text is drawn; returns what was drawn since the key.
+
+        A key that follows an escape too soon would be read as one sequence with it.
+        """
+        start = len(self.raw)
+        self.press(key)
+        self.wait_for(needle, start)
+        return words(self.raw[start:])
+
+    def wait_for(self, needle: str, start: int = 0, seconds: float = 30.0) -> None:
+        """Read until the text was drawn after byte ``start``; fails with what came instead."""
         deadline = time.monotonic() + seconds
-        while needle not in words(self.raw):
+        while needle not in words(self.raw[start:]):
             assert time.monotonic() < deadline, words(self.raw)[-3000:]
             self.read(0.1, 0.5)
 

@@ -31,21 +31,24 @@ def test_the_app_shows_hostile_text_and_never_sends_it(tmp_path: Path) -> None:
     assert "pwned" in hostile.raw_events(run)
     with Terminal(tmp_path, size=(120, 45)) as terminal:
         terminal.wait_for("[nope]-0001")
-        seen = terminal.press("enter")
-        for panel in "1234":
-            seen += terminal.press(panel, "end", "pagedown")
-        for key in ("t", "r"):
-            seen += terminal.press(key, "end", "escape")
-        seen += terminal.press("ctrl+p", "escape", "g", "escape", "s", "i")
-        titles = [question.title for question in questions()]
-        for _ in titles:
-            seen += terminal.press("j", "pageup")
-        seen += terminal.press("f2", "escape", "?", "escape", "escape", "escape")
-        seen += terminal.press("r", "n", "q")
-        assert terminal.process.wait(10) == 0
+        seen = terminal.go("enter", "1 Evidence")
+        for panel, word in (("1", "The path taken"), ("2", "Ledger"), ("3", "Held-out")):
+            seen += terminal.go(panel, word) + terminal.press("end", "pagedown")
+        seen += terminal.go("4", "Seed by seed")
+        for key, word in (("t", "Errors and log"), ("r", "Report of"), ("g", "Glossary")):
+            seen += terminal.go(key, word) + terminal.press("end")
+            seen += terminal.go("escape", "4 Gate")
+        seen += terminal.go("i", "Verdict")
+        titles = [question.title for question in questions()][:-1]
+        for title in reversed(titles):
+            seen += terminal.press("j", "j") + terminal.go("pageup", title)
+        seen += terminal.go("f2", "Go to") + terminal.go("escape", titles[0])
+        seen += terminal.go("escape", "4 Gate") + terminal.go("escape", "Ready recipes")
+        seen += terminal.go("r", "Resume") + terminal.go("n", "Ready recipes")
+        terminal.press("q")
+        assert terminal.process.wait(20) == 0
     assert hostile.escaped(terminal.raw) == []
-    assert [title for title in titles[:-1] if title not in seen] == []
-    for text in (*MARKUP, "EVIL", "What happened:", "Seams", "Held-out", "Seed by seed"):
+    for text in (*MARKUP, "EVIL", "What happened:", "Seams", "Term 1 of 3", "failed"):
         assert text in seen
 
 
@@ -53,9 +56,13 @@ def test_marking_hostile_terms_keeps_them_inert(tmp_path: Path) -> None:
     run = hostile.run(tmp_path, trained=False)
     with Terminal(tmp_path, size=(80, 24)) as terminal:
         terminal.wait_for("[nope]")
-        terminal.press("enter", "i", "f2", "9", "pagedown", "pagedown")
-        terminal.wait_for("Term 1 of 3")
-        seen = terminal.press("2", "t", "T", "j")
+        terminal.go("enter", "1 Evidence")
+        terminal.go("i", "Verdict")
+        terminal.go("f2", "Go to")
+        terminal.go("9", "9 of 19")
+        terminal.go("pagedown", "10 of 19")
+        terminal.go("pagedown", "Term 1 of 3")
+        seen = terminal.go("2", "Term 2 of 3") + terminal.go("T", "Term 1 of 3")
         assert "EVIL" in seen
         assert "not passable" in seen
     assert worlds.recipe_values(run)["interview"]["term_marks"][measured.EVIL] == "not_passable"

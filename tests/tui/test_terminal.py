@@ -33,17 +33,14 @@ def test_answers_survive_a_kill(tmp_path: Path) -> None:
     corpus.write_text("The patient was admitted on Monday.\n\n" * 50)
     with Terminal(tmp_path) as app:
         app.wait_for("No runs yet")
-        app.press("n")
-        app.wait_for("Which model?")
-        app.press("someone/some-model", "enter")
-        app.wait_for("Which text should it learn from?")
-        app.press(str(corpus), "enter")
-        for title in ("Which text stands for", "Which gold set", "Which fine-tuning data"):
-            app.wait_for(title)
-            app.press("pagedown")
-        app.wait_for("What hurts today?")
-        app.press("1")
-        app.wait_for("What kind of data is the corpus?")
+        app.go("n", "Which model?")
+        app.press("someone/some-model")
+        app.go("enter", "Which text should it learn from?")
+        app.press(str(corpus))
+        app.go("enter", "Which text stands for")
+        for title in ("Which gold set", "Which fine-tuning data", "What hurts today?"):
+            app.go("pagedown", title)
+        app.go("1", "What kind of data is the corpus?")
         app.kill()
     (run,) = list_runs(tmp_path)
     values = worlds.recipe_values(run)
@@ -52,10 +49,9 @@ def test_answers_survive_a_kill(tmp_path: Path) -> None:
     assert values["interview"] == {"hurts": "unreadable"}
     with Terminal(tmp_path) as app:
         app.wait_for("draft")
-        app.press("enter")
-        app.wait_for("Which token-level fluency must improve?")
-        app.press("f2", "6")
-        app.wait_for("(your answer)")
+        app.go("enter", "Which token-level fluency must improve?")
+        app.go("f2", "Go to")
+        app.go("6", "(your answer)")
 
 
 def test_marks_survive_a_kill(tmp_path: Path) -> None:
@@ -66,12 +62,14 @@ def test_marks_survive_a_kill(tmp_path: Path) -> None:
     world.status("ended", "probe", alive=False)
     with Terminal(tmp_path, size=(80, 24)) as app:
         app.wait_for("clinic")
-        app.press("enter", "i", "f2", *["down"] * 5, "enter")
-        app.wait_for("Term 1 of 3: Glioblastom")
-        app.press("1")
-        app.wait_for("Term 2 of 3: Anamnese")
-        app.press("2")
-        app.wait_for("Term 3 of 3: Hemiparese")
+        app.go("enter", "1 Evidence")
+        app.go("i", "of 19")
+        app.go("f2", "Go to")
+        app.go("9", "9 of 19")
+        app.go("pagedown", "10 of 19")
+        app.go("pagedown", "Term 1 of 3: Glioblastom")
+        app.go("1", "Term 2 of 3: Anamnese")
+        app.go("2", "Term 3 of 3: Hemiparese")
         app.kill()
     marks = worlds.recipe_values(world.run)["interview"]["term_marks"]
     assert marks == {"Glioblastom": "passable", "Anamnese": "not_passable"}
