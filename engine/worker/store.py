@@ -96,14 +96,19 @@ def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> No
     started = time.monotonic()
     waiting: tuple[Batch, Future[list[Ints]]] | None = None
     with ThreadPoolExecutor(1) as pool:
-        for batch in reading.batches():
-            coming = pool.submit(writer.encode, batch)
-            writer.look(batch)
-            if waiting:
-                writer.add(waiting[0], waiting[1].result())
-            waiting = batch, coming
-            ledger = reading.corpus.ledger
-            context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        try:
+            for batch in reading.batches():
+                coming = pool.submit(writer.encode, batch)
+                writer.look(batch)
+                context.raise_if_stopped()
+                if waiting:
+                    writer.add(waiting[0], waiting[1].result())
+                waiting = batch, coming
+                ledger = reading.corpus.ledger
+                context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         if waiting:
             writer.add(waiting[0], waiting[1].result())
 

@@ -121,7 +121,8 @@ def heldout_mask(
     first = first[np.argsort(lowest[first], kind="stable")]
     chosen = first[np.cumsum(sizes[first]) <= wanted]
     if len(chosen):
-        mask[np.isin(groups, chosen)] = True
+        mask[chosen] = True
+        mask = mask[groups]
     else:  # nothing but large groups: no clean side is to be had
         mask[np.argsort(hashes, kind="stable")[:wanted]] = True
     return mask

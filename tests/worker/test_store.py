@@ -184,6 +184,7 @@ def test_a_huge_document_is_tokenised_in_parts(
     assert encode_long(tokenizer, [], "uint16") == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=12))
 def test_seen_is_a_set(batches: list[list[int]]) -> None:
     seen, known = Seen(), set[int]()
@@ -214,6 +215,7 @@ def test_the_split_keeps_groups_whole(groups: list[int], share: float, seed: int
             assert len(set(mask[first == group].tolist())) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.floats(0.01, 0.5))
 def test_without_groups_the_lowest_hashes_are_held_out(n: int, share: float) -> None:
     hashes = np.random.default_rng(n).permutation(n).astype(np.uint64)
