@@ -88,6 +88,9 @@ def check(
         bool | None,
         typer.Option("--task-selected/--not-task-selected", help="Chosen for the gate's task?"),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair-mojibake", help="Repair wrongly decoded text while reading.")
+    ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
     out: Annotated[Path | None, typer.Option(help="Also write the recipe here.")] = None,
@@ -99,8 +102,12 @@ def check(
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},
         "model": {"id": local(model)},
-        "corpus": {"path": local(corpus), "text_column": text_column},
-        "generic": {"path": local(generic)},
+        "corpus": {
+            "path": local(corpus),
+            "text_column": text_column,
+            "repair_mojibake": repair or None,
+        },
+        "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},
         "probe": {"pilot": pilot},
         "gate": {"gold": gold and local(gold), "sft": sft and local(sft)},
