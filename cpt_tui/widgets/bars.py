@@ -11,6 +11,8 @@ from itertools import pairwise
 from engine.series import Point
 
 LEVELS = "▁▂▃▄▅▆▇█"
+LEAST_SPAN = 1e-300
+"""A narrower range is one value: its steps would be too small for a float."""
 
 
 def bar(value: float, largest: float, width: int) -> str:
@@ -175,7 +177,7 @@ def ruler(low: float, high: float, width: int) -> str:
 def ticks(low: float, high: float, wanted: int) -> list[float]:
     """Round values between ``low`` and ``high``, about ``wanted`` of them."""
     span = high - low
-    if span <= 0 or not math.isfinite(span):
+    if not LEAST_SPAN < span < math.inf:
         return [low]
     raw = span / max(1, wanted)
     base = 10.0 ** math.floor(math.log10(raw))

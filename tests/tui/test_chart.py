@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cpt_tui.widgets.bars import (
@@ -62,6 +62,7 @@ def test_ascii_drawing_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "*" in drawn or "o" in drawn
 
 
+@example(low=0.0, span=5e-324, wanted=1)
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(1, 12))
 def test_ticks_lie_inside(low: float, span: float, wanted: int) -> None:
     marks = ticks(low, low + span, wanted)
