@@ -296,10 +296,6 @@ class Corpus:
                     break
         return found
 
-    def sample_files(self, n: int) -> list[tuple[int, list[Any]]]:
-        """The same as pairs of size and rows."""
-        return [(one.size, one.rows) for one in self.samples(n)]
-
     def sample(self, n: int) -> list[Any]:
         """The first raw records or texts, spread over the files."""
         return [value for one in self.samples(n) for value in one.rows][:n]

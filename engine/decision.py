@@ -77,9 +77,9 @@ NODES: tuple[Node, ...] = (
     Node(
         "shape",
         "What kind of data is the corpus?",
-        "Raw documents are for CPT. Prompt/completion, chat or preference data are NO-GO: they "
-        "are for fine-tuning. Short rows are packed. Text with {odd_most:.0%} of odd words (OCR "
-        "noise, hashes) and more is NOT YET: clean it first.",
+        "Raw documents are for CPT, source code too. Prompt/completion, chat, preference or "
+        "labelled rows are NO-GO: they are for fine-tuning. Short rows are packed. Text with "
+        "{odd_most:.0%} of odd words (OCR noise, hashes) and more is NOT YET: clean it first.",
         rules.shape,
         required=True,
     ),

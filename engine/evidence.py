@@ -284,7 +284,7 @@ class GateFiles(Record):
     overlap_items: int
     """Gold items whose prompt also stands in the SFT data."""
     contaminated_share: float
-    """Share of gold items with a 13-gram that also stands in the corpus."""
+    """Share of gold items that also stand in the corpus (see ``engine.overlap``)."""
     contaminated_items: list[int] = Field(default_factory=list)
     """Their numbers (0-based), so that the verdict is also given without them."""
     mde: float

@@ -189,7 +189,7 @@ def with_clean_part(
     groups: Groups,
     contaminated: Sequence[int],
 ) -> GateVerdict:
-    """The verdict with the one on the items that share no 13-gram with the corpus beside it.
+    """The verdict with the one on the items that do not stand in the corpus beside it.
 
     ``contaminated`` are item numbers (0-based). The outcome stays that of the registered gold
     set; the sentence says what the clean part gives. Unchanged where nothing is contaminated.
@@ -201,13 +201,13 @@ def with_clean_part(
     if len(keep) == tables[0].shape[1]:
         return verdict
     if not len(keep):
-        said = "every item shares 13 words with the corpus: no clean part is left"
+        said = "every item also stands in the corpus: no clean part is left"
         return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
     names = None if groups is None else [groups[i] for i in keep]
     base, cpt = (table[:, keep] for table in tables)
     clean = judge(base, cpt, gate, verdict.generic_rise, limits, names)
     said = (
-        f"without the {tables[0].shape[1] - len(keep)} items that share 13 words with the corpus: "
+        f"without the {tables[0].shape[1] - len(keep)} items that also stand in the corpus: "
         f"{clean.outcome}, {clean.estimate:+.1f} points"
     )
     return verdict.model_copy(

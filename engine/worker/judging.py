@@ -109,6 +109,6 @@ class Judging:
 
 
 def contaminated_items(made: dict[str, Any]) -> list[int]:
-    """Numbers of the gold items that share 13 words with the corpus."""
+    """Numbers of the gold items that also stand in the corpus."""
     found: list[int] = (made["scan"]["gate"] or {}).get("contaminated_items", [])
     return found
