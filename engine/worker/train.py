@@ -15,8 +15,8 @@ from engine.errors import InputError
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
 from engine.run import digest, sha256_file
 from engine.thresholds import effective
+from engine.worker import methods, selfcheck
 from engine.worker import model as models
-from engine.worker import selfcheck
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
@@ -63,17 +63,14 @@ class Training:
 
     def _build(self) -> None:
         recipe, train = self.context.recipe, self.context.recipe.train
-        model = models.load(self.base)
+        model = methods.load(self.base, recipe)
         self.parameters = models.count(model)
         self.precision = self.context.precision(self.base, model)
         self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
         self.lr, lr_why = models.default_lr(train, self.parameters)
-        method = "full fine-tuning"
-        if train.method == "lora":
-            rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
-            model = models.wrap_lora(model, recipe.lora, rank, train.seed)
-            method = f"LoRA rank {rank}, alpha {recipe.lora.alpha or 2 * rank} ({why})"
-        models.set_embeddings(model, train.train_embeddings)
+        rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
+        method = methods.describe(recipe, rank, why)
+        model = methods.ready(model, recipe, rank, train.seed)
         if train.gradient_checkpointing:
             enable: Any = model.gradient_checkpointing_enable
             enable()
@@ -245,7 +242,8 @@ class Training:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
         folder = self.context.run.path / "model"
-        models.save(models.merged(self.model), self.base, folder)
+        whole = self.base if methods.is_qlora(self.context.recipe) else None
+        models.save(methods.merged(self.model, whole), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,

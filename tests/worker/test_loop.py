@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.loop import (
     IGNORE,
@@ -199,7 +200,7 @@ def test_schedule() -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_embeddings_are_frozen_or_trained(tmp_path: Path, tied: bool) -> None:
     model = models.load_folder(write_model(tmp_path / "m", tied=tied))
-    models.set_embeddings(model, False)
+    methods.set_embeddings(model, False)
     names = {n for n, p in model.named_parameters() if p.requires_grad}
     assert names
     assert not any("embed" in n or "lm_head" in n for n in names)
