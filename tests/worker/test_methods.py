@@ -180,6 +180,7 @@ def test_adapters_move_to_the_base_on_disk(tiny_model: Path) -> None:
     [
         ({"method": "full"}, {"variant": "dora"}, "no effect with train.method"),
         ({"embeddings_lr": 1e-4}, {}, "no effect without train_embeddings"),
+        ({"decay_share": 0.5}, {}, "no effect without schedule"),
         ({"freeze_layers": -1}, {}, "freeze_layers"),
         ({}, {"variant": "vera"}, "variant"),
     ],
