@@ -51,6 +51,25 @@ def save(draft: Draft, view: RunView, given: dict[str, Any]) -> None:
     draft.set(given)
 
 
+def marks(draft: Draft) -> dict[str, str]:
+    """The user's mark for each term; entries that are no mark are left out."""
+    held = draft.get("interview.term_marks")
+    known = held.items() if isinstance(held, dict) else ()
+    return {term: mark for term, mark in known if mark in ("passable", "not_passable")}
+
+
+def marked(draft: Draft, term: str, mark: str) -> dict[str, str] | None:
+    """All marks with this one set, or taken back by an empty ``mark``; None if none is left."""
+    held = {**marks(draft), term.strip(): mark}
+    return {name: word for name, word in held.items() if word} or None
+
+
+def next_unmarked(terms: list[str], held: dict[str, str], at: int) -> int:
+    """The next term after ``at`` without a mark, round the end; ``at`` if all have one."""
+    order = [(at + step) % len(terms) for step in range(1, len(terms) + 1)]
+    return next((i for i in order if terms[i].strip() not in held), at)
+
+
 def waits(page: str, evidence: Evidence) -> bool:
     """Whether a page needs a measurement that is not there yet."""
     held = {

@@ -11,10 +11,18 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from cpt_tui.keys import KEYS
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.run import Run
+
+
+class PlainScrollBar(ScrollBarRender):
+    """A scrollbar of whole cells, for terminals without block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class CptApp(App[int]):
@@ -38,6 +46,7 @@ class CptApp(App[int]):
     def on_mount(self) -> None:
         if ascii_only():
             self.add_class("-ascii")
+        ScrollBar.renderer = PlainScrollBar if ascii_only() else ScrollBarRender
         if theme := os.environ.get("CPT_THEME"):
             self.theme = theme if theme in self.available_themes else self.theme
         self.open_first()

@@ -88,6 +88,9 @@ def check(
         bool | None,
         typer.Option("--task-selected/--not-task-selected", help="Chosen for the gate's task?"),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair-mojibake", help="Repair wrongly decoded text while reading.")
+    ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
     out: Annotated[Path | None, typer.Option(help="Also write the recipe here.")] = None,
@@ -99,8 +102,12 @@ def check(
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},
         "model": {"id": local(model)},
-        "corpus": {"path": local(corpus), "text_column": text_column},
-        "generic": {"path": local(generic)},
+        "corpus": {
+            "path": local(corpus),
+            "text_column": text_column,
+            "repair_mojibake": repair or None,
+        },
+        "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},
         "probe": {"pilot": pilot},
         "gate": {"gold": gold and local(gold), "sft": sft and local(sft)},
@@ -116,7 +123,7 @@ def check(
     if out is not None:
         shutil.copyfile(run.recipe_path, out)
     if not json_:
-        typer.echo(f"Recipe: {out or run.recipe_path}")
+        typer.echo(clean(f"Recipe: {out or run.recipe_path}"))
     raise typer.Exit(code)
 
 
@@ -177,7 +184,8 @@ def runs(json_: Json = False) -> None:
         return
     for row in rows:
         typer.echo(
-            f"{clean(row['run']):<44} {row['state']:<12} {row['stage']:<9} {clean(row['outcome'])}"
+            f"{clean(row['run']):<44} {clean(row['state']):<12} {clean(row['stage']):<9} "
+            f"{clean(row['outcome'])}"
         )
     if not rows:
         typer.echo("No runs yet; start one with: cpt demo")
@@ -190,7 +198,8 @@ def stop(run_name: RunName = None) -> None:
 
     chosen = find_run(run_name)
     launch.stop(chosen)
-    typer.echo(f"Asked {chosen.id} to stop at its next step; go on with: cpt resume {chosen.id}")
+    name = clean(chosen.id)
+    typer.echo(f"Asked {name} to stop at its next step; go on with: cpt resume {name}")
 
 
 @app.command()
@@ -217,7 +226,7 @@ def report(run_name: RunName = None) -> None:
     chosen = find_run(run_name)
     if not chosen.report_path.is_file():
         raise InputError(f"Run {chosen.id} has no report yet; watch it with: cpt watch {chosen.id}")
-    typer.echo(clean(chosen.report_path.read_text()))
+    typer.echo(clean(chosen.report_path.read_text(errors="replace")))
 
 
 @app.command()
@@ -289,7 +298,7 @@ def follow_or_show(
     if detach:
         launch.start(run, stages)
         typer.echo(
-            json.dumps({"run": run.id}) if json_ else f"Started {run.id}; cpt watch {run.id}"
+            json.dumps({"run": run.id}) if json_ else clean(f"Started {run.id}; cpt watch {run.id}")
         )
         return
     if plain or json_ or not interactive():

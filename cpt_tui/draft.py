@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ class Draft:
 
     def __init__(self, run: Run | None, home: Path | None = None) -> None:
         self._run, self._home = run, home
+        self._parsed: tuple[str, dict[str, Any]] | None = None
 
     @classmethod
     def from_recipe(cls, path: Path, home: Path | None = None) -> Draft:
@@ -56,16 +58,24 @@ class Draft:
     def name(self) -> str:
         return self._run.id if self._run else "not saved yet (nothing answered)"
 
+    def _text(self) -> str:
+        try:
+            return self._run.recipe_path.read_text() if self._run else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.name}: the draft cannot be read ({error})") from None
+
     def _document(self) -> tomlkit.TOMLDocument:
         try:
-            text = self._run.recipe_path.read_text() if self._run else ""
-            return tomlkit.parse(text)
-        except (OSError, TOMLKitError, UnicodeDecodeError) as error:
+            return tomlkit.parse(self._text())
+        except TOMLKitError as error:
             raise InputError(f"{self.name}: the draft cannot be read ({error})") from None
 
     def values(self) -> dict[str, Any]:
-        """All answers as plain values."""
-        return self._document().unwrap()
+        """All answers as plain values. A recipe with its evidence takes long to parse: kept."""
+        text = self._text()
+        if self._parsed is None or self._parsed[0] != text:
+            self._parsed = (text, self._document().unwrap())
+        return copy.deepcopy(self._parsed[1])
 
     def get(self, key: str) -> Any:
         """The answer under a dotted key, or None."""
@@ -100,7 +110,7 @@ class Draft:
                 held = values.setdefault(table, {})
                 if isinstance(held, dict):
                     held.setdefault(name, "?")
-        return validate(values, tomlkit.dumps(self._document()), "recipe.toml")
+        return validate(values, self._text(), "recipe.toml")
 
     def frozen(self, view: RunView) -> bool:
         """Whether training has begun on these answers, so that they stand."""

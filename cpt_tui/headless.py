@@ -35,7 +35,7 @@ def follow(run: Run, json_: bool, offset: int = 0, final_json: bool = False) -> 
             for event in batch:
                 seen.append(event) if final_json and isinstance(event, _FINAL) else None
                 if json_ and not final_json:
-                    typer.echo(event.to_json())
+                    typer.echo(ascii_json(event.to_json()))
                 elif not final_json:
                     for line in narrator.lines(event):
                         typer.echo(clean(line))
@@ -50,8 +50,13 @@ def follow(run: Run, json_: bool, offset: int = 0, final_json: bool = False) -> 
                 return _dead(run)
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        typer.echo(f"\nThe run goes on without this viewer; cpt watch {run.id}", err=True)
+        typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
         return int(Exit.OK)
+
+
+def ascii_json(line: str) -> str:
+    """The same JSON with every other character escaped: it may be read on a terminal."""
+    return json.dumps(json.loads(line), ensure_ascii=True, separators=(",", ":"))
 
 
 _FINAL = (StageDone, Alarm, Failed)
@@ -64,8 +69,9 @@ def _dead(run: Run) -> int:
     except OSError:
         words = []
     reason = f" ({clean(words[-1])[:200]})" if words else ""
+    name = clean(run.id)
     typer.echo(
-        f"cpt: the worker of {run.id} is gone{reason}; go on with: cpt resume {run.id}", err=True
+        f"cpt: the worker of {name} is gone{reason}; go on with: cpt resume {name}", err=True
     )
     return int(Exit.INTERRUPTED)
 

@@ -30,6 +30,7 @@ class Key:
 
 
 ALL = ("home", "interview", "run", "report", "traceback")
+EVERYWHERE = (*ALL, "help", "dialog")
 
 KEYS = (
     Key("home.new", "n", "new", "new", "New interview: should this model be trained?", ("home",)),
@@ -49,10 +50,10 @@ KEYS = (
         "interview.next",
         "pagedown",
         "next",
-        "next",
+        "turn",
         "The next question; a changed text is checked and kept first",
         ("interview",),
-        display="pgdn",
+        display="pgup/dn",
         priority=True,
     ),
     Key(
@@ -62,7 +63,7 @@ KEYS = (
         "back",
         "The question before",
         ("interview",),
-        display="pgup",
+        footer=False,
         priority=True,
     ),
     Key(
@@ -85,10 +86,10 @@ KEYS = (
     ),
     Key(
         "interview.jump",
-        "g,f2",
+        "f2",
         "jump",
         "go to",
-        "Go to any question; F2 works in text fields too",
+        "Go to any question",
         ("interview",),
         display="F2",
     ),
@@ -100,6 +101,34 @@ KEYS = (
         "Measure: scan the text, probe the model, decide; F5 works in text fields too",
         ("interview",),
         display="F5",
+    ),
+    Key(
+        "interview.down",
+        "j",
+        "scroll_page(1)",
+        "scroll",
+        "Scroll the page down, k up (outside of text fields)",
+        ("interview",),
+        display="j/k",
+    ),
+    Key("interview.up", "k", "scroll_page(-1)", "up", "Scroll the page up", ("interview",), False),
+    Key(
+        "interview.term",
+        "t",
+        "term(1)",
+        "next term",
+        "The next term to mark, T the one before (on the page of your terms)",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.term_back",
+        "T",
+        "term(-1)",
+        "term before",
+        "The term before",
+        ("interview",),
+        False,
     ),
     Key("interview.watch", "w", "watch", "watch", "Watch this run", ("interview",), footer=False),
     *(
@@ -120,7 +149,13 @@ KEYS = (
     Key("run.stop", "s", "stop", "stop", "Stop at the next step, with a checkpoint", ("run",)),
     Key("run.pause", "p", "pause", "pause", "Pause or resume training (asks first)", ("run",)),
     Key(
-        "run.checkpoint", "c", "checkpoint", "ckpt", "Save a checkpoint now (asks first)", ("run",)
+        "run.checkpoint",
+        "c",
+        "checkpoint",
+        "ckpt",
+        "Save a checkpoint now (asks first)",
+        ("run",),
+        False,
     ),
     Key(
         "run.change",
@@ -136,7 +171,15 @@ KEYS = (
     ),
     Key("run.report", "r", "report", "report", "Read the report", ("run",)),
     Key("run.traceback", "t", "traceback", "log", "The traceback and the worker's log", ("run",)),
-    Key("app.back", "escape", "leave", "leave", "To the screen before", ALL[1:]),
+    Key("app.back", "escape", "leave", "back", "To the screen before", ALL[1:]),
+    Key(
+        "app.glossary",
+        "g,f3",
+        "glossary",
+        "terms",
+        "What the terms mean; F3 works in text fields too",
+        EVERYWHERE,
+    ),
     Key(
         "app.help",
         "question_mark,f1",

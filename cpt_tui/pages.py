@@ -172,8 +172,21 @@ METHOD_CHOICES = (
 )
 
 
+MARK = "mark:"
+"""Prefix of the choices that mark the term in front: ``mark:passable``, ``mark:`` takes it back."""
+TERM_CHOICES = (
+    Choice(f"{MARK}passable", "this term: passable"),
+    Choice(f"{MARK}not_passable", "this term: not passable"),
+    Choice("passable", "all of them: passable"),
+    Choice("not_passable", "all of them: not passable"),
+    Choice(MARK, "take back this mark, or an answer for all"),
+)
+
+
 def choices_for(question: Question, waits: bool, verdict: str = "") -> tuple[Choice, ...]:
     """The choices of a page now. ``waits``: it needs a measurement that is not there yet."""
+    if question.id == "explain" and not waits:
+        return TERM_CHOICES
     if question.id == "verdict":
         return _verdict_choices(verdict, waits)
     if question.is_text:

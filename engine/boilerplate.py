@@ -21,43 +21,52 @@ _TEXT = 120
 @dataclass(slots=True)
 class _Count:
     text: str
-    documents: int = 0
-    bytes: int = 0
+    documents: int
+    bytes: int
 
 
 class Boilerplate:
     """Counts the lines of a stream of documents."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, _Count] = {}
+        self._once: dict[int, int] = {}
+        """Lines seen in one document, by hash: their bytes."""
+        self._again: dict[int, _Count] = {}
         self._documents = 0
         self._bytes = 0
 
     def feed(self, texts: Sequence[str]) -> None:
         """Add a batch of documents."""
         for text in texts:
-            self._bytes += len(text.encode())
+            self._bytes += _size(text)
             found: dict[str, int] = {}
             for line in text.split("\n"):
                 if len(line) >= SHORTEST and len(line := line.strip()) >= SHORTEST:
                     found[line] = found.get(line, 0) + 1
             for line, times in found.items():
-                count = self._lines.setdefault(hash(line), _Count(line[:_TEXT]))
-                count.documents += 1
-                count.bytes += times * len(line.encode())
+                self._add(line, times * _size(line))
         self._documents += len(texts)
-        if len(self._lines) > CAPACITY:
-            self._prune()
+        if len(self._once) > CAPACITY:
+            self._once.clear()
+        if len(self._again) > CAPACITY:
+            most = sorted(self._again.items(), key=lambda item: -item[1].documents)
+            self._again = dict(most[: CAPACITY // 2])
 
-    def _prune(self) -> None:
-        again = [(key, one) for key, one in self._lines.items() if one.documents > 1]
-        if len(again) > CAPACITY // 2:
-            again = sorted(again, key=lambda item: -item[1].documents)[: CAPACITY // 2]
-        self._lines = dict(again)
+    def _add(self, line: str, size: int) -> None:
+        key = hash(line)
+        count = self._again.get(key)
+        if count is None:
+            before = self._once.pop(key, None)
+            if before is None:
+                self._once[key] = size
+                return
+            count = self._again[key] = _Count(line[:_TEXT], 1, before)
+        count.documents += 1
+        count.bytes += size
 
     def _shared(self) -> list[_Count]:
         many = max(MANY, MANY_SHARE * self._documents)
-        return [one for one in self._lines.values() if one.documents >= many]
+        return [one for one in self._again.values() if one.documents >= many]
 
     @property
     def share(self) -> float:
@@ -68,3 +77,7 @@ class Boilerplate:
         """The lines with the most bytes."""
         worst = sorted(self._shared(), key=lambda one: -one.bytes)[:SHOWN]
         return [Line(text=one.text, documents=one.documents) for one in worst]
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -264,7 +264,7 @@ class Corpus:
         ledger.mojibake_documents += 1
         if self.source.repair_mojibake:
             ledger.group("mojibake repaired (ftfy)", origin)
-            return repair(text)
+            return clean(repair(text))
         ledger.group("decoded wrongly before it was saved (mojibake); see repair_mojibake", origin)
         return text
 

@@ -120,8 +120,8 @@ NODES: tuple[Node, ...] = (
     Node(
         "explain",
         "Can the base explain your terms?",
-        "You read what the base writes about the most surprising terms. Passable is NO-GO: the "
-        "domain isn't unknown.",
+        "You mark what the base writes about the most surprising terms. If more than half of the "
+        "marked ones are passable, NO-GO: the domain isn't unknown.",
         rules.explain,
         asks="explains_terms",
         options=(

@@ -234,9 +234,15 @@ def fertility(case: Case) -> Finding:
 
 
 def explain(case: Case) -> Finding:
-    """Can the base explain the most surprising terms? The user marks its completions."""
-    mark, shown = case.interview.explains_terms, len(case.evidence.explanations)
+    """Can the base explain the most surprising terms? The user marks its completions.
+
+    An answer for all of them wins over the marks; else more than half of the marked terms
+    passable is passable.
+    """
+    shown = len(case.evidence.explanations)
+    mark, counted = _explained(case)
     about = f"{shown} completions shown" if shown else "no completions on record"
+    about = f"{counted}, {about}" if counted else about
     if mark is None:
         return asked("note", f"unanswered ({about})")
     if mark == "not_passable":
@@ -244,6 +250,24 @@ def explain(case: Case) -> Finding:
     answer = f"the base explains your terms passably ({about}): the domain isn't unknown"
     way = "fine-tune on task examples; what is missing is the task, not the language"
     return Finding("no_go", answer, way, measured=False, unverified=not shown)
+
+
+def _explained(case: Case) -> tuple[str | None, str]:
+    """The answer and, where it comes from marks, their count in words.
+
+    Marks of terms that this measurement did not show are left out, unless it showed none.
+    """
+    given, shown = case.interview.explains_terms, case.evidence.explanations
+    if given is not None:
+        return given, "your answer for all"
+    marks = {term.strip(): mark for term, mark in case.interview.term_marks.items()}
+    terms = {item.term.strip() for item in shown} if shown else set(marks)
+    counted = [mark for term, mark in marks.items() if term in terms]
+    if not counted:
+        return None, ""
+    passable = counted.count("passable")
+    answer = "passable" if 2 * passable > len(counted) else "not_passable"
+    return answer, f"{passable} of {len(counted)} marked terms passable"
 
 
 def goal(case: Case) -> Finding:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.recipe import Recipe
 from engine.recipe_io import dump, load_recipe, recipe_folder
-from engine.run import Run, create_run, digest, home, private_dir
+from engine.run import Run, create_run, digest, home, private_dir, publish
 
 PREFIX = "demo:"
 SEED = 7
@@ -60,7 +60,7 @@ def world_files(fluent: bool) -> dict[str, Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         world.write_world(private_dir(temporary), SEED, fluent)
         private_dir(folder.parent)
-        temporary.rename(folder)
+        publish(temporary, folder)
     return {name: folder / f"{name}.jsonl" for name in ("domain", "generic", "sft", "gold")}
 
 

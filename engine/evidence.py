@@ -301,6 +301,9 @@ class Cost(Record):
     gate_seconds: float
     memory_gb: float
     train_flops: float
+    gate_flops: float = 0
+    """0 where no gate is named, or the run is of an older version."""
+    gate_memory_gb: float = 0
 
 
 class Continuation(Record):

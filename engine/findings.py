@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine import words
+from engine.thresholds import THRESHOLDS
 from engine.words import one_line
 
 NEVER_THE_VERDICT = "CPT loss always falls; it is never the verdict."
@@ -15,6 +16,21 @@ def dig(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def effective_tokens(side: dict[str, Any]) -> int:
+    """Unique tokens of a side after near-duplicates: what the size node judges."""
+    near = dig(side, "quality", "near_duplicate_tokens") or 0
+    return int(side["tokens"]) - int(near)
+
+
+def unanswered(path: list[dict[str, Any]]) -> list[str]:
+    """The nodes of a path that only the user could answer and did not."""
+    return [
+        str(step.get("node", "?"))
+        for step in path
+        if not step.get("measured", True) and str(step.get("answer", "")).startswith("unanswered")
+    ]
 
 
 def finding(stage: str, evidence: dict[str, Any]) -> list[str]:
@@ -34,9 +50,56 @@ def _scan(found: dict[str, Any]) -> list[str]:
                 f"{side}: {words.count(scan['documents'])} documents, "
                 f"{words.count(scan['tokens'])} tokens, {words.size(scan['bytes'])}"
             )
+    tellers = (_shape, _quality, _skipped, _contamination)
+    lines += [line for tell in tellers for line in _told(tell, found.get("scan") or {})]
     if (ratio := dig(found, "fertility", "ratio")) is not None:
         lines.append(f"domain words cost {ratio:.2f}x the tokens of generic words")
     return lines
+
+
+def _told(tell: Any, found: dict[str, Any]) -> list[str]:
+    """A teller's line as a list; none where the run did not measure it."""
+    line = tell(found)
+    return [line] if line else []
+
+
+def _shape(scan: dict[str, Any]) -> str:
+    parts = dig(scan, "shape", "parts") or []
+    named = [f"{one_line(part['kind'])} {part['share']:.0%}" for part in parts[:4]]
+    return f"shape: {', '.join(named)}".replace("_", " ") if named else ""
+
+
+def _quality(scan: dict[str, Any]) -> str:
+    domain = scan.get("domain") or {}
+    near = dig(domain, "quality", "near_duplicate_tokens")
+    if near is None:
+        return ""
+    share = near / max(1, domain["tokens"])
+    effective = words.count(effective_tokens(domain))
+    return f"near-duplicates: {share:.1%} of tokens; {effective} effective tokens are left"
+
+
+def _skipped(scan: dict[str, Any]) -> str:
+    domain = scan.get("domain") or {}
+    pieces = sum((domain.get("skipped") or {}).values())
+    if not pieces:
+        return ""
+    reasons = ", ".join(f"{count:,} {one_line(why)}" for why, count in domain["skipped"].items())
+    return f"skipped {words.size(domain.get('skipped_bytes'))}: {reasons[:160]}"
+
+
+def _contamination(scan: dict[str, Any]) -> str:
+    found = scan.get("contamination")
+    if not found:
+        return ""
+    parts = []
+    if found.get("gold_items"):
+        both = f"{len(found['gold_in_corpus']):,} of {found['gold_items']:,} gold items"
+        parts.append(f"{both} also stand in the corpus")
+    if found.get("heldout_documents"):
+        leaked = f"{found['heldout_in_train']:,} of {found['heldout_documents']:,}"
+        parts.append(f"{leaked} held-out documents in the training text")
+    return f"contamination: {'; '.join(parts)}" if parts else ""
 
 
 def _probe(found: dict[str, Any]) -> list[str]:
@@ -47,9 +110,40 @@ def _probe(found: dict[str, Any]) -> list[str]:
             f"generic {fluency['generic']['bits_per_byte']:.3f}, "
             f"ratio {interval(fluency['ratio'], 2)}"
         )
+        lines += [line for tell in (_classes, _place, _terms) for line in _told(tell, fluency)]
     if pilot := found.get("pilot"):
-        lines.append(f"pilot's net gain {interval(pilot['gain'], 3)} nats/token")
+        order = pilot.get("order_ratio")
+        shuffled = f"; words shuffled cost {interval(order, 2)}x the bits" if order else ""
+        lines.append(f"pilot's net gain {interval(pilot['gain'], 3)} nats/token{shuffled}")
+    if price := found.get("cost"):
+        gate = words.duration(price["gate_seconds"])
+        lines.append(
+            f"price here: training {words.duration(price['train_seconds'])}, gate {gate}, "
+            f"{words.memory(price['memory_gb'])}, {price['train_flops']:.1e} FLOPs"
+        )
     return lines
+
+
+def _classes(fluency: dict[str, Any]) -> str:
+    """Which class of tokens carries the gap."""
+    classes = fluency.get("classes") or []
+    if not classes:
+        return ""
+    gaps = [(one["domain_nats"] - one["generic_nats"], one_line(one["name"])) for one in classes]
+    return "nats/token more than generic: " + ", ".join(f"{name} {gap:+.2f}" for gap, name in gaps)
+
+
+def _place(fluency: dict[str, Any]) -> str:
+    """The corpus among the reference texts."""
+    references, share = fluency.get("references") or [], fluency.get("percentile")
+    if not references or share is None:
+        return ""
+    return f"harder for this base than {share:.0f}% of {len(references)} reference texts"
+
+
+def _terms(fluency: dict[str, Any]) -> str:
+    terms = [one_line(term["text"])[:24] for term in fluency.get("surprising_terms") or []]
+    return f"most surprising terms: {', '.join(terms[:5])}" if terms else ""
 
 
 def interval(value: dict[str, float], digits: int) -> str:
@@ -62,6 +156,11 @@ def _decide(found: dict[str, Any]) -> list[str]:
     lines = [f"verdict: {found['outcome']}: {one_line(found.get('sentence', ''))}"]
     if found.get("instead"):
         lines.append(f"instead: {one_line(found['instead'])}")
+    if nodes := unanswered(found.get("path") or []):
+        lines.append(f"not answered: {', '.join(nodes)}")
+    for name, value in (found.get("thresholds_overridden") or {}).items():
+        default = f" (default {THRESHOLDS[name].value:g})" if name in THRESHOLDS else ""
+        lines.append(f"threshold moved by the recipe: {one_line(name)} = {value:g}{default}")
     return lines
 
 

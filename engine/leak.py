@@ -7,7 +7,7 @@ Which documents are held out is known only when all have been read, so one 13-gr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -39,6 +39,7 @@ class Leaks:
         self._grams = self._open("grams")
         self._owners = self._open("owners")
         self._documents = 0
+        self._kept = 0
 
     def _open(self, name: str) -> BinaryIO:
         return self._stack.enter_context((self._folder / f"leak-{name}.bin").open("wb+"))
@@ -53,12 +54,17 @@ class Leaks:
         owners = batch.owners[places[kept]] + self._documents
         self._owners.write(owners.astype(np.uint32).tobytes())
         self._documents += len(batch.starts) - 1
+        self._kept += len(owners)
 
-    def leaked(self, heldout: NDArray[bool_]) -> tuple[Numbers, Hashes]:
+    def leaked(
+        self,
+        heldout: NDArray[bool_],
+        tick: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[Numbers, Hashes]:
         """Held-out documents that leak, and the sampled grams that both sides hold.
 
         Grams that more than ten training documents hold are the domain's wording, and not
-        counted.
+        counted. ``tick(done, total)`` is called for every part that was looked through.
         """
         import numpy as np
 
@@ -68,7 +74,7 @@ class Leaks:
         ]
         held = np.unique(np.hstack([np.zeros((2, 0), np.uint64), *parts]), axis=1)
         grams, number = np.unique(held[0], return_inverse=True)
-        documents = self._trained(grams, heldout)
+        documents = self._trained(grams, heldout, tick)
         own = documents[number] <= COMMON
         owners = held[1].astype(np.int64)[own]
         total = np.bincount(owners, minlength=len(heldout))
@@ -77,12 +83,15 @@ class Leaks:
         leaks = np.flatnonzero((total >= LEAST) & (shared >= MOST * total))
         return leaks, grams[(documents > 0) & (documents <= COMMON)]
 
-    def _trained(self, wanted: Hashes, heldout: NDArray[bool_]) -> Numbers:
+    def _trained(
+        self, wanted: Hashes, heldout: NDArray[bool_], tick: Callable[[int, int], None]
+    ) -> Numbers:
         """How many training documents hold each of the wanted grams (sorted)."""
         import numpy as np
 
         documents = np.zeros(len(wanted), dtype=np.int64)
-        for grams, owners in self._blocks():
+        for done, (grams, owners) in enumerate(self._blocks()):
+            tick(done, -(-self._kept // _BLOCK))
             grams, owners = grams[~heldout[owners]], owners[~heldout[owners]]
             place = np.searchsorted(wanted, grams).clip(max=max(0, len(wanted) - 1))
             hit = wanted[place] == grams if len(wanted) else np.zeros(len(grams), dtype=bool)

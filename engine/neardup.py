@@ -100,7 +100,9 @@ class Signatures:
             links = [np.zeros((2, 0), dtype=np.int64)]
             for pairs in _candidates(np.frombuffer(_content(handle), dtype=np.uint64)):
                 links.append(self._verified(pairs, numbers, found))
-            found = Clusters(_merged(found.first, *np.hstack(links)), found.twin, found.similarity)
+            one, other = np.hstack(links)
+            if len(one):
+                found = Clusters(_merged(found.first, one, other), found.twin, found.similarity)
         return found
 
     def _verified(self, pairs: Numbers, numbers: Numbers, found: Clusters) -> Numbers:
@@ -143,13 +145,13 @@ def _candidates(keys: Hashes) -> Iterator[Numbers]:
     import numpy as np
 
     order = np.argsort(keys, kind="stable")
-    same = np.append(False, keys[order[1:]] == keys[order[:-1]])[: len(keys)]
-    starts = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
-    places = np.flatnonzero(same)
+    keys = keys[order]
+    places = np.flatnonzero(keys[1:] == keys[:-1]) + 1
     for at in range(0, len(places), _PAIRS):
         part = places[at : at + _PAIRS]
-        yield np.stack([order[starts[part]], order[part]])
-        apart = part[starts[part] != part - 1]
+        start = np.searchsorted(keys, keys[part])
+        yield np.stack([order[start], order[part]])
+        apart = part[start != part - 1]
         yield np.stack([order[apart - 1], order[apart]])
 
 
@@ -159,10 +161,13 @@ def _merged(first: Numbers, one: Numbers, other: Numbers) -> Numbers:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = len(first)
-    ones = np.ones(len(one), dtype=np.int8)
-    graph = coo_array((ones, (first[one], first[other])), shape=(n, n))
+    nodes, ends = np.unique(np.stack([first[one], first[other]]), return_inverse=True)
+    ends = ends.reshape(2, -1)
+    n = len(nodes)
+    graph = coo_array((np.ones(len(one), dtype=np.int8), tuple(ends)), shape=(n, n))
     _, labels = connected_components(graph, directed=False)
-    least = np.full(n, n, dtype=np.int64)
-    np.minimum.at(least, labels, np.arange(n))
-    return least[labels[first]]
+    least = np.full(n, len(first), dtype=np.int64)
+    np.minimum.at(least, labels, nodes)
+    table = np.arange(len(first))
+    table[nodes] = least[labels]
+    return table[first]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engine.findings import unanswered
 from engine.recipe import Recipe
+from engine.report_evidence import evidence, plain, table
 from engine.run import Run, write_atomic
 from engine.thresholds import THRESHOLDS
+from engine.words import p_value
 
 NOT_THE_VERDICT = "Training loss always falls; it is never the verdict."
 
@@ -17,7 +20,7 @@ def write_report(run: Run, recipe: Recipe, made: dict[str, Any]) -> Path:
     parts = [
         _head(run, recipe, made),
         _decision(made.get("decide")),
-        _evidence(made),
+        evidence(made),
         _training(made),
         _gate(made),
         _thresholds(recipe),
@@ -26,14 +29,6 @@ def write_report(run: Run, recipe: Recipe, made: dict[str, Any]) -> Path:
     ]
     write_atomic(run.report_path, "\n".join(part for part in parts if part))
     return run.report_path
-
-
-def plain(text: str) -> str:
-    """Foreign text inside Markdown: one line, control characters and markup made inert."""
-    kept = "".join(c if c.isprintable() else " " for c in text)
-    for mark in ("\\", "`", "*", "_", "<", ">", "[", "]", "|", "#"):
-        kept = kept.replace(mark, f"\\{mark}")
-    return " ".join(kept.split())
 
 
 def _head(run: Run, recipe: Recipe, made: dict[str, Any]) -> str:
@@ -63,85 +58,22 @@ def _decision(decision: dict[str, Any] | None) -> str:
     if not decision:
         return ""
     rows = [
-        f"| {plain(s['question'])} | {plain(s['answer'])}{_mark(s)} | {s['outcome']} | "
-        f"{plain(s['source'])} |"
+        [plain(s["question"]), plain(s["answer"]) + _mark(s), s["outcome"], plain(s["source"])]
         for s in decision["path"]
     ]
     advice = f"\nInstead: {plain(decision['instead'])}\n" if decision["instead"] else ""
-    table = "\n".join(["| question | answer | outcome | source |", "|---|---|---|---|", *rows])
-    return (
-        f"## Should I? {decision['outcome']}\n\n{plain(decision['sentence'])}\n{advice}\n{table}\n"
-    )
+    open_nodes = unanswered(decision["path"])
+    asked = f"\nNot answered: {', '.join(open_nodes)}.\n" if open_nodes else ""
+    steps = table(("question", "answer", "outcome", "source"), rows)
+    sentence = plain(decision["sentence"])
+    return f"## Should I? {decision['outcome']}\n\n{sentence}\n{advice}\n{steps}\n{asked}"
 
 
 def _mark(step: dict[str, Any]) -> str:
     if step["unverified"]:
         return " (unverified)"
-    return "" if step["measured"] else " (answered)"
-
-
-def _evidence(made: dict[str, Any]) -> str:
-    if "scan" not in made:
-        return ""
-    rows = []
-    for name in ("domain", "generic"):
-        s = made["scan"]["scan"][name]
-        rows.append(
-            f"| {name} | {plain(s['source'])} | {s['documents']:,} | {s['bytes']:,} | "
-            f"{s['tokens']:,} | {s['duplicate_documents']:,} | {s['heldout_documents']:,} |"
-        )
-    text = (
-        "## Evidence\n\n| side | source | documents | bytes | tokens | duplicates | held out |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
-    )
-    probe = made.get("probe") or {}
-    return text + _fluency(probe) + _terms(made["scan"], probe)
-
-
-def _fluency(probe: dict[str, Any]) -> str:
-    fluency, pilot = probe.get("fluency"), probe.get("pilot")
-    if not fluency:
-        return ""
-    lines = ["", "| fluency of the base | domain | generic |", "|---|---|---|"]
-    for key, label in (
-        ("bits_per_byte", "bits/byte"),
-        ("median", "bits/byte, median document"),
-        ("trimmed", "bits/byte, 5% trimmed"),
-        ("nats_per_token", "nats/token"),
-    ):
-        lines.append(f"| {label} | {fluency['domain'][key]:.3f} | {fluency['generic'][key]:.3f} |")
-    r = fluency["ratio"]
-    lines += [
-        "",
-        f"Bits/byte ratio {r['value']:.3f} (95% interval {r['low']:.3f} to {r['high']:.3f}).",
-    ]
-    if pilot:
-        g = pilot["gain"]
-        lines += [
-            "",
-            f"Pilot ({pilot['tokens']:,} tokens, {pilot['method']}, rate {pilot['lr']:g}): domain "
-            f"gain {pilot['domain_gain']:.3f}, generic gain {pilot['generic_gain']:.3f}, net "
-            f"{g['value']:.3f} nats ({g['low']:.3f} to {g['high']:.3f}).",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _terms(scan: dict[str, Any], probe: dict[str, Any]) -> str:
-    fertility = scan["fertility"]
-    lines = [
-        "",
-        f"Fertility: {fertility['domain_tokens_per_word']:.2f} tokens/word on the domain, "
-        f"{fertility['generic_tokens_per_word']:.2f} on generic text "
-        f"(ratio {fertility['ratio']:.2f}).",
-    ]
-    worst = [f"{plain(t['term'])} ({len(t['pieces'])})" for t in fertility["worst_terms"][:8]]
-    if worst:
-        lines.append(f"Worst split terms (pieces): {', '.join(worst)}.")
-    said = [f"- {plain(e['prompt'])} … {plain(e['text'])}" for e in probe.get("explanations", [])]
-    return (
-        "\n".join(lines + (["", "The base on the most surprising terms:", *said] if said else []))
-        + "\n"
-    )
+    known = step["measured"] or step["answer"].startswith("unanswered")
+    return "" if known else " (answered)"
 
 
 def _training(made: dict[str, Any]) -> str:
@@ -202,7 +134,7 @@ def _gate(made: dict[str, Any]) -> str:
         f"\n**{gate['outcome']}{' ' + gate['label'] if gate['label'] else ''}**: "
         f"{gate['estimate']:+.1f} points (95% interval {gate['low']:+.1f} to {gate['high']:+.1f}), "
         f"{gate['items']} items x {gate['seeds']} seeds, margin {gate['margin']:g}, "
-        f"p = {gate['p_value']:.2g}.\n\n"
+        f"{p_value(gate['p_value'])}.\n\n"
         f"| seed | base | CPT | difference |\n|---|---|---|---|\n{rows}\n"
     )
 
@@ -212,9 +144,5 @@ def _thresholds(recipe: Recipe) -> str:
     for name, entry in THRESHOLDS.items():
         own = recipe.probe.thresholds.get(name)
         used = f"**{own:g}** (default {entry.value:g})" if own is not None else f"{entry.value:g}"
-        rows.append(f"| {name} | {used} | {entry.unit} | {entry.source} |")
-    return (
-        "## Thresholds\n\n| name | value | unit | source |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
-    )
+        rows.append((name, used, entry.unit, entry.source))
+    return f"## Thresholds\n\n{table(('name', 'value', 'unit', 'source'), rows)}\n"

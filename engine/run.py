@@ -65,6 +65,18 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def publish(temporary: Path, folder: Path) -> None:
+    """Move a finished folder into place; a twin that another process put there first stays.
+
+    Raises OSError where the move fails for another reason.
+    """
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in blocks."""
     with path.open("rb") as handle:

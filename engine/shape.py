@@ -1,7 +1,7 @@
 """Shape: what kind of data a corpus is, by a sample of its rows.
 
-Rows are judged one by one: by their columns (``engine.columns``), by role marks in the text, or
-by its lines (``engine.codetext``). Each stands for its share of the corpus's bytes.
+Rows are judged one by one: by their columns (``engine.columns``), by the file's suffix, by role
+marks in the text, or by its lines (``engine.codetext``). Each stands for its share of the bytes.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.codetext import is_code, is_code_file
+from engine.codetext import is_code
 from engine.columns import Layout, layout_of, task_layout, text_of
 from engine.evidence import Shape, ShapePart
 from engine.text import clean
 
 if TYPE_CHECKING:
-    from engine.corpus import Corpus
+    from engine.corpus import Corpus, Sample
 
 __all__ = ["Layout", "detect_shape", "layout_of", "text_of", "words"]
 
@@ -33,8 +33,6 @@ LEAST = 0.005
 """A smaller share is not listed as a part."""
 
 SAMPLE = 200
-FILES = 1000
-"""Files whose suffixes are looked at."""
 LOOKED_AT = 20_000
 """Characters of a text searched for role marks."""
 MARKS_EVERY = 4000
@@ -59,7 +57,14 @@ WORDS = {
 TEXT = ("raw", "code")
 """Kinds that CPT reads; the others are made for fine-tuning."""
 
-CERTAINTY = {"columns": 0.99, "marks": 0.95, "label": 0.9, "code": 0.97, "text": 0.98}
+CERTAINTY = {
+    "columns": 0.99,
+    "suffix": 0.99,
+    "marks": 0.95,
+    "label": 0.9,
+    "code": 0.97,
+    "text": 0.98,
+}
 """How often the ground of a row's judgement is right: rounded down from the precision over the
 material (tests/benchmarks/shapes.py)."""
 
@@ -85,15 +90,15 @@ def detect_shape(corpus: Corpus) -> Shape:
     column = corpus.source.text_column
     seen = [
         one
-        for size, rows in corpus.sample_files(SAMPLE)
-        for one in _seen_in(size / max(1, len(rows)), rows, column)
+        for sample in corpus.samples(SAMPLE)
+        for one in _weighted(sample.size, [*_seen_in(sample, column)])
         if one.text.strip()
     ]
     if not seen:
         return Shape(kind="raw", confidence=0.0, why="no text could be read")
     if column is not None:
         return _named(seen, column, corpus)
-    shares = _shares(seen, _code_share(corpus))
+    shares = _shares(seen)
     parts = [_part(kind, share, seen) for kind, share in shares.most_common() if share >= LEAST]
     kind = _kind(shares)
     mine = [one for one in seen if one.kind == kind] or seen
@@ -109,19 +114,28 @@ def detect_shape(corpus: Corpus) -> Shape:
     )
 
 
-def _seen_in(weight: float, rows: list[Any], column: str | None) -> Iterator[_Seen]:
+def _seen_in(sample: Sample, column: str | None) -> Iterator[_Seen]:
     """One file's rows; a row made for fine-tuning counts as such whatever its neighbours are."""
-    layout = layout_of([row for row in rows if isinstance(row, dict)], column)
-    for row in rows:
+    layout = layout_of([row for row in sample.rows if isinstance(row, dict)], column)
+    for row in sample.rows:
         if isinstance(row, dict):
             own = task_layout(row) if column is None else None
-            yield _see(weight, row, own or layout)
+            yield _see(row, own or layout)
+        elif sample.kind == "code" and isinstance(row, str):
+            yield _Seen(len(row), "code", "suffix", "", row)
         else:
-            yield _see(weight, row, None)
+            yield _see(row, None)
 
 
-def _see(weight: float, value: Any, layout: Layout | None) -> _Seen:
+def _weighted(size: int, rows: list[_Seen]) -> list[_Seen]:
+    """The rows with their share of the file's size."""
+    total = sum(one.weight for one in rows) or 1
+    return [replace(one, weight=size * one.weight / total) for one in rows]
+
+
+def _see(value: Any, layout: Layout | None) -> _Seen:
     text = text_of(value, layout) or ""
+    weight = len(text)
     if layout and layout.kind == "classification":
         return _Seen(weight, layout.kind, "label", f'"{layout.label}" beside "{layout.name}"', text)
     if layout and layout.kind != "raw":
@@ -153,25 +167,13 @@ def _has_roles(text: str) -> bool:
     return len(_MARKS.findall(text)) >= max(2, len(text) / MARKS_EVERY)
 
 
-def _code_share(corpus: Corpus) -> float:
-    """Share of the bytes in files with the suffix of a programming language."""
-    files = corpus.files()
-    sizes = {path: path.stat().st_size for path in files[:: max(1, len(files) // FILES)]}
-    return sum(size for path, size in sizes.items() if is_code_file(path)) / (
-        sum(sizes.values()) or 1
-    )
-
-
-def _shares(seen: Sequence[_Seen], code: float) -> Counter[str]:
-    """Shares of the kinds; running text in files of code counts as code (comments, licences)."""
+def _shares(seen: Sequence[_Seen]) -> Counter[str]:
+    """Shares of the kinds."""
     shares: Counter[str] = Counter()
     total = sum(one.weight for one in seen) or 1.0
     for one in seen:
         shares[one.kind] += one.weight / total  # type: ignore[assignment]
-    moved = min(shares["raw"], max(0.0, code - shares["code"]))
-    shares["raw"] -= moved  # type: ignore[assignment]
-    shares["code"] += moved  # type: ignore[assignment]
-    return +shares
+    return shares
 
 
 def _kind(shares: Counter[str]) -> str:
@@ -184,16 +186,26 @@ def _kind(shares: Counter[str]) -> str:
 
 
 def _confidence(kind: str, shares: Counter[str], seen: Sequence[_Seen]) -> float:
-    """Posterior probability under Jeffreys' prior, with Kish's effective number of rows."""
+    """Posterior probability that the share is on its side of the border, Jeffreys' prior."""
     from scipy.special import betainc
 
-    rows = sum(one.weight for one in seen) ** 2 / sum(one.weight**2 for one in seen)
-    text, most = sum(shares[k] for k in TEXT), max(shares[k] for k in TEXT)
-    share = text if text < SHARE or kind not in (*TEXT, "short_rows", "mixed") else most
+    text, most = sum(shares[k] for k in TEXT), max(TEXT, key=shares.__getitem__)
+    whole = text < SHARE or kind not in (*TEXT, "short_rows", "mixed")
+    kinds, share = (TEXT, text) if whole else ((most,), shares[most])
+    rows = _rows(kinds, seen)
     hits, misses = share * rows + 0.5, (1 - share) * rows + 0.5
     low, high = (float(betainc(hits, misses, limit)) for limit in (1 - SHARE, SHARE))
     sure = high - low if kind == "mixed" else low if share <= 1 - SHARE else 1 - high
     return round(sure * _certainty(seen), 2)
+
+
+def _rows(kinds: Sequence[str], seen: Sequence[_Seen]) -> float:
+    """How many equal rows would give the share of these kinds as surely as the weighted ones."""
+    total = sum(one.weight for one in seen)
+    share = sum(one.weight for one in seen if one.kind in kinds) / total
+    kish = total**2 / sum(one.weight**2 for one in seen)
+    spread = sum((one.weight * ((one.kind in kinds) - share)) ** 2 for one in seen) / total**2
+    return min(kish, share * (1 - share) / spread) if spread else kish
 
 
 def _certainty(seen: Sequence[_Seen]) -> float:
@@ -204,7 +216,7 @@ def _certainty(seen: Sequence[_Seen]) -> float:
 def _part(kind: str, share: float, seen: Sequence[_Seen]) -> ShapePart:
     """One kind; one seen only once or twice may as well be a slip."""
     mine = [one for one in seen if one.kind == kind]
-    sure = _certainty(mine) * (len(mine) + 0.5) / (len(mine) + 1) if mine else CERTAINTY["code"]
+    sure = _certainty(mine) * (len(mine) + 0.5) / (len(mine) + 1)
     return ShapePart(kind=kind, share=share, confidence=round(sure, 2), samples=_samples(mine))
 
 

@@ -106,6 +106,7 @@ class RunView:
     odd: int = 0
     """Events with fields of a wrong type, left out."""
     limits: dict[str, float] = field(default_factory=lambda: effective({}))
+    """The thresholds in force, the recipe's overrides included once it is decided."""
 
     def apply_all(self, batch: Iterable[ev.Event]) -> None:
         """Fold a batch of events."""
@@ -210,6 +211,8 @@ def _stage_done(view: RunView, event: ev.StageDone) -> None:
     view.latest = event.stage
     if view.current == event.stage:
         view.current = ""
+    if event.stage == "decide":
+        view.limits = effective(dict(stage.evidence.get("thresholds_overridden") or {}))
 
 
 def _train_step(view: RunView, event: ev.TrainStep) -> None:

@@ -58,6 +58,13 @@ def signed(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
 
 
+def p_value(p: float | None) -> str:
+    """``p = 0.021``, ``p < 0.001``; never 0."""
+    if p is None or not math.isfinite(p):
+        return "p not known"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def size(bytes_: float | None) -> str:
     """``512 B``, ``12.4 KB``, ``3.1 MB``, ``2.0 GB``."""
     if bytes_ is None or not math.isfinite(bytes_):
@@ -66,6 +73,13 @@ def size(bytes_: float | None) -> str:
         if bytes_ >= limit:
             return f"{bytes_ / limit:.1f} {unit}"
     return f"{bytes_:.0f} B"
+
+
+def memory(gigabytes: float | None) -> str:
+    """``2.4 GB``, ``under 0.1 GB``; a dash for None and for 0, which nobody predicted."""
+    if not gigabytes or not math.isfinite(gigabytes):
+        return "-"
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else "under 0.1 GB"
 
 
 def one_line(text: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -20,13 +20,37 @@ class CptScreen(Screen[None]):
 
     PLACE: ClassVar[str] = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: dict[str, Text] = {}
+
+    def put_text(self, selector: str, text: Text) -> None:
+        """Update a Static only where its text differs: an update repaints far more than it."""
+        if self._texts.get(selector) != text:
+            self._texts[selector] = text
+            self.query_one(selector, Static).update(text)
+
     def action_help(self) -> None:
         from cpt_tui.screens.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.PLACE))
 
-    def action_leave(self) -> None:
-        """Back to the screen before; the first screen ends the app."""
+    def action_glossary(self) -> None:
+        from cpt_tui.screens.glossary import GlossaryScreen
+
+        self.app.push_screen(GlossaryScreen(self.topic))
+
+    @property
+    def topic(self) -> str:
+        """What this screen is about now, as glossary entries name it; empty for none."""
+        return self.PLACE
+
+    def action_leave(self) -> Any:
+        """Back to the screen before."""
+        self.leave()
+
+    def leave(self) -> None:
+        """The screen before; the first screen ends the app."""
         if len(self.app.screen_stack) > 2:
             self.app.pop_screen()
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich.text import Text
 from textual import on
@@ -14,10 +14,24 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui.safe import clean, clean_line
+from cpt_tui.keys import bindings
+from cpt_tui.safe import clean
+
+Answer = TypeVar("Answer")
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class Dialog(ModalScreen[Answer]):
+    """A small question; the glossary is one key away from it too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def action_glossary(self) -> None:
+        from cpt_tui.screens.glossary import GlossaryScreen
+
+        self.app.push_screen(GlossaryScreen())
+
+
+class ConfirmScreen(Dialog[bool]):
     """Asks before anything is done to a worker. Enter alone never says yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,7 +53,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.dismiss(yes)
 
 
-class ChoiceScreen(ModalScreen[int | None]):
+class ChoiceScreen(Dialog[int | None]):
     """A list to choose from with arrows and Enter, or by number."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,7 +70,7 @@ class ChoiceScreen(ModalScreen[int | None]):
             yield Static(Text(clean(self._question), "bold"), markup=False)
             room = min(64, self.app.size.width - 12)
             options = [
-                Option(Text(f"{i:>2}  {clean_line(choice, room)}"))
+                Option(Text(f"{i:>2}  {clean(choice, room)}"))
                 for i, choice in enumerate(self._choices, 1)
             ]
             yield OptionList(*options, markup=False, compact=True)
@@ -78,7 +92,7 @@ class ChoiceScreen(ModalScreen[int | None]):
         self.dismiss(None)
 
 
-class TextLineScreen(ModalScreen[str]):
+class TextLineScreen(Dialog[str]):
     """Asks for a line of text; empty means no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "back")]

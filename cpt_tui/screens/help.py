@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from cpt_tui.keys import described
+from cpt_tui.keys import bindings, described
 from cpt_tui.screens.base import TextScreen
 from cpt_tui.widgets.page import Page
 
@@ -21,6 +21,7 @@ PLACES = {
 ABOUT = (
     "The worker is a process of its own. Quitting, closing the laptop or losing",
     "SSH never touches it; watch it again from any shell with: cpt watch",
+    "g or F3 says what the terms mean, on every screen and in every question.",
     "Ctrl+P opens the command palette (themes too). Ctrl+Q quits from anywhere.",
     "Ctrl+C only hints. Ctrl+Z goes to the shell; fg comes back.",
     "CPT_ASCII=1 draws with ASCII only, NO_COLOR=1 drops colour, CPT_MOUSE=1",
@@ -34,7 +35,8 @@ class HelpScreen(TextScreen):
 
     PLACE = "help"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "leave", "back", key_display="esc")
+        *bindings("help"),
+        Binding("escape,question_mark,f1,q", "leave", "back", key_display="esc"),
     ]
 
     def __init__(self, place: str) -> None:

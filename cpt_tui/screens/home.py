@@ -30,7 +30,9 @@ EMPTY = (
     "n  ask the question for your own model and text\n"
     "Tab and Enter take a ready recipe below as the start of an interview.\n"
 )
-COLUMNS = (("run", 34), ("state", 12), ("stage", 10), ("outcome", 8), ("age", 6))
+COLUMNS = (("run", 31), ("state", 12), ("stage", 10), ("outcome", 8), ("age", 6))
+BESIDE_NAME = 49
+"""Cells of a row that are not the run's name: the other columns, padding, scrollbar."""
 DEMOS = (
     "A corpus the base does not know: every stage, up to the gate",
     "A corpus the base reads fluently: watch cpt say NO-GO",
@@ -47,6 +49,7 @@ class HomeScreen(CptScreen):
         super().__init__()
         self._home = home
         self._rows: list[RunRow] = []
+        self._name_width = COLUMNS[0][1]
         self._recipes: list[Path] = []
 
     def compose(self) -> ComposeResult:
@@ -64,8 +67,10 @@ class HomeScreen(CptScreen):
         brand.append(PROMISE, "dim")
         self.query_one("#brand", Static).update(brand)
         table = self.query_one(DataTable)
+        self._name_width = max(20, self.app.size.width - BESIDE_NAME)
         for name, width in COLUMNS:
-            table.add_column(Text(name), width=width, key=name)
+            room = self._name_width if name == "run" else width
+            table.add_column(Text(name), width=room, key=name)
         self._list_recipes()
         await self.refresh_rows()
         self.set_interval(2.0, self.refresh_rows)
@@ -105,14 +110,14 @@ class HomeScreen(CptScreen):
         held = old[at].run if 0 <= at < len(old) else None
         table.clear()
         for row in self._rows:
-            table.add_row(*cells(row), key=row.run.id)
+            table.add_row(*cells(row, self._name_width), key=row.run.id)
         kept = next((i for i, row in enumerate(self._rows) if row.run == held), 0)
         table.move_cursor(row=kept)
 
     def _update_cells(self, table: DataTable[Text], old: list[RunRow]) -> None:
         for before, row in zip(old, self._rows, strict=True):
             if before != row:
-                for (name, _), cell in zip(COLUMNS, cells(row), strict=True):
+                for (name, _), cell in zip(COLUMNS, cells(row, self._name_width), strict=True):
                     table.update_cell(row.run.id, name, cell)
 
     def _selected(self) -> Run | None:
@@ -216,10 +221,13 @@ class HomeScreen(CptScreen):
                 self.notify(clean_line(error), severity="error", markup=False)
 
 
-def cells(row: RunRow) -> list[Text]:
-    """A row as styled text, never markup."""
+def cells(row: RunRow, name_width: int) -> list[Text]:
+    """A row as styled text, never markup. A long name keeps its end, which tells runs apart."""
+    name = clean_line(row.run.id, 200)
+    if len(name) > name_width:
+        name = f"{name[: name_width - 7]}...{name[-4:]}"
     return [
-        Text(clean_line(row.run.id, 34)),
+        Text(name),
         Text(clean_line(row.state, 12), STATE_STYLES.get(row.state, "")),
         Text(clean_line(row.stage, 10)),
         Text(clean_line(row.outcome, 8), STATE_STYLES.get(row.outcome, "")),

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
 from textual.widgets import Input, OptionList
 
 from cpt_tui import answers
 from cpt_tui.keys import bindings
-from cpt_tui.pages import GO_ON, MEASURE, Choice
+from cpt_tui.pages import GO_ON, MARK, MEASURE, Choice
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
 from cpt_tui.screens.interview_view import InterviewView
@@ -32,6 +33,7 @@ class InterviewScreen(InterviewView):
         """Show the page at ``index``; out of range stays."""
         if 0 <= index < len(self.questions):
             self.at = index
+            self.term = 0
             self._say("")
             self.open_page()
 
@@ -64,6 +66,25 @@ class InterviewScreen(InterviewView):
     def action_pick(self, index: int) -> None:
         if index < len(self._choices) and not self.question.is_text:
             self._choose(self._choices[index])
+
+    def action_scroll_page(self, way: int) -> None:
+        """Half a page down or up; the choices keep the focus."""
+        page = self.query_one("#interview-page", VerticalScroll)
+        page.scroll_relative(y=way * max(1, page.size.height // 2), animate=False)
+
+    def action_term(self, way: int) -> None:
+        """Another of the surprising terms, on their page."""
+        if told := self.evidence.explanations:
+            self.term = (self.term + way) % len(told)
+            self.draw()
+
+    @work
+    async def action_leave(self) -> None:
+        """Back to the screen before; a text that was typed is kept first, if it passes."""
+        field = self.query_one(Input)
+        if self.question.is_text and field.value.strip() and self._changed(field.value):
+            await self._keep_text(field.value)
+        self.leave()
 
     def action_watch(self) -> None:
         from cpt_tui.screens.run import RunScreen
@@ -110,7 +131,9 @@ class InterviewScreen(InterviewView):
         self.judge()
 
     def _choose(self, choice: Choice) -> None:
-        if choice.value == MEASURE:
+        if str(choice.value).startswith(MARK):
+            self._mark(str(choice.value).removeprefix(MARK))
+        elif choice.value == MEASURE:
             self.action_measure()
         elif choice.value == "watch":
             self.action_watch()
@@ -122,6 +145,24 @@ class InterviewScreen(InterviewView):
             self._keep_choice(choice)
         else:
             self._act(str(choice.value))
+
+    def _mark(self, mark: str) -> None:
+        """Mark the term in front and go to the next one without a mark."""
+        told = self.evidence.explanations
+        if not told:
+            return
+        terms = [item.term for item in told]
+        marks = answers.marked(self.draft, terms[self.term % len(terms)], mark)
+        try:
+            self._save({"interview.term_marks": marks, "interview.explains_terms": None})
+        except (CptError, OSError) as error:
+            self._say(str(error))
+            return
+        if mark:
+            self.term = answers.next_unmarked(terms, marks or {}, self.term)
+        self._choices = ()
+        self.draw()
+        self.query_one("#interview-page", VerticalScroll).scroll_home(animate=False)
 
     def _keep_choice(self, choice: Choice) -> None:
         try:

@@ -18,12 +18,16 @@ from cpt_tui.pages import MEASURABLE, Choice, Question, choices_for, questions
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from cpt_tui.widgets import question_page as drawn
+from cpt_tui.widgets.panel import text_width
 from engine.errors import CptError
 from engine.evidence import Evidence, Step, Verdict
 from engine.run import Run
+from engine.thresholds import effective
 from engine.view import RunView
 
 BEAT = 1.0
+BESIDE_FROM = 120
+"""Columns of the terminal from which two texts stand side by side."""
 
 
 class InterviewView(CptScreen):
@@ -38,6 +42,9 @@ class InterviewView(CptScreen):
         self.evidence = Evidence()
         self.steps: dict[str, Step] = {}
         self.verdict: Verdict | None = None
+        self.limits: dict[str, float] = effective({})
+        self.term = 0
+        """Which of the surprising terms is in front."""
         self._choices: tuple[Choice, ...] = ()
         self._refused = ""
         self._pid: int | None = None
@@ -54,7 +61,7 @@ class InterviewView(CptScreen):
                 with Vertical(id="answer"):
                     yield Static(markup=False, id="progress")
                     yield Static(markup=False, id="prompt")
-                    field = Input(id="field", compact=True)
+                    field = Input(id="field", compact=True, select_on_focus=False)
                     field.cursor_blink = False
                     yield field
                     yield OptionList(id="options", markup=False, compact=True)
@@ -77,6 +84,10 @@ class InterviewView(CptScreen):
     @property
     def watched(self) -> Run | None:
         return self.draft.run if self.draft.started else None
+
+    @property
+    def topic(self) -> str:
+        return self.question.id
 
     @property
     def question(self) -> Question:
@@ -105,7 +116,7 @@ class InterviewView(CptScreen):
 
         try:
             case = self.draft.case(self.view)
-            self.evidence = case.evidence
+            self.evidence, self.limits = case.evidence, case.limits
             self.steps = {step.node: step for step in walk(case)}
             self.verdict = decide(case.evidence, case.recipe)
             self._say("")
@@ -145,36 +156,46 @@ class InterviewView(CptScreen):
         if question.is_text:
             held = self.draft.get(question.key)
             field.value = clean_line(held) if held and held != "embedded" else ""
-            field.focus()
         self._choices = ()
         self.draw()
         self.query_one("#interview-page", VerticalScroll).scroll_home(animate=False)
-        if not question.is_text:
-            options.focus()
+        (field if question.is_text else options).focus()
 
     def draw(self) -> None:
         """The page, the path and the choices, as they are now."""
-        question, width = self.question, max(40, self.query_one("#interview-page").size.width - 4)
-        found = self.evidence.model_dump()
+        question, scene = self.question, self._scene()
         if question.id == "verdict" and self.verdict is not None:
-            text = drawn.verdict_text(self.verdict, found, self.view, width)
+            text = drawn.verdict_text(self.verdict, scene)
         else:
             number = f"{self.at + 1} of {len(self.questions)}"
-            step = self.steps.get(question.node)
-            text = drawn.question_text(question, number, step, found, self.view, width)
+            text = drawn.question_text(question, number, self.steps.get(question.node), scene)
         with self.app.batch_update():
-            self.query_one("#question", Static).update(text)
+            self.put_text("#question", text)
             self._draw_path()
             self._draw_choices()
             self._draw_header()
+
+    def _scene(self) -> drawn.Scene:
+        """What the page is drawn from, as it is known now."""
+        return drawn.Scene(
+            self.evidence.model_dump(),
+            self.limits,
+            max(40, text_width(self.query_one("#interview-page", VerticalScroll))),
+            self.verdict.thresholds_overridden if self.verdict else {},
+            answers.marks(self.draft),
+            self.term,
+            side_by_side=self.app.size.width >= BESIDE_FROM,
+        )
 
     def _draw_path(self) -> None:
         given = answers.setup_words(self.draft, self.questions)
         items = drawn.trail_items(self.questions, given, self.steps)
         if self.verdict is not None:
             items[-1] = ("verdict", self.verdict.outcome, "bold")
-        self.query_one("#interview-path", Static).update(drawn.trail_strip(items, self.question.id))
-        self.query_one("#trail", Static).update(drawn.trail_rail(items, self.question.id, 36))
+        here = self.question.id
+        strip = drawn.trail_strip(items, here, max(30, self.size.width - 2))
+        self.put_text("#interview-path", strip)
+        self.put_text("#trail", drawn.trail_rail(items, here, 36))
 
     def _draw_choices(self) -> None:
         question = self.question
@@ -187,7 +208,7 @@ class InterviewView(CptScreen):
             prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
         if question.id in MEASURABLE and waits:
             prompt = f"{prompt} (not measured yet)".strip()
-        self.query_one("#prompt", Static).update(Text(prompt, "dim"))
+        self.put_text("#prompt", Text(prompt, "dim"))
         self.query_one("#prompt").display = bool(prompt)
         if choices == self._choices or question.is_text:
             return
@@ -208,13 +229,12 @@ class InterviewView(CptScreen):
         text.append("Interview  ", "bold").append(clean_line(self.draft.name, 40))
         if self.feed is not None and self.feed.status.state != "none":
             text.append("  worker ", "dim").append(clean_line(self.feed.liveness()), "bold")
-        self.query_one("#interview-header", Static).update(text)
-        line, doing = self.query_one("#progress", Static), answers.doing(self.feed)
-        line.update(Text(doing, "bold"))
-        line.display = bool(doing)
+        self.put_text("#interview-header", text)
+        doing = answers.doing(self.feed)
+        self.put_text("#progress", Text(doing, "bold"))
+        self.query_one("#progress").display = bool(doing)
 
     def _say(self, fault: str) -> None:
         """A sentence in place; empty takes it away."""
-        line = self.query_one("#fault", Static)
-        line.update(Text(clean(fault)))
-        line.display = bool(fault)
+        self.put_text("#fault", Text(clean(fault)))
+        self.query_one("#fault").display = bool(fault)

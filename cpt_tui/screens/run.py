@@ -53,6 +53,7 @@ class RunScreen(CptScreen):
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
+        yield Static(markup=False, id="run-fault")
         with Horizontal(id="run-body"):
             yield StageRail(id="rail")
             with Vertical(id="run-main"):
@@ -106,8 +107,9 @@ class RunScreen(CptScreen):
         self._stale, self._drawn_at = False, monotonic()
         with self.app.batch_update():
             self._draw_header()
+            self._draw_fault()
             self.query_one(StageRail).show(view, self.panel)
-            self.query_one("#tabs", Static).update(self._tabs())
+            self.put_text("#tabs", self._tabs())
             panel = cast(EvidencePanel, self.query_one(f"#{PANELS[self.panel - 1]}"))
             try:
                 panel.show(view)
@@ -132,9 +134,16 @@ class RunScreen(CptScreen):
             text.append("  following" if self.following else "  f to follow", "dim")
         return text
 
+    def _draw_fault(self) -> None:
+        """Why the run failed, in a sentence; the traceback is one key away."""
+        failure = self.feed.view.failure
+        said = f"{failure.stage} failed: {failure.message}" if failure else ""
+        self.put_text("#run-fault", Text(clean_line(said, 300)).append("  t says more", "dim"))
+        self.query_one("#run-fault").display = bool(said)
+
     def _draw_header(self) -> None:
         if self.is_attached:
-            self.query_one("#run-header", Static).update(self.header_text())
+            self.put_text("#run-header", self.header_text())
 
     def header_text(self) -> Text:
         """Run, worker liveness in words, age of the data; always there."""
@@ -147,6 +156,10 @@ class RunScreen(CptScreen):
         text.append(clean_line(self.run.id, room), "bold")
         text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
         return text.append("  data ", "dim").append(age)
+
+    @property
+    def topic(self) -> str:
+        return PANELS[self.panel - 1]
 
     @property
     def watched(self) -> Run | None:

@@ -17,6 +17,7 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from cpt_tui.terminal import ascii_only, glyphs
+from cpt_tui.widgets.bars import ticks
 from engine import words
 from engine.series import Point
 
@@ -50,19 +51,6 @@ def decimate(points: Sequence[Point], columns: int) -> list[Point]:
 
 def _y(point: Point) -> float:
     return point[1]
-
-
-def ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Round values between ``low`` and ``high``, about ``wanted`` of them."""
-    span = high - low
-    if span <= 0 or not math.isfinite(span):
-        return [low]
-    raw = span / max(1, wanted)
-    base = 10.0 ** math.floor(math.log10(raw))
-    step = next((base * m for m in (1, 2, 2.5, 5) if base * m >= raw), base * 10)
-    start = math.ceil(low / step - 1e-9)
-    stop = math.floor(high / step + 1e-9)
-    return [k * step for k in range(start, stop + 1)]
 
 
 class Chart(Widget):

@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from cpt_tui.safe import clean_line
-from cpt_tui.widgets.bars import bar, interval_rows
+from cpt_tui.widgets.bars import Mark, bar, interval_scale
 from cpt_tui.widgets.page import Page
 from cpt_tui.widgets.panel import Panel
 from engine import words
@@ -22,7 +21,7 @@ class GatePanel(Panel):
         page = Page()
         found = view.evidence("gate")
         if found:
-            verdict(page, found)
+            verdict(page, found, width)
             forgetting(page, found)
             interval(page, found, width)
         else:
@@ -48,14 +47,14 @@ def waiting(page: Page, view: RunView) -> None:
             page.add(f"{name}: {progress_words(stage.progress)}", "bold")
 
 
-def verdict(page: Page, found: dict[str, Any]) -> None:
+def verdict(page: Page, found: dict[str, Any], width: int) -> None:
     """EARNED, TIE or HURT, and the sentence."""
     label = found.get("label")
     word = f"{found['outcome']}, {label}" if label else found["outcome"]
     page.put("Verdict: ", "bold").state(found["outcome"])
     page.add(word.removeprefix(found["outcome"]), "bold")
     if found.get("sentence"):
-        page.add(clean_line(found["sentence"]))
+        page.quote(found["sentence"], width, indent=0, limit=600)
     if found["outcome"] == "TIE":
         page.add("A tie ships the base model.", "bold")
 
@@ -65,11 +64,15 @@ def interval(page: Page, found: dict[str, Any], width: int) -> None:
     page.heading("CPT minus base, points of the gold set's metric")
     low, value, high = (float(found[key]) for key in ("low", "estimate", "high"))
     margin = float(found["margin"])
-    line, ruler = interval_rows(low, value, high, margin, min(60, width - 4))
+    reach = max(abs(low), abs(high), margin * 1.5, 1e-9)
+    marks = [Mark(x, f"{x:+g}" if x else "0", ":" if x else "│") for x in (-margin, 0.0, margin)]
+    ends = (-reach, reach)
+    line, *names = interval_scale((low, value, high), marks, min(60, width - 4), ends)
     page.put("  ").draw(line, "bold").add()
-    page.put("  ").add(ruler, "dim")
+    for row in names:
+        page.put("  ").add(row, "dim")
     page.put(f"  {value:+.2f}", "bold").put(f"  interval {low:+.2f} to {high:+.2f}")
-    page.add(f"  margin {margin:g}  p = {found['p_value']:.3f}")
+    page.add(f"  margin {margin:g}  {words.p_value(found['p_value'])}")
     page.add("  [ ] interval   o estimate   : margins", "dim")
     sees = f"can see {found['mde']:.1f} points and more"
     page.add(f"  {found['items']} items x {found['seeds']} seeds, {sees}", "dim")

@@ -47,8 +47,8 @@ class PackingPanel(Panel):
 def head(page: Page, found: dict[str, Any], width: int) -> None:
     """Rows, tokens and the share of generic text."""
     rows, length = found.get("rows", 0), found.get("sequence_length", 0)
-    page.put(f"{rows:,} rows of {length:,} tokens", "bold")
-    page.add(f" = {rows * length:,} places, {words.count(found.get('tokens'))} real tokens")
+    page.add(f"{rows:,} rows of {length:,} tokens", "bold")
+    page.add(f"{rows * length:,} places, {words.count(found.get('tokens'))} real tokens in them")
     mix = float(found.get("achieved_mix") or 0)
     page.put("mix-back ").draw(bar(mix, 1.0, min(30, width - 40)), "dim")
     page.add(f" {100 * mix:.2f}% of tokens are generic", "bold")
@@ -84,6 +84,6 @@ def seams(page: Page, found: list[str]) -> None:
     """Borders between documents, decoded."""
     if not found:
         return
-    page.heading("Seams: the end of one document | the start of the next (your text)")
+    page.heading("Seams: the end of one document | the next one's start")
     for seam in found[:12]:
         page.put("  ").add(clean_line(seam, 300))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
 from cpt_tui.safe import clean, clean_line
@@ -52,10 +54,24 @@ class Page:
 
     def item(self, label: object, text: object, width: int, style: str = "", at: int = 15) -> Page:
         """``label`` and then text wrapped into a column of its own, from column ``at``."""
-        lines = textwrap.wrap(clean_line(text), max(20, width - at)) or [""]
-        self.put(f"{clean_part(label):<{at}}", style)
-        for i, line in enumerate(lines):
+        self.put(padded(clean_part(label), at), style)
+        for i, line in enumerate(wrapped(text, width - at)):
             self.add(" " * (at if i else 0) + line)
+        return self
+
+    def quote(self, text: object, width: int, indent: int = 2, limit: int = 240) -> Page:
+        """A piece of foreign text, cut to ``limit`` characters and wrapped behind an indent."""
+        for line in wrapped(clean_line(text, limit), width - indent):
+            self.add(" " * indent + line)
+        return self
+
+    def beside(self, left: Sequence[str], right: Sequence[str], width: int) -> Page:
+        """Two columns of lines, each at most ``column_width(width)`` cells wide."""
+        room = column_width(width)
+        for i in range(max(len(left), len(right))):
+            mine = left[i] if i < len(left) else ""
+            other = right[i] if i < len(right) else ""
+            self.put(padded(mine, room)).draw(" │ ", "dim").add(other)
         return self
 
     def heading(self, title: str) -> Page:
@@ -65,7 +81,7 @@ class Page:
 
     def pair(self, label: str, value: object, style: str = "", width: int = 18) -> Page:
         """``label   value`` with the values in a column."""
-        self.put(f"{label:<{width}}", "dim")
+        self.put(padded(clean_part(label), width), "dim")
         return self.add(clean_line(value), style)
 
     def state(self, word: str) -> Page:
@@ -80,3 +96,22 @@ class Page:
 def clean_part(text: object) -> str:
     """Cleaned and on one line, keeping the spaces that align columns."""
     return clean(text).replace("\n", " ").replace("\t", " ")
+
+
+_WRAPPER = Console(width=80, color_system=None, legacy_windows=False)
+
+
+def wrapped(text: object, width: int) -> list[str]:
+    """Cleaned text in lines of at most ``width`` cells (20 at least); wide characters count."""
+    lines = Text(clean_line(text)).wrap(_WRAPPER, max(20, width))
+    return [line.plain.rstrip() for line in lines] or [""]
+
+
+def padded(text: str, width: int) -> str:
+    """The text with spaces up to ``width`` cells; a longer one stays as it is."""
+    return set_cell_size(text, width) if cell_len(text) < width else text
+
+
+def column_width(width: int) -> int:
+    """Cells of one of two columns side by side on a page of ``width``."""
+    return (width - 3) // 2

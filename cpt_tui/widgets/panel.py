@@ -16,6 +16,12 @@ MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What drawing a log of another version may raise; such a log must not end the viewer."""
 
 
+def text_width(area: VerticalScroll) -> int:
+    """Cells for text in a scrolling area, whether its scrollbar is there yet or not."""
+    bar = 0 if area.show_vertical_scrollbar else area.styles.scrollbar_size_vertical
+    return area.scrollable_content_region.width - bar
+
+
 class Panel(VerticalScroll):
     """Redraws its text when it is shown a view; keeps its scroll position."""
 
@@ -31,7 +37,7 @@ class Panel(VerticalScroll):
     def show(self, view: RunView) -> None:
         """Draw the view, if the text differs from what is there."""
         self._view = view
-        text = self.written(view, max(30, self.size.width - 2))
+        text = self.written(view, max(30, text_width(self)))
         if self._shown is None or text != self._shown:
             self._shown = text
             self.query_one(".page", Static).update(text)

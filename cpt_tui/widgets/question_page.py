@@ -3,69 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from string import Formatter
 
 from rich.text import Text
 
+from cpt_tui.evidence import Found, Limits, cost, fertility, gate, quality, shape, size, surprise
+from cpt_tui.evidence import terms as term_page
 from cpt_tui.pages import Question
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets import evidence_panel as shown
+from cpt_tui.widgets.evidence_panel import moved
 from cpt_tui.widgets.page import Page
 from engine.evidence import Step, Verdict
-from engine.view import RunView
+from engine.findings import unanswered
+from engine.thresholds import THRESHOLDS
 
-Drawer = Callable[[Page, dict[str, Any], RunView, int], None]
 WORDS = {"go": "ok", "note": "noted", "not_yet": "NOT YET", "no_go": "NO-GO", "open": "open"}
 STYLES = {"go": "green", "note": "", "not_yet": "bold yellow", "no_go": "bold red", "open": "dim"}
 
-DRAWERS: dict[str, Drawer] = {
-    "shape": lambda page, found, view, width: shown.size(page, found, view.limits, width),
-    "size": lambda page, found, view, width: shown.size(page, found, view.limits, width),
-    "surprise": lambda page, found, view, width: shown.losses(page, found, width),
-    "fertility": lambda page, found, view, width: shown.fertility(page, found, view.limits, width),
-    "explain": lambda page, found, view, width: shown.explanations(page, found),
-    "gate": lambda page, found, view, width: shown.gate_files(page, found),
-    "cost": lambda page, found, view, width: shown.cost(page, found),
-    "verdict": lambda page, found, view, width: shown.cost(page, found),
-}
+
+@dataclass(frozen=True)
+class Scene:
+    """What a page is drawn from besides its question."""
+
+    found: Found
+    limits: Limits
+    width: int
+    moved: Limits = field(default_factory=dict)
+    """Thresholds that the recipe moved."""
+    marks: dict[str, str] = field(default_factory=dict)
+    """The user's mark for each term."""
+    term: int = 0
+    side_by_side: bool = False
 
 
-def question_text(
-    question: Question,
-    number: str,
-    step: Step | None,
-    found: dict[str, Any],
-    view: RunView,
-    width: int,
-) -> Text:
-    """The page: question, rule, finding with its source, evidence."""
+def question_text(question: Question, number: str, step: Step | None, scene: Scene) -> Text:
+    """The page: question, finding, the rule with its numbers, evidence, source."""
     page = Page()
     page.put(f"{number}  ", "dim").put(question.title, "bold")
     if step is not None:
         page.put(f"  {WORDS.get(step.outcome, step.outcome)}", STYLES.get(step.outcome, ""))
         page.put("  unverified: your word, not a measurement" if step.unverified else "", "yellow")
     page.add()
-    rule = step.rule if step else question.rule
-    page.item("Rule", rule, width, "dim", at=9)
+    if question.id == "explain":
+        _terms(page, scene)
     if step is not None:
-        page.item("Found", step.answer, width, "dim", at=9)
+        page.item("Found", step.answer, scene.width, "dim", at=9)
         if step.instead:
-            page.item("Instead", step.instead, width, "dim", at=9)
-        if step.source:
-            page.item("Source", step.source, width, "dim", at=9)
+            page.item("Instead", step.instead, scene.width, "dim", at=9)
+    page.item("Rule", step.rule if step else question.rule, scene.width, "dim", at=9)
+    _moved_here(page, question.node, scene)
     if drawer := DRAWERS.get(question.id):
-        drawer(page, found, view, width)
+        drawer(page, scene)
+    if step is not None and step.source:
+        page.add().item("Source", step.source, scene.width, "dim", at=9)
     page.text.rstrip()
     return page.text
 
 
-def verdict_text(verdict: Verdict, found: dict[str, Any], view: RunView, width: int) -> Text:
+def thresholds_of(node_id: str) -> list[str]:
+    """The thresholds that a node's rule names."""
+    from engine.decision import NODES
+
+    templates = [node.rule_template for node in NODES if node.id == node_id]
+    return [name for text in templates for _, name, _, _ in Formatter().parse(text) if name]
+
+
+def _moved_here(page: Page, node: str, scene: Scene) -> None:
+    """Numbers of this rule that are the recipe's, not the default."""
+    for name in thresholds_of(node):
+        if name in scene.moved:
+            default = THRESHOLDS[name].value
+            text = f"{name} = {scene.moved[name]:g} by this recipe; the default is {default:g}"
+            page.item("Moved", text, scene.width, "bold yellow", at=9)
+
+
+def _terms(page: Page, scene: Scene) -> None:
+    told = scene.found.get("explanations") or []
+    width, beside = scene.width, scene.side_by_side
+    term_page.draw_one(page, told, scene.term, scene.marks, width, beside)
+    if told:
+        page.add()
+
+
+def _evidence(*draws: Callable[[Page, Found, Limits, int], None]) -> Callable[[Page, Scene], None]:
+    """Evidence blocks one after another."""
+
+    def drawn(page: Page, scene: Scene) -> None:
+        for draw in draws:
+            draw(page, scene.found, scene.limits, scene.width)
+
+    return drawn
+
+
+DRAWERS: dict[str, Callable[[Page, Scene], None]] = {
+    "shape": _evidence(shape.draw, quality.draw_odd),
+    "size": _evidence(size.draw, quality.draw),
+    "surprise": _evidence(surprise.draw),
+    "fertility": _evidence(fertility.draw),
+    "gate": _evidence(gate.draw),
+    "facts": _evidence(quality.draw_copies),
+    "cost": _evidence(cost.draw),
+}
+
+
+def verdict_text(verdict: Verdict, scene: Scene) -> Text:
     """The last page: outcome, reasons, what to do instead, the price."""
-    page = Page()
+    page, width = Page(), scene.width
     page.put("Verdict  ", "dim").state(verdict.outcome).add()
     page.item("", verdict.sentence, width, at=9)
     if verdict.instead:
         page.item("Instead", verdict.instead, width, "bold", at=9)
+    moved(page, verdict.thresholds_overridden)
     against = [s for s in verdict.path if s.outcome in ("no_go", "not_yet", "open") or s.unverified]
     reasons = [s for s in against if s.node != verdict.deciding_node]
     if reasons:
@@ -81,7 +130,10 @@ def verdict_text(verdict: Verdict, found: dict[str, Any], view: RunView, width: 
         for step in verdict.path:
             if step.outcome == "go":
                 page.item("ok", f"{step.node}: {step.answer}", width, "green", 9)
-    shown.cost(page, found)
+    if nodes := unanswered([step.model_dump() for step in verdict.path]):
+        page.heading("Not answered")
+        page.quote(", ".join(nodes), width)
+    cost.draw(page, scene.found, scene.limits, width)
     page.text.rstrip()
     return page.text
 
@@ -101,16 +153,34 @@ def trail_items(
     return items
 
 
-def trail_strip(items: list[tuple[str, str, str]], current: str) -> Text:
-    """The path on a few lines, for narrow terminals; open pages without a word."""
-    text = Text()
-    for name, word, style in items:
+def trail_strip(items: list[tuple[str, str, str]], current: str, width: int) -> Text:
+    """The path on a few lines, for narrow terminals: ``?`` open, ``ok`` for it, bare noted."""
+    text, used = Text(), 0
+    for name, word, style in _without_setup(items, current):
         known = word in WORDS.values() or name == "verdict"
-        shown_word = "" if word in ("open", "") else f" {word}" if known else " ok"
-        text.append(name, "bold reverse" if name == current else "")
-        text.append(shown_word, style)
-        text.append("  ")
+        sign = {"open": "?", "": "?", "noted": ""}.get(word, word) if known or not word else "ok"
+        name_shown, sign = SHORT.get(name, name), f" {sign}" if sign else ""
+        length = len(name_shown) + len(sign)
+        if used and used + 2 + length > width:
+            text.append("\n")
+            used = 0
+        text.append("  " if used else "")
+        text.append(name_shown, "bold reverse" if name == current else "")
+        text.append(sign, style)
+        used += length + (2 if used else 0)
     return text
+
+
+SHORT = {"vocabulary": "vocab"}
+SETUP_PAGES = ("model", "corpus", "generic", "gold", "sft")
+
+
+def _without_setup(items: list[tuple[str, str, str]], current: str) -> list[tuple[str, str, str]]:
+    """The first five pages as one word, once they are answered and left behind."""
+    setup = [item for item in items if item[0] in SETUP_PAGES]
+    if current in SETUP_PAGES or not all(word for _, word, _ in setup):
+        return items
+    return [("setup", "ok", "green"), *(item for item in items if item not in setup)]
 
 
 def trail_rail(items: list[tuple[str, str, str]], current: str, width: int) -> Text:

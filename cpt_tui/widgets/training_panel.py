@@ -17,6 +17,7 @@ from cpt_tui.widgets.chart import Chart, Line
 from cpt_tui.widgets.page import STATE_STYLES, Page
 from cpt_tui.widgets.panel import MALFORMED
 from engine import words
+from engine.events import TrainStep
 from engine.findings import NEVER_THE_VERDICT
 from engine.plain import progress_words
 from engine.series import Point, Series
@@ -126,13 +127,22 @@ def _guard(page: Page, view: RunView, curve: Curve) -> None:
 def _progress(page: Page, view: RunView, curve: Curve) -> None:
     step = curve.step
     assert step is not None
-    left = "paused" if view.paused else f"{words.duration(step.eta_s)} left"
+    left = _left(view, step)
     memory = f"  {step.memory_gb:.1f} GB" if step.memory_gb else ""
     page.put("step ", "dim").put(f"{step.step:,} of {step.total:,}", "bold")
     page.put(f"  {words.count(step.tokens)} tokens  ").put(left, "bold").put(memory)
     if curve.loss.lost:
         page.put(f"  {len(curve.loss.lost)} steps not finite", "bold red")
     page.add()
+
+
+def _left(view: RunView, step: TrainStep) -> str:
+    """Time left while it runs; where it stands once it does not."""
+    if view.paused:
+        return "paused"
+    if view.ended or view.failure:
+        return "done" if step.step >= step.total else "stopped here"
+    return f"{words.duration(step.eta_s)} left"
 
 
 def _sparks(page: Page, curve: Curve, width: int) -> None:

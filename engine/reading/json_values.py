@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from engine.reading.decoding import byte_length, decoded
+from engine.reading.decoding import IN_MEMORY, byte_length, decoded
 from engine.reading.items import Item
 from engine.reading.ledger import Fault, Ledger, Row
 from engine.reading.lines import LONGEST_RECORD, what_is_wrong
@@ -100,11 +100,25 @@ def _unwrapped(value: Any) -> list[Any]:
     return [value]
 
 
-def json_rows(item: Item, ledger: Ledger, asked: str | None = None) -> Iterator[Row]:
-    """Records of a .json file: a list, one object, or objects one after the other."""
-    text = decoded(item, ledger, asked, records=True)
+def json_rows(
+    item: Item, ledger: Ledger, asked: str | None = None, limit: int | None = None
+) -> Iterator[Row]:
+    """Records of a .json file: a list, one object, or objects one after the other.
+
+    With a ``limit``, those of its first 32 MB: where a value is cut there is no fault.
+    """
+    begun = ledger.bytes_found
+    text = decoded(item, ledger, asked, IN_MEMORY if limit else None, records=True)
+    cut = limit is not None and ledger.bytes_found - begun >= IN_MEMORY
     ledger.encoded(text.encoding, item.name)
-    values = _Values(item.name, text.blocks, text.encoding)
+    try:
+        yield from _rows(_Values(item.name, text.blocks, text.encoding))
+    except Fault:
+        if not cut:
+            raise
+
+
+def _rows(values: _Values) -> Iterator[Row]:
     if values.peek() != "[":
         yield from _one_by_one(values)
         return

@@ -52,8 +52,8 @@ LAYERS = 2
 """Compressions around one file at most (x.jsonl.gz in a zip that was gzipped is no corpus)."""
 
 READABLE = (
-    "text (.txt, .md, .rst), records (.jsonl, .json, .csv, .tsv, .parquet, .arrow), .html or "
-    "source code, also as .gz, .zst, .xz, .bz2 or .zip"
+    "text (.txt, .md, .rst), records (.jsonl, .json, .csv, .tsv, .parquet, .arrow), .html, "
+    "source code, .pdf or .docx, also as .gz, .zst, .xz, .bz2 or .zip"
 )
 """What can be read, for a sentence that says what to give."""
 

@@ -122,7 +122,8 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))
 
 def shown(path: object) -> str:
     """A file name on one line: undecodable bytes as U+FFFD, control characters as \\x1b."""
-    return without_surrogates(str(path)).translate(_CONTROLS)
+    name = str(path)
+    return name if name.isprintable() else without_surrogates(name).translate(_CONTROLS)
 
 
 def peek(rows: Iterator[Row], count: int) -> tuple[list[Row], Iterator[Row]]:

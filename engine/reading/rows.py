@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.reading.columns import column_rows, first_records
@@ -20,6 +20,16 @@ PEEK = 50
 """Records looked at to find the text column of a file."""
 
 
+READERS: dict[str, Callable[[Item, Ledger, str | None, int | None], Iterator[Row]]] = {
+    "lines": line_rows,
+    "json": json_rows,
+    "table": table_rows,
+    "code": code_rows,
+    "page": page_rows,
+    "text": text_rows,
+}
+
+
 def rows_of(
     item: Item, ledger: Ledger, source: Source, limit: int | None = None, all_columns: bool = False
 ) -> Iterator[Row]:
@@ -29,10 +39,7 @@ def rows_of(
         return column_rows(item, ledger, None if all_columns else _text_columns(item, source))
     if item.kind in ("pdf", "docx"):
         return paper_rows(item, ledger)
-    if item.kind == "json":
-        return json_rows(item, ledger, asked)
-    readers = {"lines": line_rows, "table": table_rows, "code": code_rows, "page": page_rows}
-    return readers.get(item.kind, text_rows)(item, ledger, asked, limit)
+    return READERS[item.kind](item, ledger, asked, limit)
 
 
 def _text_columns(item: Item, source: Source) -> list[str] | None:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain
 
 from engine.reading.decoding import byte_length, decoded
 from engine.reading.items import Item
@@ -27,37 +27,38 @@ class _Lines:
     """Lines of a text in blocks, their ends kept, with the bytes taken since the last look."""
 
     def __init__(self, blocks: Iterator[str], encoding: str, name: str) -> None:
-        self.blocks, self.encoding, self.name = blocks, encoding, name
-        self.ready: list[str] = []
+        self.encoding, self.name = encoding, name
         self.taken = 0
-        self._lines = self._split()
+        self._narrow = not encoding.startswith(("utf-16", "utf-32"))
+        self._batches: Iterator[list[str]] = self._split(blocks)
 
-    def _split(self) -> Iterator[str]:
+    def _split(self, blocks: Iterator[str]) -> Iterator[list[str]]:
         rest = ""
-        for block in self.blocks:
-            held = io.StringIO(rest + block, newline="")
-            lines = held.readlines()
+        for block in blocks:
+            lines = io.StringIO(rest + block, newline="").readlines()
             rest = lines.pop() if lines else ""
-            yield from lines
+            yield lines
             if len(rest) > LONGEST_CELL:
                 raise self.fault(f"a line is longer than {LONGEST_CELL >> 20} MB")
         # A lone CR may have been the first half of a CRLF; what is left may hold both.
-        yield from io.StringIO(rest, newline="").readlines()
+        yield io.StringIO(rest, newline="").readlines()
 
     def __iter__(self) -> Iterator[str]:
-        while self.ready:
-            yield self._take(self.ready.pop(0))
-        for line in self._lines:
-            yield self._take(line)
-
-    def _take(self, line: str) -> str:
-        self.taken += byte_length(line, self.encoding)
-        return line
+        for batch in self._batches:
+            for line in batch:
+                if self._narrow and line.isascii():
+                    self.taken += len(line)
+                else:
+                    self.taken += byte_length(line, self.encoding)
+                yield line
 
     def ahead(self, count: int) -> list[str]:
         """The next lines, which stay where they are."""
-        self.ready += islice(self._lines, count - len(self.ready))
-        return list(self.ready)
+        first: list[str] = []
+        while len(first) < count and (batch := next(self._batches, None)) is not None:
+            first += batch
+        self._batches = chain([first], self._batches)
+        return first[:count]
 
     def passed(self) -> int:
         """Bytes taken since this was last asked."""

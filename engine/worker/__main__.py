@@ -17,7 +17,7 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_ETAG_TIMEOUT": "3",
     "HF_HUB_DOWNLOAD_TIMEOUT": "10",
-    "TOKENIZERS_PARALLELISM": "false",
+    "TOKENIZERS_PARALLELISM": "true",  # nothing here forks
     # On a busy machine spinning threads starve each other: 2 threads on 2 shared cores ran
     # 6 to 15 times faster waiting passively.
     "OMP_WAIT_POLICY": "PASSIVE",

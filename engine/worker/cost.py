@@ -50,22 +50,33 @@ def estimate(
     budget = domain_budget(recipe)
     kept = available if budget is None else min(available, budget)
     tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
-    per_token = (6 if recipe.train.method == "full" else 4) * parameters
-    per_token += 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
+    judged = gate_tokens(recipe.gate, base)
+    per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
+    # An adapter of the gate is taken to be as small as the run's own.
+    its = parameters if recipe.gate.probe.method == "full" else trained
     return Cost(
         tokens=tokens,
         tokens_per_s=round(speed, 1),
         train_seconds=round(tokens / speed, 1),
-        gate_seconds=round(gate_tokens(recipe.gate, base) / speed, 1),
+        gate_seconds=round(judged / speed, 1),
         memory_gb=round(memory_gb(parameters, trained, base, length), 3),
-        train_flops=float(per_token) * tokens,
+        train_flops=tokens * flops_per_token(recipe.train.method, parameters, base, length),
+        gate_flops=judged * per_gate_token,
+        gate_memory_gb=round(memory_gb(parameters, its, base, length), 3) if judged else 0,
     )
+
+
+def flops_per_token(method: str, parameters: int, base: models.Base, length: int) -> float:
+    """6N for full training, 4N for adapters (no weight gradients), plus attention (Kaplan 2020)."""
+    weights = (6 if method == "full" else 4) * parameters
+    attention = 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
+    return float(weights + attention)
 
 
 def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
     """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
     gate = recipe.gate
-    probe = [gate.probe.epochs, gate.probe.max_examples]
+    probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples]
     return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
 
 

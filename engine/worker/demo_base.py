@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from engine import demo, recipe, world
 from engine.events import StageDone, StageStarted, TrainStep
-from engine.run import private_dir
+from engine.run import private_dir, publish
 from engine.worker import model as models
 from engine.worker import selfcheck
 from engine.worker.context import Context
@@ -73,7 +74,7 @@ def _build(context: Context, folder: Path) -> None:
     documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
     rows = pack_examples(documents, settings["sequence"], eos)
     tokens = _pretrain(context, model, rows, settings)
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     private_dir(temporary)
     saver: Any = model
@@ -81,7 +82,7 @@ def _build(context: Context, folder: Path) -> None:
     tokenizer.save_pretrained(temporary)
     facts = {"parameters": models.count(model), "tokens": tokens, "documents": len(texts)}
     (temporary / "built.json").write_text(json.dumps(facts))
-    temporary.rename(folder)
+    publish(temporary, folder)
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from engine.corpus import Corpus, Document, content_hash
 
-BATCH_CHARACTERS = 1 << 20
-"""Text in a batch: a second or less of tokenising, so that a stop is heeded soon."""
+BATCH_CHARACTERS = 1 << 19
+"""Text in a batch: about a quarter of a second of tokenising, so that a stop is heeded soon."""
 BATCH_DOCUMENTS = 4096
 EXAMPLES = 5
 

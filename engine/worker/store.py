@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import Counter
@@ -13,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from engine.corpus import Corpus
 from engine.errors import InputError
+from engine.evidence import Quality
 from engine.leak import Leaks
-from engine.neardup import Signatures
+from engine.neardup import Clusters, Signatures
 from engine.overlap import Overlap
 from engine.quality import TextQuality
-from engine.run import digest, home, private_dir, write_json
+from engine.run import digest, home, private_dir, publish, write_json
 from engine.shingles import Words, words_of
 from engine.worker import repeats
 from engine.worker.context import Context
@@ -32,6 +35,8 @@ MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 TERMS = 5000
 """Most frequent words kept, for the fertility report."""
+LOOKED_AT = 4_000_000
+"""Characters of one document searched for duplicates and gold items: bounds the memory."""
 COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
 
 Tick = Callable[[int, int], None]
@@ -56,11 +61,10 @@ def build_store(
 
     Raises InputError if nothing readable was found; Interrupted on a stop.
     """
-    temporary = folder.with_suffix(".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    private_dir(temporary)
+    # Two runs may read one corpus at once: each builds its own, the first one done is kept.
+    _sweep(folder)
+    temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
     reading = Reading(corpus)
-    what, started = f"near-duplicates in {label}", time.monotonic()
     try:
         with ExitStack() as stack:
             writer = _Writer(temporary, tokenizer, overlap, stack)
@@ -69,14 +73,22 @@ def build_store(
                 raise InputError(
                     f"{corpus.label}: no readable text was found; give a folder or file with text"
                 )
-            tick = lambda done, of: context.progress(what, done, of, "bands", started)  # noqa: E731
-            writer.finish(reading, folder.name, tick)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except BaseException:
+            what = f"comparing the documents of the {label}"
+            writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
+        if not (folder / "meta.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            publish(temporary, folder)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return TokenStore(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed workers left of this store."""
+    for left in folder.parent.glob(f"{folder.stem}.partial-*"):
+        pid = int(left.suffix.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
@@ -84,14 +96,19 @@ def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> No
     started = time.monotonic()
     waiting: tuple[Batch, Future[list[Ints]]] | None = None
     with ThreadPoolExecutor(1) as pool:
-        for batch in reading.batches():
-            coming = pool.submit(writer.encode, batch)
-            writer.look(batch)
-            if waiting:
-                writer.add(waiting[0], waiting[1].result())
-            waiting = batch, coming
-            ledger = reading.corpus.ledger
-            context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        try:
+            for batch in reading.batches():
+                coming = pool.submit(writer.encode, batch)
+                writer.look(batch)
+                context.raise_if_stopped()
+                if waiting:
+                    writer.add(waiting[0], waiting[1].result())
+                waiting = batch, coming
+                ledger = reading.corpus.ledger
+                context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         if waiting:
             writer.add(waiting[0], waiting[1].result())
 
@@ -112,8 +129,9 @@ class _Writer:
         stack.callback(self._leaks.close)
         self._quality = TextQuality()
         self._names: dict[str, int] = {}
-        self._terms: Counter[str] = Counter()
+        self._terms: dict[str, int] = {}
         self._words = 0
+        self._long = 0
         self.documents = 0
 
     def encode(self, batch: Batch) -> list[Ints]:
@@ -122,7 +140,11 @@ class _Writer:
 
     def look(self, batch: Batch) -> None:
         """Everything that needs the text."""
-        words = words_of(batch.texts)
+        words = words_of([text[:LOOKED_AT] for text in batch.texts])
+        self._long += sum(len(text) > LOOKED_AT for text in batch.texts)
+        for text in batch.texts:
+            for start in range(LOOKED_AT, len(text), LOOKED_AT):
+                self._count(words_of([text[start : start + LOOKED_AT]]))
         self._signatures.feed(words)
         self._leaks.feed(words)
         self._quality.feed(batch.texts, batch.hashes.tolist())
@@ -132,12 +154,13 @@ class _Writer:
 
     def _count(self, words: Words) -> None:
         self._words += len(words.codes)
+        terms = self._terms
         counts = np.bincount(words.codes, minlength=len(words.distinct)).tolist()
         for word, count in zip(words.distinct, counts, strict=True):
             if len(word) >= 4 and word.isalpha():
-                self._terms[word] += count
-        if len(self._terms) > MAX_TERMS:
-            self._terms = Counter(dict(self._terms.most_common(MAX_TERMS // 2)))
+                terms[word] = terms.get(word, 0) + count
+        if len(terms) > MAX_TERMS:
+            self._terms = _most(terms, MAX_TERMS // 2)
 
     def add(self, batch: Batch, ids: list[Ints]) -> None:
         """The documents' tokens."""
@@ -167,28 +190,39 @@ class _Writer:
         store, share = TokenStore(self._folder), reading.corpus.source.heldout_share
         clusters = self._signatures.clusters(tick)
         mask = heldout_mask(store.hashes, clusters.first, share)
-        leaked, shared = self._leaks.leaked(mask)
+        leaked, shared = self._leaks.leaked(mask, tick)
         np.save(self._folder / "heldout.npy", mask)
         np.save(self._folder / "leaked.npy", leaked)
-        dropped = clusters.dropped
-        quality = self._quality.measure().model_copy(
-            update={
-                "near_duplicate_documents": len(dropped),
-                "near_duplicate_tokens": int(store.lengths[dropped].sum()),
-                "near_pairs": repeats.near_pairs(store, clusters, self._tokenizer),
-                "exact_examples": repeats.exact(store, reading.repeats),
-            }
-        )
+        quality = self._measured(store, clusters, reading)
         meta = {
             "fingerprint": fingerprint,
             "dtype": self._dtype,
             "words": self._words,
-            "terms": dict(self._terms.most_common(TERMS)),
+            "terms": _most(self._terms, TERMS),
             "quality": quality.model_dump(),
             "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
             **_read_as(reading),
         }
         write_json(self._folder / "meta.json", meta)
+
+    def _measured(self, store: TokenStore, clusters: Clusters, reading: Reading) -> Quality:
+        quality, dropped = self._quality.measure(), clusters.dropped
+        cut = f"{self._long:,} documents were searched for repeats and gold items only in their "
+        notes = [f"{cut}first {LOOKED_AT:,} characters"] if self._long else []
+        return quality.model_copy(
+            update={
+                "near_duplicate_documents": len(dropped),
+                "near_duplicate_tokens": int(store.lengths[dropped].sum()),
+                "near_pairs": repeats.near_pairs(store, clusters, self._tokenizer),
+                "exact_examples": repeats.exact(store, reading.repeats),
+                "notes": quality.notes + notes,
+            }
+        )
+
+
+def _most(counts: dict[str, int], number: int) -> dict[str, int]:
+    """The largest counts, in falling order."""
+    return dict(Counter(counts).most_common(number))
 
 
 def _read_as(reading: Reading) -> dict[str, Any]:

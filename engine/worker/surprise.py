@@ -53,7 +53,7 @@ def _words(base: Base, ids: list[int], nll: Floats) -> list[tuple[str, float]]:
     """(word, nats) of whole, fully scored words: pieces joined from one space to the next."""
     pieces = base.tokenizer.convert_ids_to_tokens(ids)
     starts = [at for at, piece in enumerate(pieces) if piece.startswith(("Ġ", "▁"))]
-    spans = list(zip(starts, [*starts[1:], len(ids)], strict=True))
+    spans = list(zip(starts, [*starts[1:], len(ids)], strict=False))  # no start: no span
     texts = base.tokenizer.batch_decode([ids[start:end] for start, end in spans])
     words = [
         (text.strip().lower(), float(nll[start:end].sum()))

@@ -121,7 +121,8 @@ def heldout_mask(
     first = first[np.argsort(lowest[first], kind="stable")]
     chosen = first[np.cumsum(sizes[first]) <= wanted]
     if len(chosen):
-        mask[np.isin(groups, chosen)] = True
+        mask[chosen] = True
+        mask = mask[groups]
     else:  # nothing but large groups: no clean side is to be had
         mask[np.argsort(hashes, kind="stable")[:wanted]] = True
     return mask
@@ -145,11 +146,17 @@ def encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
 
 def encode_long(tokenizer: Any, texts: list[str], dtype: str) -> list[Ints]:
     """``encode`` as arrays, in flat memory: a huge document in parts cut at a blank."""
-    parts = [_parts(text) for text in texts]
-    ids = iter(encode(tokenizer, [part for pieces in parts for part in pieces]) if parts else [])
-    return [
-        np.concatenate([np.asarray(next(ids), dtype=dtype) for _ in pieces]) for pieces in parts
-    ]
+    found: list[Ints] = []
+    short: list[str] = []
+    for text in texts:
+        if len(text) <= LONGEST:
+            short.append(text)
+            continue
+        found += [np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else []
+        short = []
+        pieces = [np.asarray(encode(tokenizer, [part])[0], dtype) for part in _parts(text)]
+        found.append(np.concatenate(pieces))
+    return found + ([np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else [])
 
 
 def _parts(text: str) -> list[str]:

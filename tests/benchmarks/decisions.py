@@ -39,6 +39,8 @@ class Case:
     gate: str | None = "medical"
     near: bool = False
     """Whether the user says that the text was chosen for the gate's task."""
+    repair: bool = False
+    """Whether wrongly decoded text is repaired while reading."""
 
 
 def texts(material: Path, folder: str) -> list[str]:
@@ -101,7 +103,8 @@ def copies(material: Path, folder: Path) -> Path:
     """60 medical documents, each 200 times with one word changed: big, and nothing new."""
     rng = random.Random(0)
     found = []
-    for text in texts(material, "domains/medical")[:60]:
+    short = [text for text in texts(material, "domains/medical") if len(text) < 3000]
+    for text in short[:60]:
         words = text.split(" ")
         for number in range(200):
             mine = list(words)
@@ -124,6 +127,9 @@ CASES = (
     Case("medical for stories", STORIES, "domains/medical", TINY, "GO"),
     Case("legal for stories", STORIES, "domains/legal", TINY, "GO", "legal"),
     Case("stories, its own text", STORIES, half(0, TINY), half(1, TINY), "NO-GO", near=True),
+    Case(
+        "stories, repaired", STORIES, half(0, TINY), half(1, TINY), "NO-GO", near=True, repair=True
+    ),
     Case("instructions", STORIES, "awkward/sft_prompt_completion", TINY, "NO-GO"),
     Case("chat", STORIES, "awkward/chat_sharegpt", TINY, "NO-GO"),
     Case("preference pairs", STORIES, "awkward/preference", TINY, "NO-GO"),
@@ -153,8 +159,7 @@ def checked(case: Case, material: Path, folder: Path) -> tuple[dict[str, Any], f
     if case.gate:
         task = material / GATES[case.gate]
         arguments += ["--gold", str(task / "test.jsonl"), "--sft", str(task / "train.jsonl")]
-    if case.near:
-        arguments += ["--task-selected"]
+    arguments += ["--task-selected"] * case.near + ["--repair-mojibake"] * case.repair
     started = time.monotonic()
     done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
     if not done.stdout.strip():

@@ -195,6 +195,37 @@ def test_the_command_says_it_and_leaves_with_1(
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
+def test_a_check_cut_off_half_way_leaves_with_1_and_goes_through_the_next_time(
+    hub: Hub, cpt: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    hub.fault, hub.after = "files-half", 1 << 20
+    arguments = ["check", "hub:o/long", "--model", str(tiny_model), "--hurts", "unreadable"]
+    done = cpt(*arguments, timeout=200)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "hub:o/long (split train) cannot be read" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    hub.fault = ""
+    done = cpt(*arguments, timeout=300)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+
+
+def test_models_come_from_the_same_server(hub: Hub, tmp_path: Path) -> None:
+    hub.models["o/model"] = {"config.json": b"{}", "model.safetensors": os.urandom(1 << 20)}
+    code = (
+        "import sys; from pathlib import Path; from huggingface_hub import snapshot_download\n"
+        "folder = Path(snapshot_download('o/model'))\n"
+        "print(sorted((p.name, p.stat().st_size) for p in folder.iterdir()))"
+    )
+    env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[('config.json', 2), ('model.safetensors', 1048576)]"
+
+
 # without a server
 
 

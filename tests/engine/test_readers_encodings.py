@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
@@ -67,6 +67,7 @@ def test_every_encoding_in_every_format(tmp_path: Path, encoding: str, name: str
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=1), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
 def test_unicode_with_a_mark_is_never_misread(text: str, encoding: str) -> None:
+    assume(not text.startswith("\0"))  # UTF-16 with a mark and a NUL is UTF-32's mark
     raw = text.encode(encoding)
     try:
         found = settle(lambda: iter([raw]), None, "x")

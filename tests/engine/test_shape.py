@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.codetext import is_code, is_code_file
+from engine.codetext import is_code
 from engine.corpus import Corpus, detect_shape
 from engine.evidence import Shape
 from engine.recipe import Source
@@ -118,9 +118,6 @@ def test_code_is_told_from_manuals_with_code() -> None:
     assert not is_code(MANUAL)
     assert not is_code(LONG)
     assert not is_code("")
-    assert is_code_file(Path("a/b.PY"))
-    assert is_code_file(Path("a/b.c.gz"))
-    assert not is_code_file(Path("py/readme.md"))
 
 
 def test_plain_text_of_code_is_code(tmp_path: Path) -> None:
@@ -129,6 +126,18 @@ def test_plain_text_of_code_is_code(tmp_path: Path) -> None:
     found = shape(tmp_path)
     assert found.kind == "code"
     assert found.confidence > 0.9
+
+
+def test_files_of_code_are_code_whatever_they_say(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.py").write_text(f'"""{LONG}"""\nX = {number}\n')
+    found = shape(tmp_path)
+    assert found.kind == "code"
+    assert found.confidence > 0.9
+    for number in range(30):
+        (tmp_path / f"{number}.md").write_text(f"Page {number}. {LONG}")
+    parts = {part.kind: part.share for part in shape(tmp_path).parts}
+    assert parts["code"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_every_part_has_its_share_and_samples(tmp_path: Path) -> None:
@@ -147,7 +156,7 @@ def test_every_part_has_its_share_and_samples(tmp_path: Path) -> None:
 
 def test_confidence_grows_with_the_sample_and_with_agreement(tmp_path: Path) -> None:
     def sure(raw: int, chat: int) -> float:
-        rows = [{"text": LONG}] * raw + [{"messages": TURN * 15}] * chat
+        rows = [{"text": LONG}] * raw + [{"text": f"### Input:\n\n### Response:\n{LONG}"}] * chat
         return shape(write(tmp_path / "a.jsonl", rows)).confidence
 
     assert sure(1, 0) < sure(3, 0) < sure(10, 0) < sure(100, 0)

@@ -8,8 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpt_tui.widgets.bars import bar, interval_rows, log_scale, spark
-from cpt_tui.widgets.chart import decimate, draw, ticks
+from cpt_tui.widgets.bars import (
+    Mark,
+    bar,
+    box,
+    cumulated,
+    interval_scale,
+    log_scale,
+    name_rows,
+    ridge,
+    spark,
+    spread_range,
+    ticks,
+)
+from cpt_tui.widgets.chart import decimate, draw
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 POINTS = st.lists(st.tuples(st.integers(0, 10_000), FLOATS), max_size=200).map(
@@ -72,13 +84,56 @@ def test_spark_holds_its_width(points: list[tuple[int, float]]) -> None:
 def test_interval_is_drawn_in_order(
     value: float, below: float, above: float, margin: float
 ) -> None:
-    line, _ = interval_rows(value - below, value, value + above, margin, 60)
+    marks = [Mark(-margin, "low", ":"), Mark(margin, "high", ":")]
+    line, *names = interval_scale((value - below, value, value + above), marks, 60)
     assert len(line) == 60
     assert "o" in line
+    assert all(len(row) <= 60 for row in names)
+    if line.count("[") and line.count("]"):
+        assert line.index("[") < line.index("o") < line.index("]")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 59), st.text("abc ", min_size=1, max_size=20)), max_size=8)
+)
+def test_names_of_marks_never_touch_or_get_lost(marks: list[tuple[int, str]]) -> None:
+    rows = name_rows(marks, 60)
+    assert all(len(row) <= 60 for row in rows)
+    held = "\n".join(rows)
+    assert all(label.strip() in held for _, label in marks)
+    assert sum(len(label) for _, label in marks) <= sum(len(row) for row in rows)
+
+
+SPREADS = st.lists(st.floats(0, 20), min_size=21, max_size=21).map(sorted)
+
+
+@given(SPREADS, SPREADS, st.integers(8, 120))
+def test_distributions_hold_their_width_and_all_their_mass(
+    one: list[float], other: list[float], width: int
+) -> None:
+    low, high = spread_range([one, other])
+    for spread in (one, other):
+        assert len(ridge(spread, low, high, width)) == width
+        assert ridge(spread, low, high, width).strip()
+        row = box(spread, low, high, width)
+        assert len(row) <= width
+        assert "│" in row
+        assert cumulated(spread, spread[-1]) == 1.0
+        shares = [cumulated(spread, low + (high - low) * i / 50) for i in range(51)]
+        assert shares == sorted(shares)
+
+
+def test_a_shifted_side_is_drawn_to_the_right() -> None:
+    side = [0.5 + i / 20 for i in range(21)]
+    harder = [x + 0.6 for x in side]
+    low, high = spread_range([side, harder])
+    first, second = (ridge(s, low, high, 60) for s in (side, harder))
+    assert len(second) - len(second.lstrip()) > len(first) - len(first.lstrip())
+    assert box(harder, low, high, 60).index("│") > box(side, low, high, 60).index("│")
 
 
 def test_log_scale_points_at_the_value() -> None:
-    marks = [(2e5, "0.2M"), (2e6, "2M"), (1e7, "10M")]
+    marks = [Mark(2e5, "0.2M"), Mark(2e6, "2M"), Mark(1e7, "10M")]
     pointer, line, names = log_scale(3.1e6, marks, 48)
     assert line.count("┼") == 3
     assert names.index("2M") < pointer.index("V") < names.index("10M")

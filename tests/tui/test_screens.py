@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,23 +19,10 @@ from cpt_tui.screens.interview import InterviewScreen
 from cpt_tui.screens.run import RunScreen
 from engine.run import list_runs
 from tests.tui import worlds
+from tests.tui.driving import screen_text, settle
 from tests.tui.worlds import recipe_values
 
 SMALL = (80, 24)
-
-
-def screen_text(app: CptApp) -> str:
-    """What stands on the screen, line by line."""
-    width, height = app.size
-    lines = app.screen._compositor.render_strips()
-    del width, height
-    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
-
-
-async def settle(pilot: Pilot[int]) -> None:
-    await pilot.pause()
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
 
 
 async def beat(screen: RunScreen) -> None:
@@ -200,13 +186,14 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
             text = screen_text(app)
             assert not set(text) & set("\x1b\x07\x9b\u202e\u200b")
             if key in "23":
-                assert "[/bold]" in text
+                assert "[/nope]" in text
 
 
 async def test_traceback_is_one_key_away(tmp_path: Path) -> None:
     app = CptApp(worlds.failed(tmp_path).run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
+        assert "train failed: No space left on the disk" in screen_text(app)
         await pilot.press("t")
         await settle(pilot)
         text = screen_text(app)
@@ -327,7 +314,7 @@ async def test_measuring_needs_a_model_and_a_corpus(tmp_path: Path) -> None:
 
 
 async def test_verdict_page_starts_only_on_go(tmp_path: Path) -> None:
-    world = checked(tmp_path)
+    world = worlds.checked(tmp_path)
     app = CptApp(home=tmp_path)
     async with app.run_test(size=(100, 40)) as pilot:
         await settle(pilot)
@@ -362,17 +349,6 @@ async def test_verdict_page_starts_only_on_go(tmp_path: Path) -> None:
         assert "override" not in recipe_values(world.run)["recipe"]
 
 
-def checked(root: Path) -> worlds.World:
-    """A run that was measured and decided, and no more."""
-    world = worlds.World(root)
-    world.start(("scan", "probe", "decide"))
-    world.stage("scan", worlds.scan())
-    world.stage("probe", worlds.probe())
-    world.stage("decide", worlds.decide())
-    world.status("ended", "decide", alive=False)
-    return world
-
-
 async def test_answers_stand_once_training_has_begun(tmp_path: Path) -> None:
     run = worlds.mid_training(tmp_path, upto=5).run
     before = run.recipe_path.read_text()
@@ -391,7 +367,7 @@ async def test_answers_stand_once_training_has_begun(tmp_path: Path) -> None:
 
 
 async def test_method_choices_ask_why(tmp_path: Path) -> None:
-    world = checked(tmp_path)
+    world = worlds.checked(tmp_path)
     app = CptApp(home=tmp_path)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
@@ -412,7 +388,7 @@ async def test_changed_inputs_make_the_evidence_stale(tmp_path: Path) -> None:
     from cpt_tui.draft import Draft
     from cpt_tui.feed import Feed
 
-    world = checked(tmp_path)
+    world = worlds.checked(tmp_path)
     draft, feed = Draft(world.run, tmp_path), Feed(world.run)
     feed.poll_now()
     draft.remember_measured()
@@ -421,60 +397,6 @@ async def test_changed_inputs_make_the_evidence_stale(tmp_path: Path) -> None:
     assert draft.evidence(feed.view).scan is None
     draft.set({"corpus.path": "/data/letters"})
     assert draft.evidence(feed.view).scan is not None
-
-
-@pytest.mark.skipif(os.name != "posix", reason="ptys")
-def test_a_lost_terminal_ends_the_viewer(tmp_path: Path) -> None:
-    import pty
-    import time
-
-    run = worlds.mid_training(tmp_path, upto=20).run
-    leader, follower = pty.openpty()
-    code = (
-        "import sys; from pathlib import Path; from cpt_tui.app import run_app; "
-        "from engine.run import Run; sys.exit(run_app(Run(Path(sys.argv[1]))))"
-    )
-    viewer = subprocess.Popen(
-        [sys.executable, "-c", code, str(run.path)],
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-        preexec_fn=_take_terminal,
-    )
-    os.close(follower)
-    os.set_blocking(leader, False)
-    _read_until(leader, b"Held-out", 15.0)
-    os.close(leader)
-    deadline = time.monotonic() + 12
-    while viewer.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    ended = viewer.poll() is not None
-    if not ended:
-        viewer.kill()
-    viewer.wait()
-    assert ended
-    assert viewer.returncode == 129
-    assert run.events_path.exists()
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _read_until(fd: int, needle: bytes, seconds: float) -> None:
-    import time
-
-    seen, deadline = b"", time.monotonic() + seconds
-    while needle not in seen and time.monotonic() < deadline:
-        try:
-            seen += os.read(fd, 65536)
-        except BlockingIOError:
-            time.sleep(0.05)
-    assert needle in seen
 
 
 async def test_quitting_says_that_the_run_goes_on(

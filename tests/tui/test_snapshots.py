@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 
 from cpt_tui.app import CptApp
 from cpt_tui.screens import home
-from cpt_tui.screens.interview import InterviewScreen
-from tests.tui import worlds
+from engine.run import Run
+from tests.tui import driving, worlds
 
 SIZES = [(80, 24), (160, 50)]
 Snap = Callable[..., bool]
@@ -50,24 +50,57 @@ def test_home(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None
     assert snap_compare(CptApp(home=tmp_path), terminal_size=size, run_before=settle)
 
 
+def at_page(run: Run, home: Path, page: str, *keys: str) -> Callable[[Pilot[int]], Any]:
+    """The interview of a run at a page, after keys."""
+
+    async def opened(pilot: Pilot[int]) -> None:
+        await settle(pilot)
+        await driving.interview(pilot, run, home, page)
+        for key in keys:
+            await pilot.press(key)
+        await settle(pilot)
+
+    return opened
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_interview(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
-    world = worlds.World(tmp_path)
-    world.start(("scan", "probe", "decide"))
-    world.stage("scan", worlds.scan())
-    world.stage("probe", worlds.probe())
-    world.status("ended", "probe", alive=False)
+@pytest.mark.parametrize("page", ["size", "surprise", "fertility", "gate", "cost", "verdict"])
+def test_interview(snap_compare: Snap, tmp_path: Path, page: str, size: tuple[int, int]) -> None:
+    world = worlds.checked(tmp_path)
+    opened = at_page(world.run, tmp_path, page)
+    assert snap_compare(CptApp(home=tmp_path), terminal_size=size, run_before=opened)
 
-    async def to_the_surprise(pilot: Pilot[int]) -> None:
-        await settle(pilot)
-        screen = InterviewScreen(world.run, tmp_path)
-        await pilot.app.push_screen(screen)
-        await settle(pilot)
-        screen.go_to(8)
-        await settle(pilot)
 
-    app = CptApp(home=tmp_path)
-    assert snap_compare(app, terminal_size=size, run_before=to_the_surprise)
+@pytest.mark.parametrize("size", SIZES)
+def test_marking_terms(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
+    opened = at_page(worlds.checked(tmp_path).run, tmp_path, "explain", "2")
+    assert snap_compare(CptApp(home=tmp_path), terminal_size=size, run_before=opened)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_glossary(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
+    opened = at_page(worlds.checked(tmp_path).run, tmp_path, "shape", "g", "slash", *"dup")
+    assert snap_compare(CptApp(home=tmp_path), terminal_size=size, run_before=opened)
+
+
+def test_surprise_in_ascii_without_colour(
+    snap_compare: Snap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CPT_ASCII", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    opened = at_page(worlds.checked(tmp_path).run, tmp_path, "surprise", "j")
+    assert snap_compare(CptApp(home=tmp_path), terminal_size=(80, 24), run_before=opened)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_evidence(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    assert snap_compare(app, terminal_size=size, run_before=press("1"))
+
+
+def test_a_failed_run(snap_compare: Snap, tmp_path: Path) -> None:
+    app = CptApp(worlds.failed(tmp_path).run)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=settle)
 
 
 def press(*keys: str) -> Callable[[Pilot[int]], Any]:

@@ -13,6 +13,9 @@ import psutil
 
 from engine import events as ev
 from engine.run import STAGES, Run, private_dir, write_atomic, write_json
+from tests.tui.measured import EVIL, probe, scan
+
+__all__ = ["EVIL", "World", "probe", "scan"]
 
 T0 = 1_767_225_600.0
 """2026-01-01 00:00 UTC: when every world begins."""
@@ -37,9 +40,6 @@ fluency_goal = "abbreviations of the ward"
 gold = "/data/gold.jsonl"
 sft = "/data/sft.jsonl"
 """
-
-EVIL = "\x1b[31mred[/bold]\x1b]0;title\x07 \u202eflip\u200b [link=x]"
-"""What a hostile corpus, file name or model output may hold."""
 
 
 class World:
@@ -76,114 +76,6 @@ class World:
     def stage(self, name: str, evidence: dict[str, Any], seconds: float = 12.0) -> None:
         self.emit(ev.StageStarted(stage=name))
         self.emit(ev.StageDone(stage=name, seconds=seconds, evidence=evidence), after=seconds)
-
-
-def _side(source: str, documents: int, tokens: int) -> dict[str, Any]:
-    return {
-        "source": source,
-        "fingerprint": "f" * 64,
-        "files": 3,
-        "documents": documents,
-        "bytes": tokens * 4,
-        "words": int(tokens / 1.6),
-        "tokens": tokens,
-        "heldout_documents": documents // 20,
-        "heldout_tokens": tokens // 20,
-        "duplicate_documents": 31,
-        "duplicate_bytes": 90_000,
-        "skipped": {"empty": 4} if "letters" in source else {},
-        "skipped_bytes": 0,
-        "notes": ["notes.bin: not text, left out"] if "letters" in source else [],
-        "median_tokens": 410.0,
-        "padding_share": 0.41,
-        "text_column": None,
-    }
-
-
-def scan(hostile: bool = False) -> dict[str, Any]:
-    worst = EVIL if hostile else "Glioblastom"
-    return {
-        "scan": {
-            "domain": _side("/data/letters", 6240, 3_100_000),
-            "generic": _side("embedded sample", 812, 240_000),
-            "shape": {
-                "kind": "raw",
-                "confidence": 0.97,
-                "why": "long documents without roles",
-                "examples": [],
-            },
-        },
-        "fertility": {
-            "domain_tokens_per_word": 2.31,
-            "generic_tokens_per_word": 1.42,
-            "domain_tokens_per_byte": 0.31,
-            "generic_tokens_per_byte": 0.24,
-            "ratio": 1.63,
-            "worst_terms": [
-                {"term": worst, "count": 212, "pieces": ["Gl", "iob", "last", "om"]},
-                {"term": "Anamnese", "count": 640, "pieces": ["An", "am", "nese"]},
-            ],
-        },
-        "gate": {
-            "gold_items": 400,
-            "sft_examples": 800,
-            "metric": "choice",
-            "seeds": 5,
-            "majority_rate": 0.31,
-            "overlap_items": 0,
-            "contaminated_share": 0.005,
-            "mde": 4.6,
-            "plausible_gain": 10.0,
-        },
-    }
-
-
-def _loss(nats: float, bits: float) -> dict[str, Any]:
-    return {
-        "nats_per_token": nats,
-        "bits_per_byte": bits,
-        "median": bits,
-        "trimmed": bits,
-        "documents": 120,
-        "tokens": 52_000,
-        "bytes": 190_000,
-    }
-
-
-def probe(hostile: bool = False) -> dict[str, Any]:
-    text = EVIL if hostile else "is a kind of bird that lives in the north of"
-    return {
-        "fluency": {
-            "domain": _loss(3.412, 1.312),
-            "generic": _loss(2.871, 0.924),
-            "ratio": {"value": 1.42, "low": 1.31, "high": 1.55},
-            "nats_ratio": 1.19,
-            "surprising_documents": [],
-            "surprising_terms": [{"text": "Glioblastom", "bits_per_byte": 4.1, "count": 12}],
-            "seconds": 21.0,
-        },
-        "pilot": {
-            "domain_gain": 0.131,
-            "generic_gain": 0.012,
-            "gain": {"value": 0.119, "low": 0.088, "high": 0.151},
-            "tokens": 100_000,
-            "steps": 24,
-            "method": "lora",
-            "lr": 1e-4,
-            "seconds": 80.0,
-        },
-        "explanations": [
-            {"term": "Glioblastom", "prompt": "A Glioblastom", "text": text},
-        ],
-        "cost": {
-            "tokens": 3_270_000,
-            "tokens_per_s": 2150.0,
-            "train_seconds": 1520.0,
-            "gate_seconds": 2400.0,
-            "memory_gb": 2.4,
-            "train_flops": 2.6e15,
-        },
-    }
 
 
 def decide(outcome: str = "GO") -> dict[str, Any]:
@@ -356,6 +248,18 @@ def failed(root: Path) -> World:
     world.emit(ev.Failed(stage="train", message=message, traceback=trace))
     world.emit(ev.RunEnded(outcome="FAILED", code=1, message=message))
     world.status("ended", "train", alive=False)
+    return world
+
+
+def checked(root: Path, old: bool = False, recipe: str = RECIPE) -> World:
+    """A run that was measured and decided, and no more; ``old`` by an earlier version."""
+    world = World(root)
+    write_atomic(world.run.recipe_path, recipe)
+    world.start(("scan", "probe", "decide"))
+    world.stage("scan", scan(old=old))
+    world.stage("probe", probe(old=old))
+    world.stage("decide", decide())
+    world.status("ended", "decide", alive=False)
     return world
 
 

@@ -21,6 +21,7 @@ from engine.worker.paths import Check, Paths, allow
 from engine.worker.percentile import percentile, score_references
 from engine.worker.pilot import LOOK, decided, evaluated, order_ratio
 from engine.worker.scoring import Scorer, Scores
+from engine.worker.surprise import surprising_terms
 from engine.worker.tokens import encode
 from tests.tiny import documents
 
@@ -185,3 +186,11 @@ def test_references_are_the_same_every_time() -> None:
     plain, mixed = first["embedded English"], first["English, words shuffled"]
     assert all(sorted(a.split()) == sorted(b.split()) for a, b in zip(plain, mixed, strict=True))
     assert plain != mixed
+
+
+def test_a_document_without_a_space_has_no_surprising_terms(scorer: Scorer) -> None:
+    side = scored(scorer, ["河流塑造土地" * 12, *documents(12, 8, domain=True)])
+    generic = SimpleNamespace(store=SimpleNamespace(meta={"terms": {}}))
+    found = surprising_terms(side, generic, scorer.base)  # type: ignore[arg-type]
+    assert found
+    assert all(term.text.isalpha() for term in found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ from engine.events import EventLog, Progress, read_all
 from engine.evidence import Quality
 from engine.gold import Example
 from engine.recipe import Recipe, Source
-from engine.run import Run, create_run
+from engine.run import Run, create_run, home
 from engine.worker import tokens
 from engine.worker.context import Context
 from engine.worker.overlapped import open_store
 from engine.worker.reading import Seen
 from engine.worker.scan import scan_stage
+from engine.worker.store import store_folder
 from engine.worker.tokens import MIN_HELDOUT, TokenStore, encode, encode_long, heldout_mask
 from tests import tiny
 
@@ -174,10 +177,14 @@ def test_a_huge_document_is_tokenised_in_parts(
     whole = encode(tokenizer, [text])[0]
     monkeypatch.setattr(tokens, "LONGEST", 100)
     assert encode_long(tokenizer, [text, "", "a"], "uint16")[0].tolist() == whole
+    many = encode_long(tokenizer, ["a river", text, "seven keys", text, ""], "uint16")
+    assert [one.tolist() for one in many[1::2]] == [whole, whole]
+    assert [tokenizer.decode(one.tolist()) for one in many[::2]] == ["a river", "seven keys", ""]
     assert encode_long(tokenizer, ["x" * 1000], "uint16")[0].size >= 10
     assert encode_long(tokenizer, [], "uint16") == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=12))
 def test_seen_is_a_set(batches: list[list[int]]) -> None:
     seen, known = Seen(), set[int]()
@@ -208,6 +215,7 @@ def test_the_split_keeps_groups_whole(groups: list[int], share: float, seed: int
             assert len(set(mask[first == group].tolist())) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.floats(0.01, 0.5))
 def test_without_groups_the_lowest_hashes_are_held_out(n: int, share: float) -> None:
     hashes = np.random.default_rng(n).permutation(n).astype(np.uint64)
@@ -245,3 +253,52 @@ def test_the_scan_fills_its_evidence(tiny_model: Path, tmp_path: Path) -> None:
     assert 0 < found["fertility"]["whole_word_saving"] == pytest.approx(share)
     assert found["scan"]["domain"]["quality"]["documents"] == 81
     assert TokenStore(Path(found["stores"]["domain"])).meta["quality"]
+
+
+def test_two_runs_may_read_one_corpus_at_once(
+    context: Context, tiny_model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Two processes build the same store: both end with it whole, and nothing is left over."""
+    corpus = write(tmp_path, tiny.documents(3000, 5))
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from transformers import AutoTokenizer\n"
+        "from engine.corpus import Corpus\n"
+        "from engine.events import EventLog\n"
+        "from engine.recipe import Recipe, Source\n"
+        "from engine.run import create_run\n"
+        "from engine.worker.context import Context\n"
+        "from engine.worker.overlapped import open_store\n"
+        "run = create_run('r', '', Path(sys.argv[1]))\n"
+        "recipe = Recipe.model_validate({'model': {'id': 'm'}, 'corpus': {'path': 'c'}})\n"
+        "context = Context(run, recipe, EventLog(run.events_path), stage='scan')\n"
+        "corpus = Corpus(Source(path=sys.argv[2], heldout_share=0.1))\n"
+        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[3])\n"
+        "store, _ = open_store(context, corpus, tokenizer, 'text', [])\n"
+        "print(int(store.offsets[-1]), (store.folder / 'tokens.bin').stat().st_size)\n"
+    )
+    arguments = [str(tmp_path / "home"), corpus.source.path, str(tiny_model)]
+    twins = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [twin.communicate(timeout=120)[0].split() for twin in twins]
+    assert [twin.returncode for twin in twins] == [0, 0]
+    assert said[0] == said[1]
+    tokens_read, size = map(int, said[0])
+    assert size == 2 * tokens_read
+    assert list((home() / "cache" / "tokens").glob("*.partial*")) == []
+
+
+def test_what_a_killed_scan_left_is_swept(context: Context, tokenizer: Any, tmp_path: Path) -> None:
+    corpus = write(tmp_path, tiny.documents(30, 6))
+    folder = store_folder(corpus, tokenizer)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = folder.with_suffix(f".partial-{ended.pid}")
+    left.mkdir(parents=True)
+    open_store(context, corpus, tokenizer, "text", [])
+    assert not left.exists()

@@ -1,0 +1,36 @@
+"""Cost: the price on this machine, training and gate side by side."""
+
+from __future__ import annotations
+
+from cpt_tui.evidence import Found, Limits
+from cpt_tui.widgets.bars import bar
+from cpt_tui.widgets.page import Page
+from engine import words
+
+
+def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+    """Time, FLOPs and memory of both; the gate is often the larger part."""
+    price = found.get("cost")
+    if not price:
+        return
+    page.heading("The price on this machine, predicted from a short timing")
+    train, gate = price["train_seconds"], price["gate_seconds"]
+    for label, seconds in (("training", train), ("gate", gate)):
+        page.put(f"{label:<10}", "dim").draw(bar(seconds, max(train, gate), min(30, width - 30)))
+        page.add(f" {words.duration(seconds)}", "bold")
+    page.add(f"{'':<18}{'training':>14}{'gate':>14}", "dim")
+    speed = price["tokens_per_s"]
+    rows = (
+        ("tokens", words.count(price["tokens"]), words.count(gate * speed)),
+        ("FLOPs", flops(price["train_flops"]), flops(price.get("gate_flops"))),
+        ("memory", words.memory(price["memory_gb"]), words.memory(price.get("gate_memory_gb"))),
+    )
+    for label, ours, its in rows:
+        page.put(f"{label:<18}", "dim").add(f"{ours:>14}{its:>14}")
+    page.pair("speed", f"{words.count(speed)} tokens/s")
+    page.pair("both together", words.duration(train + gate), "bold")
+
+
+def flops(value: float | None) -> str:
+    """``2.6e+15``; a dash where it was not predicted."""
+    return f"{value:.1e}" if value else "-"

@@ -1,0 +1,60 @@
+"""Fertility: what a word costs in tokens, and the words that are split the most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cpt_tui.evidence import Found, Limits
+from cpt_tui.safe import clean_line
+from cpt_tui.widgets.bars import Mark, bar, interval_scale
+from cpt_tui.widgets.page import Page, padded
+from engine import words
+
+SHOWN_TERMS = 12
+
+
+def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+    """Bars of both sides, the ratio against its thresholds, the worst terms."""
+    fertile = found.get("fertility")
+    if not fertile:
+        return
+    page.heading("Tokens per word, both sides")
+    sides = [(name, fertile[f"{name}_tokens_per_word"]) for name in ("domain", "generic")]
+    for name, value in sides:
+        page.put(f"{name:<10}", "dim")
+        page.draw(bar(value, max(v for _, v in sides), min(40, width - 42)))
+        page.put(f" {value:.2f}", "bold")
+        page.add(f"  {fertile[f'{name}_tokens_per_byte']:.3f} tokens/byte", "dim")
+    _ratio(page, fertile["ratio"], limits, width)
+    _terms(page, fertile, width)
+
+
+def _ratio(page: Page, ratio: float, limits: Limits, width: int) -> None:
+    note, problem = limits["fertility_note"], limits["fertility_problem"]
+    marks = [
+        Mark(1.0, "1 same"),
+        Mark(note, f"{note:g} noted"),
+        Mark(problem, f"{problem:g} problem"),
+    ]
+    line, *names = interval_scale((ratio, ratio, ratio), marks, min(60, width - 12))
+    page.put("ratio     ", "dim").put(f"{ratio:.2f}", "bold").add()
+    page.put("          ").draw(line).add()
+    for row in names:
+        page.put("          ").add(row, "dim")
+
+
+def _terms(page: Page, fertile: dict[str, Any], width: int) -> None:
+    """The terms that a token of their own would help most."""
+    terms = fertile.get("worst_terms") or []
+    if not terms:
+        return
+    saving = fertile.get("whole_word_saving") or 0
+    total = f"; tokens of their own would save {saving:.1%}" if saving else ""
+    page.heading(f"Most split terms{total}")
+    page.add(f"{'term':<20}{'times':>8}{'saved':>9}  pieces", "dim")
+    for term in terms[:SHOWN_TERMS]:
+        page.put(padded(clean_line(term["term"], 19), 20))
+        saved = words.count(term["saved"]) if term.get("saved") else "-"
+        page.put(f"{term['count']:>8,}{saved:>9}  ")
+        pieces = " | ".join(clean_line(piece, 20) for piece in term["pieces"])
+        page.add(clean_line(pieces, max(12, width - 40)), "dim")

@@ -1,0 +1,61 @@
+"""Shape: the kinds of data found in the corpus, each with its share, certainty and samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cpt_tui.evidence import Found, Limits
+from cpt_tui.safe import clean_line
+from cpt_tui.widgets.bars import bar
+from cpt_tui.widgets.page import Page
+from engine import words
+from engine.findings import dig
+
+SAMPLE = 160
+
+
+def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+    """Parts by falling share; a run that knew no parts shows its one kind."""
+    shape = dig(found, "scan", "shape")
+    if not shape:
+        return
+    page.heading("What kind of data it is, by a sample of the corpus")
+    parts = shape.get("parts") or [_only(shape)]
+    for part in parts:
+        _part(page, part, width)
+    page.item("why", clean_line(shape.get("why", ""), 300), width, "dim", at=7)
+    _reading(page, dig(found, "scan", "domain") or {}, width)
+
+
+def _only(shape: dict[str, Any]) -> dict[str, Any]:
+    """The one kind of an older run as a part."""
+    return {
+        "kind": shape.get("kind", "?"),
+        "share": 1.0,
+        "confidence": shape.get("confidence", 0.0),
+        "samples": shape.get("examples") or [],
+    }
+
+
+def _part(page: Page, part: dict[str, Any], width: int) -> None:
+    name = clean_line(str(part["kind"]).replace("_", " "), 18)
+    page.put(f"{name:<18}", "bold").draw(bar(part["share"], 1.0, max(4, min(24, width - 52))))
+    page.put(f" {part['share']:>6.1%} of bytes", "bold")
+    page.add(f", confidence {part['confidence']:.2f}", "dim")
+    for sample in (part.get("samples") or [])[:2]:
+        page.quote(f'"{clean_line(sample, SAMPLE)}"', width)
+
+
+def _reading(page: Page, domain: dict[str, Any], width: int) -> None:
+    """How the bytes were read: column, encodings, what looks wrongly decoded."""
+    if domain.get("text_column"):
+        page.item("column", clean_line(domain["text_column"], 80), width, "dim", at=12)
+    encodings = domain.get("encodings") or {}
+    if encodings:
+        by_files = sorted(encodings.items(), key=lambda kv: -kv[1])
+        named = ", ".join(f"{clean_line(name, 20)} {files:,}" for name, files in by_files[:6])
+        page.item("encodings", f"{named} (files)", width, "dim", at=12)
+    if domain.get("mojibake_documents"):
+        hurt = words.count(domain["mojibake_documents"])
+        way = "corpus.repair_mojibake = true in the recipe repairs them"
+        page.item("mojibake", f"{hurt} documents look wrongly decoded; {way}", width, "yellow", 12)

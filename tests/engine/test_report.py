@@ -1,0 +1,131 @@
+"""report.md: all of the evidence, foreign text inert, older runs whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.findings import finding
+from engine.recipe_io import parse_toml, validate
+from engine.report import write_report
+from engine.report_evidence import evidence, plain
+from engine.words import p_value
+from tests.tui import measured, worlds
+
+
+def made(**how: bool) -> dict[str, Any]:
+    return {
+        "scan": measured.scan(**how),
+        "probe": measured.probe(**how),
+        "decide": worlds.decide(),
+    }
+
+
+def report(root: Path, text: str = worlds.RECIPE, **how: bool) -> str:
+    run = worlds.World(root).run
+    recipe = validate(parse_toml(text, "recipe.toml"), text, "recipe.toml")
+    return write_report(run, recipe, made(**how)).read_text()
+
+
+def test_the_evidence_is_all_there(tmp_path: Path) -> None:
+    text = report(tmp_path)
+    for part in (
+        *("2,705,000", "| raw | 94.1% | 0.93 |", "near-duplicate documents | 803 |", "0.36"),
+        *("b.txt:7 like a.txt:1", "5,102x Confidential", "German 93%", "4 empty", "cp1252 1"),
+        *(
+            "notes.bin: not text",
+            "1.420 (95% 1.310 to 1.550)",
+            "costs 1.140 (95% 1.110 to 1.170) times",
+        ),
+        *("| words | 71.0% | 76.0% | 3.910 | 3.120 |", "harder than 75%", "Glioblastom (4.1)"),
+        *("Gl · iob · last · om", "would save 4.3%", "left temporal lobe"),
+        *(
+            "0.5% of 400 gold items",
+            "3 more share only",
+            "9 of 312 held-out",
+            "| FLOPs | 2.60e+15 | 5.10e+15 |",
+        ),
+        *("Not answered: explain, facts, distil.", "| fluent_ratio | 1.1 |"),
+    ):
+        assert part in text, part
+
+
+def test_a_moved_threshold_shows_both_values(tmp_path: Path) -> None:
+    text = report(tmp_path, worlds.RECIPE + "\n[probe.thresholds]\nfluent_ratio = 1.3\n")
+    assert "| fluent_ratio | **1.3** (default 1.1) |" in text
+
+
+def test_an_older_run_has_a_report_too(tmp_path: Path) -> None:
+    text = report(tmp_path, old=True)
+    for part in ("1.420 (95% 1.310 to 1.550)", "raw", "3,100,000"):
+        assert part in text
+    assert "Languages" not in text
+    assert "| FLOPs | 2.60e+15 | - |" in text
+
+
+def test_every_table_holds_its_columns(tmp_path: Path) -> None:
+    """Foreign text cannot add a cell, a row or a heading."""
+    tables = [block for block in report(tmp_path, hostile=True).split("\n\n") if "|---" in block]
+    assert len(tables) >= 8
+    for block in tables:
+        rows = [line for line in block.splitlines() if line]
+        assert {row.replace("\\|", "").count("|") for row in rows} == {rows[1].count("|")}
+
+
+def test_hostile_text_is_inert(tmp_path: Path) -> None:
+    text = report(tmp_path, hostile=True)
+    assert not set(text) & set("\x1b\x07\x9b\u202e\u200b")
+    assert "[/nope]" not in text
+    assert "\\[/nope\\]" in text
+
+
+@given(st.text(max_size=60))
+def test_plain_keeps_one_printable_line_without_live_markup(text: str) -> None:
+    shown = plain(text)
+    assert all(char.isprintable() for char in shown)
+    bare = shown.replace("\\\\", "")
+    for mark in "`*_<>[]|#~&!":
+        assert bare.count(mark) == bare.count("\\" + mark)
+
+
+def test_links_are_inert() -> None:
+    assert plain("http://x www.x.org") == "http\\://x www\\.x.org"
+
+
+@pytest.mark.parametrize("how", [{}, {"old": True}, {"hostile": True}])
+def test_findings_are_single_lines(how: dict[str, bool]) -> None:
+    for stage, found in made(**how).items():
+        lines = finding(stage, found)
+        assert lines
+        assert all("\n" not in line for line in lines)
+
+
+def test_findings_tell_the_new_facts_in_a_line_each() -> None:
+    told = "\n".join(line for stage, found in made().items() for line in finding(stage, found))
+    for part in (
+        "shape: raw 94%, short rows 6%",
+        "near-duplicates: 12.7% of tokens; 2.71M effective tokens are left",
+        "contamination: 2 of 400 gold items",
+        "words +0.79",
+        "harder for this base than 75% of 4 reference texts",
+        "price here: training 25 min 20 s",
+        "not answered: explain, facts, distil",
+    ):
+        assert part in told
+
+
+def test_evidence_before_the_scan_is_empty() -> None:
+    assert evidence({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.0, "p < 0.001"), (0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.0214, "p = 0.021")],
+)
+def test_p_values_are_never_zero(p: float, words: str) -> None:
+    assert p_value(p) == words
+    assert p_value(None) == p_value(float("nan")) == "p not known"
