@@ -94,7 +94,24 @@ def _training(made: dict[str, Any]) -> str:
         f"| generic | {train['generic_before']:.4f} | {train['generic_after']:.4f} |\n\n"
         f"{train['steps']:,} steps, {train['tokens']:,} tokens, {train['method']}, rate "
         f"{train['lr']:g}, {train['dtype']}. Forgetting guard: {train['guard']} "
-        f"({train['generic_rise']:+.4f} nats).\n"
+        f"({train['generic_rise']:+.4f} nats).\n" + _lr_pilot(train)
+    )
+
+
+def _lr_pilot(train: dict[str, Any]) -> str:
+    """The rates that were tried before the run; old artifacts have none."""
+    trials = train.get("lr_pilot") or []
+    if not trials:
+        return ""
+    rows = "\n".join(
+        f"| {'**' if t['lr'] == train['lr'] else ''}{t['lr']:g}"
+        f"{'** (taken)' if t['lr'] == train['lr'] else ''} | "
+        + ("broke | |" if t["broken"] else f"{t['domain']:.4f} | {t['generic_rise']:+.4f} |")
+        for t in trials
+    )
+    return (
+        "\nLearning rate by a pilot, each from the base on the same first batches:\n\n"
+        f"| rate | domain loss | generic rise |\n|---|---|---|\n{rows}\n"
     )
 
 

@@ -127,13 +127,27 @@ def _chunk(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -
 
 
 def learning_rate(
-    step: int, total: int, peak: float, schedule: str, warmup: int, min_share: float
+    step: int,
+    total: int,
+    peak: float,
+    schedule: str,
+    warmup: int,
+    min_share: float,
+    decay_share: float = 0.2,
 ) -> float:
-    """Rate of step ``step`` (0-based): linear warm-up, then cosine to ``min_share`` or constant."""
+    """Rate of step ``step`` (0-based) of ``total``: linear warm-up, then the schedule.
+
+    ``cosine`` falls to ``min_share`` of the peak, ``constant`` stays, ``wsd`` stays until the
+    last ``decay_share`` of the steps and falls to ``min_share`` in a line (Hu 2024, MiniCPM).
+    """
     if step < warmup:
         return peak * (step + 1) / warmup
     if schedule == "constant" or total <= warmup:
         return peak
+    if schedule == "wsd":
+        decay = min(total - warmup, max(1, round(decay_share * total)))
+        done = max(0, step + 1 - (total - decay)) / decay
+        return peak * (1 - (1 - min_share) * min(1.0, done))
     progress = (step - warmup) / max(1, total - warmup)
     return peak * (min_share + (1 - min_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 

@@ -20,7 +20,7 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.worker import mix, probe_stage, registration, scan
+from engine.worker import methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
@@ -250,7 +250,9 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
         base = base_stage(context)
     else:
         check_recipe(recipe, home())
+        methods.check(recipe)
         base = models.resolve(recipe.model)
+    methods.check(recipe, base.config)
     pipeline = Pipeline(context, base, stages)
     facts = {
         "model": base.name,

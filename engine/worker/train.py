@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from engine.errors import InputError
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
 from engine.run import digest, sha256_file
 from engine.thresholds import effective
+from engine.worker import methods, selfcheck
 from engine.worker import model as models
-from engine.worker import selfcheck
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
+from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
 
@@ -43,6 +44,8 @@ class Training:
     tokens: int = 0
     step: int = 0
     guard: str = "green"
+    trials: list[Trial] = field(default_factory=list)
+    """Of the learning-rate pilot, where the recipe asks for one."""
     broken: int = 0
     """Non-finite steps in a row."""
 
@@ -63,27 +66,24 @@ class Training:
 
     def _build(self) -> None:
         recipe, train = self.context.recipe, self.context.recipe.train
-        model = models.load(self.base)
+        model = methods.load(self.base, recipe)
         self.parameters = models.count(model)
         self.precision = self.context.precision(self.base, model)
         self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
-        self.lr, lr_why = models.default_lr(train, self.parameters)
-        method = "full fine-tuning"
-        if train.method == "lora":
-            rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
-            model = models.wrap_lora(model, recipe.lora, rank, train.seed)
-            method = f"LoRA rank {rank}, alpha {recipe.lora.alpha or 2 * rank} ({why})"
-        models.set_embeddings(model, train.train_embeddings)
+        self.lr, self.lr_why = models.default_lr(train, self.parameters)
+        rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
+        method = methods.describe(recipe, rank, why)
+        model = methods.ready(model, recipe, rank, train.seed)
         if train.gradient_checkpointing:
             enable: Any = model.gradient_checkpointing_enable
             enable()
         self.model = model
-        scale = (train.embeddings_lr or self.lr / 10) / self.lr
+        micro = min(micro_rows(recipe, self.mix.domain.length), self.mix.batch_rows)
+        if train.lr_pilot:
+            micro = self._pilot_lr(micro)
+        scale = embeddings_scale(train.embeddings_lr, self.lr)
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
-        micro = micro_rows(recipe, self.mix.domain.length)
-        self.stepper = Stepper(
-            model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
-        )
+        self.stepper = Stepper(model, optimizer, self.precision, train.clip, micro, self._oom)
         self.warmup = min(
             max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
         )
@@ -91,14 +91,31 @@ class Training:
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
         self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
         self.checkpoints.predict_space(model)
-        self._facts(method, lr_why)
+        self._facts(method)
 
-    def _facts(self, method: str, lr_why: str) -> None:
+    def _pilot_lr(self, micro: int) -> int:
+        """Let the pilot choose the rate; returns the micro-batch that memory left it."""
+        pilot = LrPilot(
+            self.context,
+            self.model,
+            self.precision,
+            self.mix,
+            self.heldout,
+            self.identity,
+            micro,
+            self._oom,
+        )
+        self.lr, self.lr_why = pilot.choose(self.lr)
+        self.trials = pilot.trials
+        self.identity = {**self.identity, "learning rate": f"{self.lr:g}"}
+        return pilot.micro_batch
+
+    def _facts(self, method: str) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
             "method": method,
-            "learning rate": f"{self.lr:g} ({lr_why})",
+            "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
@@ -133,7 +150,13 @@ class Training:
         started = time.monotonic()
         rows = self.mix.batch(self.step)
         self.last_lr = learning_rate(
-            self.step, self.mix.steps, self.lr, train.schedule, self.warmup, train.min_lr_share
+            self.step,
+            self.mix.steps,
+            self.lr,
+            train.schedule,
+            self.warmup,
+            train.min_lr_share,
+            train.decay_share,
         )
         torch.manual_seed(int(digest([train.seed, self.step])[:15], 16))  # dropout, by step
         loss, norm = self.stepper.step(rows, self.last_lr)
@@ -245,7 +268,8 @@ class Training:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
         folder = self.context.run.path / "model"
-        models.save(models.merged(self.model), self.base, folder)
+        whole = self.base if methods.is_qlora(self.context.recipe) else None
+        models.save(methods.merged(self.model, whole), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,
@@ -258,6 +282,8 @@ class Training:
             "guard": self.guard,
             "dtype": self.precision.name,
             "lr": self.lr,
+            "lr_why": self.lr_why,
+            "lr_pilot": [asdict(trial) for trial in self.trials],
             "method": self.context.recipe.train.method,
             "model_sha256": sha256_file(folder / "model.safetensors")
             if (folder / "model.safetensors").is_file()
