@@ -17,11 +17,12 @@ from engine.run import digest, sha256_file
 from engine.thresholds import effective
 from engine.worker import model as models
 from engine.worker import selfcheck
-from engine.worker.checkpoint import Checkpoints, restore
+from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
+from engine.worker.spread import spread
 
 GUARDS = ("green", "amber", "red")
 BROKEN_STEPS = 3
@@ -50,6 +51,7 @@ class Training:
         """Train to the end and save the model; returns the stage's artifact."""
         self._build()
         self._resume()
+        self.context.ranks.step = self.step
         self._evaluate_if_due()
         started, first = time.monotonic(), self.step
         while self.step < self.mix.steps:
@@ -61,13 +63,13 @@ class Training:
                 self._save()
         return self._finish()
 
-    def _build(self) -> None:
+    def _load(self) -> tuple[torch.nn.Module, str]:
+        """The model as it is trained, and its method in words."""
         recipe, train = self.context.recipe, self.context.recipe.train
         model = models.load(self.base)
         self.parameters = models.count(model)
         self.precision = self.context.precision(self.base, model)
         self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
-        self.lr, lr_why = models.default_lr(train, self.parameters)
         method = "full fine-tuning"
         if train.method == "lora":
             rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
@@ -77,20 +79,30 @@ class Training:
         if train.gradient_checkpointing:
             enable: Any = model.gradient_checkpointing_enable
             enable()
-        self.model = model
+        return model, method
+
+    def _build(self) -> None:
+        recipe, train = self.context.recipe, self.context.recipe.train
+        ranks = self.context.ranks
+        model, method = self._load()
+        self.lr, lr_why = models.default_lr(train, self.parameters)
+        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
+        if ranks.first:
+            self.checkpoints.predict_space(model)
+        ranks.begin(self.identity)
+        self.model, self.spread = model, spread(model, ranks, recipe.launch.strategy)
         scale = (train.embeddings_lr or self.lr / 10) / self.lr
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
         micro = micro_rows(recipe, self.mix.domain.length)
+        micro = min(micro, -(-self.mix.batch_rows // ranks.world))
         self.stepper = Stepper(
-            model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
+            model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
         )
         self.warmup = min(
             max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
         )
         self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
-        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
-        self.checkpoints.predict_space(model)
         self._facts(method, lr_why)
 
     def _facts(self, method: str, lr_why: str) -> None:
@@ -102,6 +114,7 @@ class Training:
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
+            "processes": self.spread.facts(),
             **self.paths.training(self.model),
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
@@ -111,13 +124,16 @@ class Training:
         self.context.emit(Facts(stage="train", facts=facts))
 
     def _resume(self) -> None:
-        path, broken = self.checkpoints.newest()
+        ranks = self.context.ranks
+        path, broken = self.checkpoints.newest() if ranks.first else (None, [])
+        name = ranks.tell(path and path.name)
+        path = self.checkpoints.folder / name if name else None
         for aside in broken:
             message = f"checkpoint {aside.name} is broken and was set aside; using the one before"
             self.context.emit(Alarm(level="red", stage="train", message=message))
         if path is None:
             return
-        state = restore(path, self.model, self.stepper.optimizer, self.identity)
+        state = restore(path, self.spread, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
         self.evals, self.guard = state["evals"], state["guard"]
         self.broken = state["broken"]
@@ -135,9 +151,11 @@ class Training:
         self.last_lr = learning_rate(
             self.step, self.mix.steps, self.lr, train.schedule, self.warmup, train.min_lr_share
         )
-        torch.manual_seed(int(digest([train.seed, self.step])[:15], 16))  # dropout, by step
+        seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
+        torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
         loss, norm = self.stepper.step(rows, self.last_lr)
         self.step += 1
+        self.context.ranks.step = self.step
         self.tokens += rows.targets
         return rows, loss, norm, max(1e-9, time.monotonic() - started)
 
@@ -185,7 +203,12 @@ class Training:
     def _evaluate(self) -> None:
         losses = [
             mean_loss(
-                self.model, rows, self.precision, self.stepper.micro_batch, self._leave_if_asked
+                self.model,
+                rows,
+                self.precision,
+                self.stepper.micro_batch,
+                self._leave_if_asked,
+                self.spread,
             )
             for rows in self.heldout
         ]
@@ -210,7 +233,7 @@ class Training:
 
     def _controls(self) -> None:
         self.context.pause_if_asked(self.step)
-        if self.context.run.take_request("checkpoint"):
+        if self.context.requested("checkpoint"):
             self._save()
             self.context.emit(Control(action="checkpoint", step=self.step))
         self._leave_if_asked()
@@ -232,7 +255,10 @@ class Training:
             "identity": self.identity,
             "stopped_because": stopped_because,
         }
-        path, size = self.checkpoints.save(self.step, self.model, self.stepper.optimizer, state)
+        tensors = collect(self.spread, self.stepper.optimizer)
+        if not self.context.ranks.first:
+            return
+        path, size = self.checkpoints.save(self.step, tensors, state)
         self.context.emit(
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
@@ -244,8 +270,16 @@ class Training:
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
+        ranks = self.context.ranks
+        ranks.leave()
+        if not ranks.first:
+            return {}
+        model = self.model
+        if self.spread.sharded:
+            model, _ = self._load()
+            load_weights(self.checkpoints.all()[-1], model)
         folder = self.context.run.path / "model"
-        models.save(models.merged(self.model), self.base, folder)
+        models.save(models.merged(model), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,

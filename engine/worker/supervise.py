@@ -1,0 +1,101 @@
+"""The parent of a job of several processes on this machine: starts torchrun, and outlives it.
+
+It is the process that ``status.json`` names and that signals reach. It has no torch, and says
+how the job ended where rank 0 was killed and cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+import psutil
+
+from engine.errors import CptError, Exit
+from engine.events import Alarm, EventLog, RunEnded, read_all
+from engine.launch import read_status
+from engine.recipe_io import load_recipe
+from engine.run import Run
+
+SUPERVISOR = "CPT_SUPERVISOR"
+"""Environment variable with this process's pid, for the ranks."""
+SHUTDOWN_SECONDS = 10
+"""What torchrun gives the other ranks to end by themselves when one has died."""
+
+
+def processes(run: Run, stages: tuple[str, ...]) -> int:
+    """Processes that these stages of a run take; 1 too where its recipe is at fault."""
+    if "train" not in stages:
+        return 1
+    try:
+        return load_recipe(run.recipe_path)[0].launch.processes
+    except CptError:
+        return 1
+
+
+def supervise(run: Run, stages: tuple[str, ...], count: int) -> int:
+    """Run the job to its end; returns its exit code."""
+    before = _ends(run)
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "localhost", "--nproc-per-node", str(count)]
+    # SIGHUP changes nothing; torchrun would end the job on it.
+    command += ["--signals-to-handle", "SIGTERM,SIGINT"]
+    command += ["-m", "engine.worker", str(run.path), "--stages", ",".join(stages)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    settings = {
+        SUPERVISOR: str(os.getpid()),
+        "PYTHONSAFEPATH": "1",
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_SECONDS),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores)),
+    }
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by torchrun
+    job = subprocess.Popen(command, env={**os.environ, **settings}, start_new_session=True)
+    _pass_on_signals(run, job)
+    job.wait()
+    ends = _ends(run)
+    if len(ends) > len(before):
+        return ends[-1].code
+    # A rank 0 that never held the run has written why into worker.log.
+    return _killed(run) if read_status(run).pid == os.getpid() else int(Exit.INPUT)
+
+
+def _pass_on_signals(run: Run, job: subprocess.Popen[bytes]) -> None:
+    """The first SIGTERM or SIGINT asks for a stop at a step; the second ends it all at once."""
+    seen: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) == 1:
+            run.request("stop", by="signal")
+            return
+        for process in [*psutil.Process(job.pid).children(recursive=True), job]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        os._exit(int(Exit.INTERRUPTED))
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+
+
+def _ends(run: Run) -> list[RunEnded]:
+    if not run.events_path.exists():
+        return []
+    return [event for event in read_all(run.events_path) if isinstance(event, RunEnded)]
+
+
+def _killed(run: Run) -> int:
+    """Rank 0 said nothing: it was killed. Say it in its place."""
+    message = (
+        "The job's first process (rank 0) was killed or lost, and the others ended with it; see "
+        f"worker.log, and go on from the last checkpoint, with as many processes as you like: "
+        f"cpt resume {run.id}"
+    )
+    log = EventLog(run.events_path)
+    log.append(Alarm(level="red", stage="train", message=message))
+    log.append(RunEnded(outcome="STOPPED", code=int(Exit.INTERRUPTED), message=message))
+    log.close()
+    return int(Exit.INTERRUPTED)
