@@ -81,7 +81,7 @@ def help_rank_0(run: Run, ranks: Ranks) -> int:
         if ranks.joined and isinstance(error, CptError):
             return int(Exit.OK)  # agreed with rank 0, which says it
         print(f"rank {ranks.rank}:", masked(traceback.format_exc()), file=sys.stderr)
-        if ranks.lost(run.id) is None:
+        if ranks.lost(error, run.id) is None:
             ranks.failed(str(error) if isinstance(error, CptError) else describe(error, run))
         return int(Exit.INTERRUPTED)
 
@@ -115,7 +115,7 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
                 context.emit(RunEnded(outcome="FAILED", code=int(error.code), message=str(error)))
                 return int(error.code)
             except Exception as error:
-                if lost := ranks.lost(run.id):
+                if lost := ranks.lost(error, run.id):
                     print(masked(traceback.format_exc()), file=sys.stderr)
                     context.emit(Alarm(level="red", stage=context.stage, message=str(lost)))
                     context.emit(

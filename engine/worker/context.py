@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from engine.errors import InputError, Interrupted
 from engine.events import Alarm, Control, Event, EventLog, Progress
 from engine.recipe import Recipe
 from engine.run import Run, private_dir, write_json
-from engine.worker.ranks import Ranks
+from engine.worker.ranks import Ranks, dead
 from engine.worker.supervise import SUPERVISOR
 
 if TYPE_CHECKING:  # a worker that waits for nothing but its lock needs no torch
@@ -96,7 +97,13 @@ class Context:
         """Leave the stage at a safe point; its finished parts are kept."""
         if self.stop_requested():
             self.emit(Control(action="stopping"))
-            raise Interrupted(f"Stopped on request; go on with: cpt resume {self.run.id}")
+            raise Interrupted(f"{self._why()}; go on with: cpt resume {self.run.id}")
+
+    def _why(self) -> str:
+        """A job's own signals come as requests: one that comes otherwise is torchrun's."""
+        if self._signals and SUPERVISOR in os.environ:
+            return "Stopped because a process of this job was killed or lost"
+        return "Stopped on request"
 
     def pause_if_asked(self, step: int | None = None) -> None:
         """Hold at a step boundary while a pause is asked for; returns on resume or stop."""
@@ -137,7 +144,7 @@ class Context:
     def _beat_forever(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
             self._beat()
-            if not psutil.pid_exists(self._pid):
+            if dead(socket.gethostname(), self._pid):
                 self._signals = self._signals or 1  # nobody could stop us any more
 
     def _beat(self) -> None:

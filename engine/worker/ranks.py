@@ -8,6 +8,7 @@ and leave. While they are joined, every rank makes the same calls here in the sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -72,6 +73,19 @@ class Ranks:
         import torch.distributed as dist
 
         self._compare(order)
+        self._gpu()
+        self.store.set(f"peer-{self.rank}", json.dumps([socket.gethostname(), os.getpid()]))
+        self._wait_for_peers()
+        self.backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(
+            self.backend, store=self.store, rank=self.rank, world_size=self.world, timeout=SILENCE
+        )
+        self.joined = True
+
+    def _gpu(self) -> None:
+        """This rank's own GPU, if there are any."""
+        import torch
+
         if torch.cuda.is_available():
             local = int(os.environ.get("LOCAL_RANK", "0"))
             if local >= torch.cuda.device_count():
@@ -80,13 +94,17 @@ class Ranks:
                     "machine; lower [launch] processes"
                 )
             torch.cuda.set_device(local)
-        self.backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(
-            self.backend, store=self.store, rank=self.rank, world_size=self.world, timeout=SILENCE
-        )
-        self.store.set(f"peer-{self.rank}", json.dumps([socket.gethostname(), os.getpid()]))
-        self.joined = True
-        self._peers = {r: tuple(json.loads(self.store.get(f"peer-{r}"))) for r in range(self.world)}
+
+    def _wait_for_peers(self) -> None:
+        """Until all have loaded the model. InputError where one cannot."""
+        for rank in range(self.world):
+            while not self.store.check([key := f"peer-{rank}"]):
+                if self.says("failed"):
+                    why = self.store.get("failed").decode()
+                    raise InputError(f"Not all processes could begin to train: {why}")
+                time.sleep(POLL_SECONDS)
+            host, pid = json.loads(self.store.get(key))
+            self._peers[rank] = (host, pid)
 
     def _compare(self, order: dict[str, str]) -> None:
         if self.first:
@@ -163,19 +181,21 @@ class Ranks:
         return "cuda" if self.backend == "nccl" else "cpu"
 
     def failed(self, sentence: str) -> None:
-        """Tell rank 0 why this rank leaves."""
-        self.store.set("failed", f"rank {self.rank}: {sentence}")
+        """Tell the others why this rank leaves."""
+        if self.world > 1:
+            with contextlib.suppress(RuntimeError):  # the store is gone with its process
+                self.store.set("failed", f"rank {self.rank}: {sentence}")
 
-    def lost(self, run: str) -> RankLost | None:
-        """Why a call to the others failed, if it failed because one of them is gone."""
-        if not self.joined:
+    def lost(self, error: Exception, run: str) -> RankLost | None:
+        """What to say if a call to the others failed because one of them is gone."""
+        if not self.joined or not isinstance(error, RuntimeError):
             return None
         time.sleep(GRACE_SECONDS)
         gone = [
             f"rank {r} (pid {pid})" for r, (host, pid) in self._peers.items() if dead(host, pid)
         ]
         why = f"{' and '.join(gone) or 'a process of another node'} was killed or lost"
-        if self.store_says("failed"):
+        if self.says("failed"):
             why = self.store.get("failed").decode()
         elif not gone and self.world == len(self._here()):
             return None
@@ -187,7 +207,7 @@ class Ranks:
     def _here(self) -> list[int]:
         return [r for r, (host, _) in self._peers.items() if host == socket.gethostname()]
 
-    def store_says(self, key: str) -> bool:
+    def says(self, key: str) -> bool:
         """Whether a key was set; false too where the store died with its process."""
         try:
             return bool(self.store.check([key]))

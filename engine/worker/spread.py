@@ -15,7 +15,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.worker.loop import Alone, Rows, token_losses
+from engine.worker.loop import IGNORE, Alone, Rows, token_losses
 from engine.worker.model import device
 from engine.worker.paths import plain
 from engine.worker.ranks import Ranks
@@ -126,7 +126,7 @@ def _first_targets(rows: Rows) -> Rows:
     """The shortest piece of a batch that has a target: every trained layer takes part in it."""
     for row in range(len(rows)):
         if rows[row : row + 1].targets:
-            at = int((rows.labels[row, 1:] != -100).argmax())
+            at = int((rows.labels[row, 1:] != IGNORE).argmax())
             part = (slice(row, row + 1), slice(at, at + EXCHANGE_TOKENS))
             first = Rows(rows.ids[part], rows.positions[part] * 0, rows.labels[part])
             first.positions[0] = range(first.ids.shape[1])

@@ -11,16 +11,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from types import FrameType
+from typing import TypeVar
 
 import psutil
 
 from engine.errors import CptError, Exit
-from engine.events import Alarm, EventLog, RunEnded, read_all
-from engine.launch import read_status
+from engine.events import Alarm, Event, EventLog, RunEnded, RunStarted, read_all
 from engine.recipe_io import load_recipe
-from engine.run import Run
+from engine.run import Run, write_json
 
+Kind = TypeVar("Kind", bound=Event)
 SUPERVISOR = "CPT_SUPERVISOR"
 """Environment variable with this process's pid, for the ranks."""
 SHUTDOWN_SECONDS = 10
@@ -39,16 +41,16 @@ def processes(run: Run, stages: tuple[str, ...]) -> int:
 
 def supervise(run: Run, stages: tuple[str, ...], count: int) -> int:
     """Run the job to its end; returns its exit code."""
-    before = _ends(run)
+    ends, starts = len(_kind(run, RunEnded)), len(_kind(run, RunStarted))
+    _starting(run)
     command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
     command += ["--local-addr", "localhost", "--nproc-per-node", str(count)]
-    # SIGHUP changes nothing; torchrun would end the job on it.
-    command += ["--signals-to-handle", "SIGTERM,SIGINT"]
     command += ["-m", "engine.worker", str(run.path), "--stages", ",".join(stages)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     settings = {
         SUPERVISOR: str(os.getpid()),
         "PYTHONSAFEPATH": "1",
+        "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT",  # it would end the job on a SIGHUP too
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_SECONDS),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores)),
     }
@@ -56,11 +58,11 @@ def supervise(run: Run, stages: tuple[str, ...], count: int) -> int:
     job = subprocess.Popen(command, env={**os.environ, **settings}, start_new_session=True)
     _pass_on_signals(run, job)
     job.wait()
-    ends = _ends(run)
-    if len(ends) > len(before):
-        return ends[-1].code
-    # A rank 0 that never held the run has written why into worker.log.
-    return _killed(run) if read_status(run).pid == os.getpid() else int(Exit.INPUT)
+    ended = _kind(run, RunEnded)
+    if len(ended) > ends:
+        return ended[-1].code
+    # A rank 0 that never took the run has written why into worker.log.
+    return _killed(run) if len(_kind(run, RunStarted)) > starts else int(Exit.INPUT)
 
 
 def _pass_on_signals(run: Run, job: subprocess.Popen[bytes]) -> None:
@@ -81,10 +83,18 @@ def _pass_on_signals(run: Run, job: subprocess.Popen[bytes]) -> None:
     signal.signal(signal.SIGINT, on_signal)
 
 
-def _ends(run: Run) -> list[RunEnded]:
+def _kind(run: Run, kind: type[Kind]) -> list[Kind]:
     if not run.events_path.exists():
         return []
-    return [event for event in read_all(run.events_path) if isinstance(event, RunEnded)]
+    return [event for event in read_all(run.events_path) if isinstance(event, kind)]
+
+
+def _starting(run: Run) -> None:
+    """A first heartbeat: torchrun needs seconds before rank 0 has one."""
+    started = psutil.Process().create_time()
+    status = {"pid": os.getpid(), "started": started, "state": "starting", "beat": time.time()}
+    with contextlib.suppress(OSError):
+        write_json(run.status_path, status)
 
 
 def _killed(run: Run) -> int:

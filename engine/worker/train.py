@@ -6,14 +6,14 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import torch
 
-from engine.errors import InputError
+from engine.errors import InputError, Interrupted
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
-from engine.run import digest, sha256_file
+from engine.run import digest, sha256_file, write_json
 from engine.thresholds import effective
 from engine.worker import model as models
 from engine.worker import selfcheck
@@ -25,6 +25,7 @@ from engine.worker.pack import Ints, Pack
 from engine.worker.spread import spread
 
 GUARDS = ("green", "amber", "red")
+MICRO_BATCH = "micro_batch.json"
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
 
@@ -95,6 +96,7 @@ class Training:
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
         micro = micro_rows(recipe, self.mix.domain.length)
         micro = min(micro, -(-self.mix.batch_rows // ranks.world))
+        micro = min(micro, self.context.scratch(MICRO_BATCH) or micro)
         self.stepper = Stepper(
             model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
         )
@@ -153,7 +155,10 @@ class Training:
         )
         seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
         torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
-        loss, norm = self.stepper.step(rows, self.last_lr)
+        try:
+            loss, norm = self.stepper.step(rows, self.last_lr)
+        except torch.OutOfMemoryError as error:
+            self._start_smaller(error)
         self.step += 1
         self.context.ranks.step = self.step
         self.tokens += rows.targets
@@ -266,6 +271,19 @@ class Training:
     def _oom(self, micro_batch: int) -> None:
         message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
         self.context.emit(Alarm(level="amber", stage="train", message=message))
+
+    def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
+        """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
+        size = self.stepper.micro_batch
+        if not self.spread.sharded or size == 1:
+            raise error
+        write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
+        sentence = (
+            f"Out of memory under fsdp2 with a micro-batch of {size}; the next start takes "
+            f"{size // 2}: cpt resume {self.context.run.id}"
+        )
+        self.context.ranks.failed(sentence)
+        raise Interrupted(sentence)
 
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
