@@ -74,8 +74,9 @@ def _pass_on_signals(run: Run, job: subprocess.Popen[bytes]) -> None:
         if len(seen) == 1:
             run.request("stop", by="signal")
             return
-        for process in [*psutil.Process(job.pid).children(recursive=True), job]:
-            with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            torchrun = psutil.Process(job.pid)
+            for process in [*torchrun.children(recursive=True), torchrun]:
                 process.kill()
         os._exit(int(Exit.INTERRUPTED))
 
