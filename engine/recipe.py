@@ -271,7 +271,16 @@ class Gate(Section):
 class Launch(Section):
     """``[launch]``"""
 
-    threads: Positive | None = Field(None, description="CPU threads; default all cores")
+    threads: Positive | None = Field(
+        None, description="CPU threads of a process; default all cores, shared in training"
+    )
+    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="training processes on this machine, one for each GPU (torchrun)"
+    )
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        "ddp",
+        description="several processes: ddp = each holds the model; fsdp2 = each holds a part",
+    )
 
 
 class Recipe(Section):

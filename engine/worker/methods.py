@@ -32,6 +32,14 @@ def check(recipe: recipes.Recipe, config: Any = None) -> None:
                 '[lora] variant = "qlora" needs bitsandbytes; install it with: '
                 "pip install 'cpt-tui[qlora]'"
             )
+    if recipe.launch.processes > 1 and recipe.launch.strategy == "fsdp2":
+        if recipe.train.lr_pilot:
+            raise InputError(
+                "[train] lr_pilot tries its rates on one process, which need not hold a model "
+                'that fsdp2 shards; use [launch] strategy = "ddp", or give [train] lr'
+            )
+        if is_qlora(recipe):
+            raise InputError('[lora] variant = "qlora" needs [launch] strategy = "ddp"')
     frozen = recipe.train.freeze_layers
     if config is not None and frozen:
         layers = int(config.get_text_config().num_hidden_layers)
