@@ -191,7 +191,9 @@ class Train(Section):
     betas: tuple[float, float] = (0.9, 0.95)
     clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm limit")
     seed: int = 0
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = Field(
+        None, description="default: on where one row would not fit in memory without it"
+    )
     eval_every: Positive | None = Field(None, description="steps; default 20 points a run")
     eval_tokens: Positive = Field(50_000, description="held-out tokens per side and evaluation")
     checkpoint_every: Positive | None = Field(None, description="steps; default 10 a run")

@@ -201,13 +201,13 @@ class Context:
         return models.Precision(kept["name"], kept["why"])
 
     def _choose_precision(self, base: Base, model: torch.nn.Module | None) -> Precision:
-        from engine.worker import mix
+        from engine.worker import memory, mix
         from engine.worker import model as models
 
         shape, asked = (1, 128), self.recipe.model.dtype
         if models.device().type == "cuda":  # a small batch would time the launch of kernels
             length = mix.sequence_length(self.recipe, base)
-            shape = (mix.micro_rows(self.recipe, length), length)
+            shape = (max(1, memory.BATCH_TOKENS["cuda"] // length), length)
         chosen = models.choose_precision(asked, model or models.load(base), shape)
         made = {"asked": asked, **chosen.facts(), "device": models.device().type}
         write_json(private_dir(self.run.path / "artifacts") / PRECISION, made)

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from engine import recipe as recipes
 from engine.evidence import Cost
 from engine.gold import load_examples, pick
-from engine.worker import methods
+from engine.worker import memory, methods
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder
-from engine.worker.loop import Rows, Stepper, make_optimizer, mean_loss
+from engine.worker.loop import Stepper, make_optimizer, mean_loss
 from engine.worker.mix import domain_budget, sequence_length
 
 TIMING_STEPS = 3
@@ -44,6 +43,9 @@ def estimate(
     model = methods.ready(model, recipe, recipe.lora.rank or 16, 0)
     trained = sum(p.numel() for p in models.trainable(model))
     length = sequence_length(recipe, base)
+    planned = memory.plan(
+        model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
+    )
     speed = timed_speed(model, precision, length)
     domain = scanned["scan"]["domain"]
     available = domain["tokens"] - domain["heldout_tokens"]
@@ -54,15 +56,17 @@ def estimate(
     per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
     # An adapter of the gate is taken to be as small as the run's own.
     its = parameters if recipe.gate.probe.method == "full" else trained
+    peak = planned.forecast.peak(planned.rows)
+    gate_peak = peak + memory.STATE_BYTES * (its - trained)
     return Cost(
         tokens=tokens,
         tokens_per_s=round(speed, 1),
         train_seconds=round(tokens / speed, 1),
         gate_seconds=round(judged / speed, 1),
-        memory_gb=round(memory_gb(parameters, trained, base, length), 3),
+        memory_gb=round(peak / 1e9, 3),
         train_flops=tokens * flops_per_token(recipe.train.method, parameters, base, length),
         gate_flops=judged * per_gate_token,
-        gate_memory_gb=round(memory_gb(parameters, its, base, length), 3) if judged else 0,
+        gate_memory_gb=round(gate_peak / 1e9, 3) if judged else 0,
     )
 
 
@@ -86,7 +90,7 @@ def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int
     A row that does not fit in memory is halved, down to ``LEAST_ROW``; where not even that
     can be trained on, the speed of reading is scaled down instead.
     """
-    rows = random_row(model, length)
+    rows = memory.random_row(model, length)
     stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
     try:
         return length / fastest(lambda: stepper.step(rows, 1e-9))
@@ -97,13 +101,6 @@ def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int
     if length > LEAST_ROW:
         return timed_speed(model, precision, length // 2)
     return FORWARD_SHARE * length / fastest(lambda: mean_loss(model, rows, precision, 1))
-
-
-def random_row(model: torch.nn.Module, length: int) -> Rows:
-    """One row of random tokens that is one document."""
-    vocab = models.config_of(model).vocab_size
-    ids = np.random.default_rng(0).integers(0, vocab, (1, length))
-    return Rows(ids, np.arange(length)[None], ids)
 
 
 def fastest(work: Callable[[], object]) -> float:
@@ -129,10 +126,3 @@ def gate_tokens(gate: recipes.Gate, base: models.Base) -> float:
         len(encoder.prompt(e.prompt, base.context // 2)) + 4 * len(e.choices) for e in gold
     )
     return 2 * len(gate.seeds) * (training + FORWARD_SHARE * scoring)
-
-
-def memory_gb(parameters: int, trained: int, base: models.Base, length: int) -> float:
-    """Weights, gradients and Adam state in fp32, plus one row's activations (Korthikanti 2022)."""
-    config = base.config
-    activations = length * int(config.hidden_size) * 34 * int(config.num_hidden_layers) * 2
-    return (4 * parameters + 12 * trained + activations) / 1e9

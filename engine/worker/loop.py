@@ -20,8 +20,6 @@ from engine.worker.paths import paths_of, plain
 from engine.worker.ranks import Ranks
 
 IGNORE = -100
-MICRO_TOKENS = 4096
-"""Tokens of a micro-batch on a CPU; larger ones were not faster there."""
 LOGIT_CHUNK = 2048
 """Tokens whose logits exist at once: memory is chunk x vocabulary, not batch x vocabulary."""
 

@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.events import Alarm
 from engine.run import digest
 from engine.worker.context import Context
-from engine.worker.loop import MICRO_TOKENS, Rows
+from engine.worker.loop import Rows
 from engine.worker.model import Base
 from engine.worker.pack import Ints, Ledger, Pack, batch_order, segments, write_pack
 from engine.worker.tokens import TokenStore
@@ -85,11 +85,6 @@ def _order(mix: Mix, epoch: int) -> Ints:
 def sequence_length(recipe: recipes.Recipe, base: Base) -> int:
     """Tokens of a row: the recipe's, else min(trained context, 2048)."""
     return recipe.pack.sequence_length or min(base.context, 2048)
-
-
-def micro_rows(recipe: recipes.Recipe, length: int) -> int:
-    """Rows of a training micro-batch: the recipe's, else ``MICRO_TOKENS``."""
-    return recipe.train.micro_batch or max(1, MICRO_TOKENS // length)
 
 
 def take(store: TokenStore, order: Ints, tokens: int, extra: int) -> Ints:

@@ -208,7 +208,7 @@ class Pipeline:
 
     def train_only(self, identity: dict[str, str]) -> dict[str, Any]:
         """Train on what the stages before have made; all ranks do."""
-        share_threads(self.recipe, self.context.ranks.world)
+        share_threads(self.recipe, self.context.ranks.here)
         folder = self.context.run.path / "pack"
         made = self.made["pack"]
         pool = mix.open_mix(folder, self.recipe, made["sha256"], made["generic_rows"])
@@ -286,9 +286,8 @@ def prepare(context: Context) -> models.Base:
     return base
 
 
-def share_threads(recipe: Recipe, processes: int = 1) -> None:
-    """Threads of this process: the recipe's, else all cores, shared by this machine's ranks."""
-    here = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+def share_threads(recipe: Recipe, here: int = 1) -> None:
+    """Threads of this process: the recipe's, else all cores, shared by ``here`` processes."""
     if recipe.launch.threads:
         torch.set_num_threads(recipe.launch.threads)
     elif "LOCAL_WORLD_SIZE" in os.environ:

@@ -65,6 +65,11 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def here(self) -> int:
+        """Processes of this job on this machine."""
+        return min(self.world, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
     def begin(self, order: dict[str, str]) -> None:
         """Join all ranks for training. InputError on the rank whose files differ from rank 0's."""
         if self.world == 1:

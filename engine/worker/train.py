@@ -8,25 +8,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
 import torch
 
 from engine.errors import InputError, Interrupted
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
 from engine.run import digest, sha256_file, write_json
 from engine.thresholds import effective
-from engine.worker import methods, selfcheck
+from engine.worker import memory, methods, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
-from engine.worker.mix import Mix, micro_rows
+from engine.worker.mix import Mix
 from engine.worker.pack import Ints, Pack
 from engine.worker.spread import spread
 
 GUARDS = ("green", "amber", "red")
 MICRO_BATCH = "micro_batch.json"
+MEMORY_STEPS = 3
+"""Steps after which the measured peak is said: AdamW's state is there from the second on."""
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
 
@@ -58,10 +59,13 @@ class Training:
         self.context.ranks.step = self.step
         self._evaluate_if_due()
         started, first = time.monotonic(), self.step
+        self.peak = memory.Peak()
         while self.step < self.mix.steps:
             self._controls()
             rows, loss, norm, seconds = self._advance()
             self._report(rows, loss, norm, seconds, started, first)
+            if self.step == first + MEMORY_STEPS:
+                self._compare_memory()
             self._evaluate_if_due()
             if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
                 self._save()
@@ -76,9 +80,6 @@ class Training:
         self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
         rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
         model = methods.ready(model, recipe, rank, train.seed)
-        if train.gradient_checkpointing:
-            enable: Any = model.gradient_checkpointing_enable
-            enable()
         return model, methods.describe(recipe, rank, why)
 
     def _build(self) -> None:
@@ -89,7 +90,7 @@ class Training:
         self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
         if ranks.first:
             self.checkpoints.predict_space(model)
-        micro = min(micro_rows(recipe, self.mix.domain.length), self.mix.batch_rows)
+        micro = self._plan(model)
         if train.lr_pilot and ranks.first:
             micro = self._pilot_lr(model, micro)
         ranks.begin(self.identity)
@@ -110,6 +111,23 @@ class Training:
         self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
         self._facts(method)
+
+    def _plan(self, model: torch.nn.Module) -> int:
+        """Predict a step's memory; returns the rows of a micro-batch."""
+        train, share = self.context.recipe.train, 1 / self.context.ranks.here
+        length, most = self.mix.domain.length, self.mix.batch_rows
+        self.memory = memory.plan(model, train, self.precision, length, most, share)
+        if self.memory.checkpointing:
+            enable: Any = model.gradient_checkpointing_enable
+            enable()
+        if not self.memory.fits:
+            message = (
+                f"A step is predicted to take {memory.gb(self.memory.needed)} more, and "
+                f"{memory.gb(memory.free())} are free: lower [train] micro_batch or "
+                "[pack] sequence_length if it fails"
+            )
+            self.context.emit(Alarm(level="amber", stage="train", message=message))
+        return self.memory.rows
 
     def _pilot_lr(self, model: torch.nn.Module, micro: int) -> int:
         """Let the pilot choose the rate, on rank 0 alone; returns the micro-batch it ended with."""
@@ -140,6 +158,7 @@ class Training:
             **self.paths.training(self.model),
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
+            "memory": self._predicted(),
             "steps": f"{self.mix.steps}, warm-up {self.warmup}",
             "mix-back": f"{100 * self.mix.achieved_share():.1f}% generic tokens",
         }
@@ -207,7 +226,7 @@ class Training:
                 grad_norm=norm if math.isfinite(norm) else None,
                 tokens_per_s=round(rows.targets / seconds, 1),
                 eta_s=round(eta, 1),
-                memory_gb=round(memory_gb(), 3),
+                memory_gb=round(memory.shown() / 1e9, 3),
             )
         )
         self.broken = 0 if finite else self.broken + 1
@@ -294,6 +313,16 @@ class Training:
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
 
+    def _predicted(self) -> str:
+        said = self.memory.forecast.told(self.stepper.micro_batch)
+        return said + (", gradient checkpointing on" if self.memory.checkpointing else "")
+
+    def _compare_memory(self) -> None:
+        """Put the measured peak beside the predicted one."""
+        if (peak := self.peak.bytes()) is not None:
+            said = f"{memory.gb(peak)} at its peak, {self._predicted()}"
+            self.context.emit(Facts(stage="train", facts={"memory": said}))
+
     def _oom(self, micro_batch: int) -> None:
         message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
         self.context.emit(Alarm(level="amber", stage="train", message=message))
@@ -340,6 +369,9 @@ class Training:
             "lr_why": self.lr_why,
             "lr_pilot": [asdict(trial) for trial in self.trials],
             "method": self.context.recipe.train.method,
+            "micro_batch": self.stepper.micro_batch,
+            "memory_predicted_gb": self.memory.forecast.peak(self.stepper.micro_batch) / 1e9,
+            "memory_peak_gb": None if (peak := self.peak.bytes()) is None else peak / 1e9,
             "model_sha256": sha256_file(folder / "model.safetensors")
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
@@ -351,13 +383,6 @@ def guard_level(rise: float, limits: dict[str, float]) -> str:
     if rise <= limits["forgetting_green"]:
         return "green"
     return "amber" if rise <= limits["forgetting_amber"] else "red"
-
-
-def memory_gb() -> float:
-    """Peak GPU memory of this process, or its resident memory on a CPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return psutil.Process().memory_info().rss / 1e9
 
 
 def heldout_rows(folder: Path) -> Rows:
