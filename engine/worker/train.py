@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
 import torch
 
 from engine.errors import InputError, Interrupted
-from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
+from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, sha256_file, write_json
-from engine.thresholds import effective
 from engine.worker import methods, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
@@ -24,11 +21,9 @@ from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
 from engine.worker.spread import spread
+from engine.worker.watch import Taken, Watch
 
-GUARDS = ("green", "amber", "red")
 MICRO_BATCH = "micro_batch.json"
-BROKEN_STEPS = 3
-"""Non-finite steps in a row before the run stops."""
 
 
 @dataclass
@@ -42,14 +37,13 @@ class Training:
     """Domain and generic held-out rows."""
     tokens_in_corpus: int
     identity: dict[str, str]
-    evals: list[dict[str, float]] = field(default_factory=list)
     tokens: int = 0
     step: int = 0
-    guard: str = "green"
     trials: list[Trial] = field(default_factory=list)
     """Of the learning-rate pilot, where the recipe asks for one."""
-    broken: int = 0
-    """Non-finite steps in a row."""
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.context, self.mix.steps)
 
     def run(self) -> dict[str, Any]:
         """Train to the end and save the model; returns the stage's artifact."""
@@ -57,11 +51,10 @@ class Training:
         self._resume()
         self.context.ranks.step = self.step
         self._evaluate_if_due()
-        started, first = time.monotonic(), self.step
+        self.watch.begin(self.step)
         while self.step < self.mix.steps:
             self._controls()
-            rows, loss, norm, seconds = self._advance()
-            self._report(rows, loss, norm, seconds, started, first)
+            self._end_if(self.watch.step(self._advance()))
             self._evaluate_if_due()
             if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
                 self._save()
@@ -151,26 +144,25 @@ class Training:
         name = ranks.tell(path and path.name)
         path = self.checkpoints.folder / name if name else None
         for aside in broken:
-            message = f"checkpoint {aside.name} is broken and was set aside; using the one before"
-            self.context.emit(Alarm(level="red", stage="train", message=message))
+            self.watch.alarm(
+                "red", f"checkpoint {aside.name} is broken and was set aside; using the one before"
+            )
         if path is None:
             return
         state = restore(path, self.spread, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
-        self.evals, self.guard = state["evals"], state["guard"]
-        self.broken = state["broken"]
+        self.watch.restore(state)
         self.stepper.micro_batch = state["micro_batch"]
         if state["scaler"]:
             self.stepper.scaler.load_state_dict(state["scaler"])
-        message = f"resumed from {path.name}"
-        self.context.emit(Alarm(level="note", stage="train", message=message))
+        self.watch.alarm("note", f"resumed from {path.name}")
 
-    def _advance(self) -> tuple[Rows, float, float, float]:
-        """One step; (its rows, loss, gradient norm, seconds)."""
+    def _advance(self) -> Taken:
+        """One step."""
         train = self.context.recipe.train
         started = time.monotonic()
         rows = self.mix.batch(self.step)
-        self.last_lr = learning_rate(
+        rate = learning_rate(
             self.step,
             self.mix.steps,
             self.lr,
@@ -182,57 +174,25 @@ class Training:
         seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
         torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
         try:
-            loss, norm = self.stepper.step(rows, self.last_lr)
+            loss, norm = self.stepper.step(rows, rate)
         except torch.OutOfMemoryError as error:
             self._start_smaller(error)
         self.step += 1
         self.context.ranks.step = self.step
         self.tokens += rows.targets
-        return rows, loss, norm, max(1e-9, time.monotonic() - started)
+        seconds = max(1e-9, time.monotonic() - started)
+        return Taken(self.step, rows.targets, self.tokens, loss, norm, rate, seconds)
 
-    def _report(
-        self, rows: Rows, loss: float, norm: float, seconds: float, started: float, first: int
-    ) -> None:
-        finite = math.isfinite(loss) and math.isfinite(norm)
-        elapsed = time.monotonic() - started
-        eta = elapsed / (self.step - first) * (self.mix.steps - self.step)
-        self.context.emit(
-            TrainStep(
-                step=self.step,
-                total=self.mix.steps,
-                tokens=self.tokens,
-                # A batch without a target has no loss: 0 would be a false one.
-                loss=loss if math.isfinite(loss) and rows.targets else None,
-                lr=self.last_lr,
-                grad_norm=norm if math.isfinite(norm) else None,
-                tokens_per_s=round(rows.targets / seconds, 1),
-                eta_s=round(eta, 1),
-                memory_gb=round(memory_gb(), 3),
-            )
-        )
-        self.broken = 0 if finite else self.broken + 1
-        if not finite:
-            message = f"step {self.step}: loss or gradient not finite; no update was made"
-            self.context.emit(Alarm(level="red", stage="train", message=message))
-        if self.broken == BROKEN_STEPS:
-            self._give_up(
-                f"The loss was not finite for {BROKEN_STEPS} steps in a row, up to step "
-                f"{self.step}; the weights are as before them; lower [train] lr in a new run"
-            )
-
-    def _give_up(self, sentence: str) -> None:
-        """Keep the weights and why the run ended: no resume may walk past that."""
-        self._save(sentence)
-        raise InputError(sentence)
+    def _end_if(self, sentence: str) -> None:
+        """End the run for that reason, if any; it is kept, so that no resume walks past it."""
+        if sentence:
+            self._save(sentence)
+            raise InputError(sentence)
 
     def _evaluate_if_due(self) -> None:
-        """Evaluate at the start, every so often and at the end; once at a step."""
-        due = self.step % self.eval_every == 0 or self.step == self.mix.steps
-        if due and (not self.evals or self.evals[-1]["step"] != self.step):
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        losses = [
+        if not self.watch.due(self.step, self.eval_every):
+            return
+        domain, generic = (
             mean_loss(
                 self.model,
                 rows,
@@ -242,25 +202,8 @@ class Training:
                 self.spread,
             )
             for rows in self.heldout
-        ]
-        self.evals.append({"step": self.step, "domain": losses[0], "generic": losses[1]})
-        self.context.emit(EvalPoint(step=self.step, domain=losses[0], generic=losses[1]))
-        rise = losses[1] - self.evals[0]["generic"]
-        level = guard_level(rise, effective(self.context.recipe.probe.thresholds))
-        if level != self.guard:
-            message = (
-                f"step {self.step}: generic loss {rise:+.3f} nats since the start, guard {level}"
-            )
-            better = GUARDS.index(level) < GUARDS.index(self.guard)
-            self.context.emit(
-                Alarm(level="note" if better else level, stage="train", message=message)
-            )
-        self.guard = level
-        if level == "red" and self.context.recipe.train.stop_on_red:
-            self._give_up(
-                f"The forgetting guard is red ({rise:+.3f} nats at step {self.step}) and the "
-                "recipe says stop; start a new run with more mix_back or a lower lr"
-            )
+        )
+        self._end_if(self.watch.evaluated(self.step, domain, generic))
 
     def _controls(self) -> None:
         self.context.pause_if_asked(self.step)
@@ -278,9 +221,7 @@ class Training:
     def _save(self, stopped_because: str = "") -> None:
         state = {
             "tokens": self.tokens,
-            "evals": self.evals,
-            "guard": self.guard,
-            "broken": self.broken,
+            **self.watch.state(),
             "micro_batch": self.stepper.micro_batch,
             "scaler": self.stepper.scaler.state_dict(),
             "identity": self.identity,
@@ -295,8 +236,9 @@ class Training:
         )
 
     def _oom(self, micro_batch: int) -> None:
-        message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
-        self.context.emit(Alarm(level="amber", stage="train", message=message))
+        self.watch.alarm(
+            "amber", f"out of memory: the same step again with a micro-batch of {micro_batch}"
+        )
 
     def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
         """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
@@ -325,16 +267,10 @@ class Training:
         folder = self.context.run.path / "model"
         whole = self.base if methods.is_qlora(self.context.recipe) else None
         models.save(methods.merged(model, whole), self.base, folder)
-        first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,
             "tokens": self.tokens,
-            "domain_before": first["domain"],
-            "domain_after": last["domain"],
-            "generic_before": first["generic"],
-            "generic_after": last["generic"],
-            "generic_rise": last["generic"] - first["generic"],
-            "guard": self.guard,
+            **self.watch.outcome(),
             "dtype": self.precision.name,
             "lr": self.lr,
             "lr_why": self.lr_why,
@@ -344,20 +280,6 @@ class Training:
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
         }
-
-
-def guard_level(rise: float, limits: dict[str, float]) -> str:
-    """green, amber or red by the rise of generic held-out loss in nats."""
-    if rise <= limits["forgetting_green"]:
-        return "green"
-    return "amber" if rise <= limits["forgetting_amber"] else "red"
-
-
-def memory_gb() -> float:
-    """Peak GPU memory of this process, or its resident memory on a CPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return psutil.Process().memory_info().rss / 1e9
 
 
 def heldout_rows(folder: Path) -> Rows:
