@@ -12,14 +12,15 @@ import torch
 from engine.errors import InputError, Interrupted
 from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, sha256_file, write_json
-from engine.worker import methods, selfcheck
+from engine.worker import kernels, methods, selfcheck
 from engine.worker import model as models
-from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
+from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
+from engine.worker.samples import Samples
 from engine.worker.spread import spread
 from engine.worker.watch import Taken, Watch
 
@@ -39,6 +40,8 @@ class Training:
     identity: dict[str, str]
     tokens: int = 0
     step: int = 0
+    saved: int = -1
+    """Step of the newest checkpoint made here."""
     trials: list[Trial] = field(default_factory=list)
     """Of the learning-rate pilot, where the recipe asks for one."""
 
@@ -48,16 +51,24 @@ class Training:
     def run(self) -> dict[str, Any]:
         """Train to the end and save the model; returns the stage's artifact."""
         self._build()
+        self.samples.begin(self.identity)
+        self._facts()
         self._resume()
         self.context.ranks.step = self.step
-        self._evaluate_if_due()
-        self.watch.begin(self.step)
-        while self.step < self.mix.steps:
-            self._controls()
-            self._end_if(self.watch.step(self._advance()))
+        self.watch.listen()
+        try:
             self._evaluate_if_due()
-            if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
-                self._save()
+            self.watch.begin(self.step)
+            while self.step < self.mix.steps:
+                self._controls()
+                self._end_if(self.watch.step(self._advance()))
+                self._evaluate_if_due()
+                due = self.step % self.checkpoint_every == 0 and self.step < self.mix.steps
+                if due and self.saved != self.step:
+                    self._save()
+            self._save()
+        finally:
+            self.watch.end()
         return self._finish()
 
     def _load(self) -> tuple[torch.nn.Module, str]:
@@ -77,9 +88,11 @@ class Training:
     def _build(self) -> None:
         recipe, train = self.context.recipe, self.context.recipe.train
         ranks = self.context.ranks
-        model, method = self._load()
+        model, self.method = self._load()
         self.lr, self.lr_why = models.default_lr(train, self.parameters)
-        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
+        self.checkpoints = Checkpoints(
+            self.context.run.checkpoints, train.keep_last, train.keep_best
+        )
         if ranks.first:
             self.checkpoints.predict_space(model)
         micro = min(micro_rows(recipe, self.mix.domain.length), self.mix.batch_rows)
@@ -102,7 +115,12 @@ class Training:
         )
         self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
-        self._facts(method)
+        self.kernels = kernels.turn_on(self.context, self.spread, self.mix, micro, self.precision)
+        self.samples = Samples(
+            self.context, self.base, model, self.precision, self.heldout, self._check_alone
+        )
+        if self.spread.sharded:
+            self.samples.off = "off: fsdp2 shards the model"
 
     def _pilot_lr(self, model: torch.nn.Module, micro: int) -> int:
         """Let the pilot choose the rate, on rank 0 alone; returns the micro-batch it ended with."""
@@ -120,17 +138,20 @@ class Training:
         self.trials = pilot.trials
         return pilot.micro_batch
 
-    def _facts(self, method: str) -> None:
+    def _facts(self) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
-            "method": method,
+            "method": self.method,
             "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": self.spread.facts(),
             **self.paths.training(self.model),
+            **self.kernels,
+            "samples": self.samples.facts(),
+            "trackers": ", ".join(self.context.recipe.train.trackers) or "off",
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
             "steps": f"{self.mix.steps}, warm-up {self.warmup}",
@@ -198,25 +219,36 @@ class Training:
                 rows,
                 self.precision,
                 self.stepper.micro_batch,
-                self._leave_if_asked,
+                self._controls,
                 self.spread,
             )
             for rows in self.heldout
         )
         self._end_if(self.watch.evaluated(self.step, domain, generic))
+        if self.checkpoints.keep_best and self.watch.best == self.step:
+            self._save()
+        self.samples.tell(self.step, last=self.step == self.mix.steps)
 
     def _controls(self) -> None:
-        self.context.pause_if_asked(self.step)
-        if self.context.requested("checkpoint"):
-            self._save()
-            self.context.emit(Control(action="checkpoint", step=self.step))
-        self._leave_if_asked()
-
-    def _leave_if_asked(self) -> None:
-        """Save and leave if a stop was asked for; an evaluation it cuts is made on resume."""
-        if self.context.stop_requested():
+        """Before each step and each batch of an evaluation; one that a stop cuts is made anew."""
+        asked = self.context.asked("pause", "checkpoint")
+        if "checkpoint" in asked:
+            self._checkpoint_now()
+        if "pause" in asked:
+            self.context.hold(self.step, self._checkpoint_now)
+            asked = self.context.asked()
+        if "stop" in asked:
             self._save()
             self.context.raise_if_stopped()
+
+    def _check_alone(self) -> None:
+        """The same between the tokens of a sample, which no other rank knows of."""
+        if not self.context.ranks.joined:
+            self._controls()
+
+    def _checkpoint_now(self) -> None:
+        self._save()
+        self.context.emit(Control(action="checkpoint", step=self.step))
 
     def _save(self, stopped_because: str = "") -> None:
         state = {
@@ -228,9 +260,10 @@ class Training:
             "stopped_because": stopped_because,
         }
         tensors = collect(self.spread, self.stepper.optimizer)
+        self.saved = self.step
         if not self.context.ranks.first:
             return
-        path, size = self.checkpoints.save(self.step, tensors, state)
+        path, size = self.checkpoints.save(self.step, tensors, state, self.watch.best)
         self.context.emit(
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
@@ -253,24 +286,37 @@ class Training:
         self.context.ranks.failed(sentence)
         raise Interrupted(sentence)
 
+    def _chosen(self) -> int:
+        """The step whose weights the run's model has: the last, or the best if asked for."""
+        if self.context.recipe.train.use == "last":
+            return self.step
+        best = self.watch.best
+        if best is not None and verify(self.checkpoints.at(best)):
+            return best
+        if best is None:
+            self.watch.alarm("amber", "the guard was red at every evaluation: no best, so the last")
+        else:
+            self.watch.alarm("red", f"the best checkpoint (step {best}) is broken: using the last")
+        return self.step
+
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
-        self._save()
         ranks = self.context.ranks
         ranks.leave()
         if not ranks.first:
             return {}
-        model = self.model
+        step, model = self._chosen(), self.model
         if self.spread.sharded:
             model, _ = self._load()
-            load_weights(self.checkpoints.all()[-1], model)
+        if self.spread.sharded or step != self.step:
+            load_weights(self.checkpoints.at(step), model)
         folder = self.context.run.path / "model"
         whole = self.base if methods.is_qlora(self.context.recipe) else None
         models.save(methods.merged(model, whole), self.base, folder)
         return {
             "steps": self.mix.steps,
             "tokens": self.tokens,
-            **self.watch.outcome(),
+            **self.watch.outcome(step),
             "dtype": self.precision.name,
             "lr": self.lr,
             "lr_why": self.lr_why,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,8 @@ import torch
 from engine.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
 from engine.worker.context import Context
+from engine.worker.spikes import Spikes
+from engine.worker.trackers import Trackers
 
 GUARDS = ("green", "amber", "red")
 BROKEN_STEPS = 3
@@ -50,20 +51,36 @@ class Watch:
     broken: int = 0
     """Non-finite steps in a row."""
 
+    def __post_init__(self) -> None:
+        self.limits = effective(self.context.recipe.probe.thresholds)
+        self.spikes = Spikes(self.limits["spike"])
+        self.trackers = Trackers(self.context.run, lambda why: self.alarm("amber", why))
+
     def begin(self, step: int) -> None:
         """Training goes on from ``step``: the ETA counts from here."""
-        self._first, self._started = step, time.monotonic()
+        self._first, self._started = step, self.context.clock()
+
+    def listen(self) -> None:
+        """Let the trackers have what is told from here on."""
+        if self.context.ranks.first:
+            self.trackers.start(list(self.context.recipe.train.trackers))
+
+    def end(self) -> None:
+        """Training is left, for now or for good."""
+        self.trackers.close()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"evals": self.evals, "guard": self.guard, "broken": self.broken}
+        kept = {"evals": self.evals, "guard": self.guard, "broken": self.broken}
+        return {**kept, "spikes": self.spikes.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.evals, self.guard, self.broken = state["evals"], state["guard"], state["broken"]
+        self.spikes.restore(state["spikes"])
 
     def step(self, taken: Taken) -> str:
         """Tell a step; returns why the run must end with it, or nothing."""
-        elapsed = time.monotonic() - self._started
+        elapsed = self.context.clock() - self._started
         eta = elapsed / (taken.step - self._first) * (self.total - taken.step)
         self.context.emit(
             TrainStep(
@@ -79,7 +96,12 @@ class Watch:
                 memory_gb=round(memory_gb(), 3),
             )
         )
+        self.trackers.look()
         self.broken = 0 if taken.finite else self.broken + 1
+        if taken.finite and taken.targets:
+            spike = self.spikes.step(taken.loss, taken.norm, taken.targets)
+            if spike:
+                self.alarm("amber", f"step {taken.step}: a spike: {spike}")
         if not taken.finite:
             self.alarm("red", f"step {taken.step}: loss or gradient not finite; no update was made")
         if self.broken < BROKEN_STEPS:
@@ -99,7 +121,7 @@ class Watch:
         self.evals.append({"step": step, "domain": domain, "generic": generic})
         self.context.emit(EvalPoint(step=step, domain=domain, generic=generic))
         rise = generic - self.evals[0]["generic"]
-        level = guard_level(rise, effective(self.context.recipe.probe.thresholds))
+        level = guard_level(rise, self.limits)
         if level != self.guard:
             better = GUARDS.index(level) < GUARDS.index(self.guard)
             self.alarm(
@@ -117,16 +139,33 @@ class Watch:
     def alarm(self, level: str, message: str) -> None:
         self.context.emit(Alarm(level=level, stage="train", message=message))
 
-    def outcome(self) -> dict[str, Any]:
-        """Both losses before and after training, for the artifact."""
-        first, last = self.evals[0], self.evals[-1]
+    @property
+    def best(self) -> int | None:
+        """The step of the lowest domain loss since training began, where the guard was not red."""
+        start = self.evals[0]["generic"] if self.evals else 0.0
+        held = [
+            (e["domain"], int(e["step"]))
+            for e in self.evals[1:]
+            if guard_level(e["generic"] - start, self.limits) != "red"
+        ]
+        return min(held)[1] if held else None
+
+    def outcome(self, step: int) -> dict[str, Any]:
+        """Both losses before training and at ``step``, for the artifact."""
+        first = self.evals[0]
+        used = next(e for e in reversed(self.evals) if e["step"] == step)
+        rise = used["generic"] - first["generic"]
+        use = self.context.recipe.train.use
         return {
             "domain_before": first["domain"],
-            "domain_after": last["domain"],
+            "domain_after": used["domain"],
             "generic_before": first["generic"],
-            "generic_after": last["generic"],
-            "generic_rise": last["generic"] - first["generic"],
-            "guard": self.guard,
+            "generic_after": used["generic"],
+            "generic_rise": rise,
+            "guard": guard_level(rise, self.limits),
+            "used": "best" if use == "best" and step == self.best else "last",
+            "used_step": step,
+            "best_step": self.best,
         }
 
 
