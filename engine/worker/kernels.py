@@ -103,4 +103,4 @@ def _loss(over: Alone, rows: Rows, precision: models.Precision) -> float:
     with precision.autocast():
         total = over.loss(rows)
     over.rest()
-    return float(total) / max(1, rows.targets)
+    return float(total.detach()) / max(1, rows.targets)

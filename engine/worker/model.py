@@ -200,7 +200,7 @@ def choice(times: dict[str, float]) -> Precision:
     fp16 needs a loss scale (``Stepper`` has one), which bf16 does without.
     """
     best = "bf16"
-    if times.get("fp16", math.inf) * FASTER_BY <= times["bf16"]:
+    if times.get("fp16", math.inf) * FASTER_BY < times["bf16"]:
         best = "fp16"
     if math.isinf(times["fp32"]):
         return Precision(best, "the timing of fp32 ran out of memory here")
