@@ -192,22 +192,38 @@ def runs(json_: Json = False) -> None:
 
 
 @app.command()
-def stop(run_name: RunName = None) -> None:
+def stop(run_name: RunName = None, json_: Json = False) -> None:
     """Stop a run at a step boundary, with a checkpoint."""
-    from engine import launch
+    control(find_run(run_name), "stop", json_)
 
-    chosen = find_run(run_name)
-    launch.stop(chosen)
-    name = clean(chosen.id)
-    typer.echo(f"Asked {name} to stop at its next step; go on with: cpt resume {name}")
+
+@app.command()
+def pause(run_name: RunName = None, json_: Json = False) -> None:
+    """Hold a run where it is; its worker keeps its memory and waits for: cpt resume."""
+    control(find_run(run_name), "pause", json_)
+
+
+@app.command()
+def checkpoint(run_name: RunName = None, json_: Json = False) -> None:
+    """Save a checkpoint now; training goes on."""
+    control(find_run(run_name), "checkpoint", json_)
 
 
 @app.command()
 def resume(
     run_name: RunName = None, plain: Plain = False, json_: Json = False, detach: Detach = False
 ) -> None:
-    """Go on with an interrupted run; finished stages are not run again."""
-    follow_or_show(find_run(run_name), STAGES, plain, json_, detach)
+    """Go on with a paused or interrupted run; finished stages are not run again."""
+    from engine.launch import read_status
+
+    chosen = find_run(run_name)
+    if not read_status(chosen).paused:
+        follow_or_show(chosen, STAGES, plain, json_, detach)
+        return
+    offset = chosen.events_path.stat().st_size
+    control(chosen, "resume", json_ and detach, say=not json_ or detach)
+    if not detach:
+        attach(chosen, plain, json_, offset)
 
 
 @app.command()
@@ -248,6 +264,15 @@ def doctor(json_: Json = False) -> None:
         return
     for name, value in facts.items():
         typer.echo(f"{name:<14} {clean(str(value))}")
+
+
+def control(run: Run, action: str, json_: bool, say: bool = True) -> None:
+    """Ask the worker for something, and print its answer or that it is still to come."""
+    from cpt_tui.headless import asked
+
+    line = asked(run, action, json_)
+    if say:
+        typer.echo(line)
 
 
 def interactive() -> bool:
@@ -304,6 +329,15 @@ def follow_or_show(
     if plain or json_ or not interactive():
         raise typer.Exit(follow(run, stages, json_))
     launch.start(run, stages)
+    raise typer.Exit(screen(run))
+
+
+def attach(run: Run, plain: bool, json_: bool, offset: int) -> None:
+    """Print a living worker's lines to its end, or open the run's screen."""
+    from cpt_tui import headless as lines
+
+    if plain or json_ or not interactive():
+        raise typer.Exit(lines.follow(run, json_, offset, final_json=json_))
     raise typer.Exit(screen(run))
 
 

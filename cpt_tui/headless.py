@@ -12,7 +12,7 @@ from cpt_tui.runs import process_lives
 from cpt_tui.safe import clean
 from engine.errors import Exit
 from engine.events import Alarm, Failed, RunEnded, StageDone, Tail, read_all
-from engine.launch import read_status
+from engine.launch import answered, ask, read_status
 from engine.plain import Narrator, summary
 from engine.run import Run
 from engine.view import RunView
@@ -56,6 +56,32 @@ def follow(
     except KeyboardInterrupt:
         typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
         return int(Exit.OK)
+
+
+ANSWER_SECONDS = 10.0
+"""A worker answers between steps, and a step may take longer."""
+_ANSWERS = {
+    "stop": ("is stopping{at}", "; go on with: cpt resume {run}"),
+    "pause": ("is paused{at}", "; go on with: cpt resume {run}"),
+    "resume": ("goes on{at}", ""),
+    "checkpoint": ("saved a checkpoint{at}", ""),
+}
+
+
+def asked(run: Run, action: str, json_: bool) -> str:
+    """Ask the worker for something and wait a while; its answer as a line, or as JSON."""
+    offset = run.events_path.stat().st_size if run.events_path.exists() else 0
+    ask(run, action)
+    answer = answered(run, action, offset, ANSWER_SECONDS)
+    step = answer.step if answer else None
+    if json_:
+        return json.dumps({"run": run.id, "asked": action, "done": bool(answer), "step": step})
+    done, then = _ANSWERS[action]
+    at = f" at step {step}" if step is not None else ""
+    told = (
+        done.format(at=at) if answer else f"was asked to {action} and will at its next safe point"
+    )
+    return clean(f"{run.id} {told}{then.format(run=run.id)}")
 
 
 def ascii_json(line: str) -> str:

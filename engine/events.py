@@ -123,12 +123,13 @@ class EvalPoint(Event, kind="train.eval"):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Event, kind="train.sample"):
-    """A continuation written by the model; text of strangers, to be cleaned on show."""
+    """What base and model write after a prompt; text of strangers, to be cleaned on show."""
 
+    stage: str
     step: int
     prompt: str
-    text: str
-    base_text: str = ""
+    base: str
+    current: str
 
 
 @dataclass(frozen=True, kw_only=True)

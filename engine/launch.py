@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from engine.errors import InputError
+from engine.events import Control, Tail
 from engine.run import STAGES, Run
 
 STALE_AFTER = 15.0
@@ -36,6 +37,11 @@ class Status:
     pid: int | None
     age_s: float | None
     """Seconds since the last heartbeat."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether a living worker waits to be resumed."""
+        return self.alive and self.state == "paused"
 
     @property
     def words(self) -> str:
@@ -81,7 +87,7 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
     # -P: a folder named engine in the user's working directory must not be imported.
     command = [sys.executable, "-P", "-m", "engine.worker", str(run.path)]
     command += ["--stages", ",".join(stages)]
-    for action in ("stop", "pause", "resume", "checkpoint"):
+    for action in DONE:
         run.take_request(action)
     with run.log_path.open("ab") as log:
         process = subprocess.Popen(
@@ -95,12 +101,49 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
     return process.pid
 
 
-def stop(run: Run) -> None:
-    """Ask for a stop at the next step boundary, with a checkpoint. InputError if none runs."""
+DONE = {"stop": "stopping", "pause": "paused", "resume": "resumed", "checkpoint": "checkpoint"}
+"""What the worker's ``Control`` event says once it has done what was asked."""
+
+
+def ask(run: Run, action: str) -> None:
+    """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint``.
+
+    Training answers before its next step or evaluation batch; the other stages stop and hold
+    where they report progress. InputError where it cannot be done.
+    """
     status = read_status(run)
     if not status.alive or status.pid is None:
-        raise InputError(f"Run {run.id} is not running; nothing to stop")
-    run.request("stop")
+        raise InputError(f"Run {run.id} is not running; nothing to {action}")
+    if action == "pause" and status.paused:
+        raise InputError(f"Run {run.id} is paused already; go on with: cpt resume {run.id}")
+    if action == "resume" and not status.paused:
+        raise InputError(f"Run {run.id} is not paused; watch it with: cpt watch {run.id}")
+    if action == "checkpoint" and status.stage != "train":
+        stage = status.stage or "not in a stage yet"
+        raise InputError(
+            f"Run {run.id} is not training ({stage}): other stages keep what they finish by "
+            "themselves, and stop or pause at any moment"
+        )
+    run.request(action)
+
+
+def answered(run: Run, action: str, offset: int, seconds: float) -> Control | None:
+    """The worker's answer in the log from ``offset`` on; None if none came in that time."""
+    tail, end = Tail(run.events_path, offset), time.monotonic() + seconds
+    while time.monotonic() < end:
+        alive = read_status(run).alive
+        for event in tail.read():
+            if isinstance(event, Control) and event.action == DONE[action]:
+                return event
+        if not alive:
+            return None
+        time.sleep(0.1)
+    return None
+
+
+def stop(run: Run) -> None:
+    """Ask for a stop at the next step boundary, with a checkpoint. InputError if none runs."""
+    ask(run, "stop")
 
 
 def terminate(run: Run) -> None:

@@ -102,8 +102,9 @@ def _eval(event: ev.EvalPoint) -> list[str]:
 
 
 def _sample(event: ev.Sample) -> list[str]:
-    prompt, text = one_line(event.prompt)[:30], one_line(event.text)[:80]
-    return [f'train: step {event.step} wrote: "{prompt} {text}"']
+    prompt = one_line(event.prompt)[-40:]
+    base, current = one_line(event.base)[:60], one_line(event.current)[:60]
+    return [f'{event.stage}: step {event.step}, after "{prompt}": base "{base}", now "{current}"']
 
 
 def _checkpoint(event: ev.CheckpointSaved) -> list[str]:

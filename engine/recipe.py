@@ -197,7 +197,26 @@ class Train(Section):
     eval_every: Positive | None = Field(None, description="steps; default 20 points a run")
     eval_tokens: Positive = Field(50_000, description="held-out tokens per side and evaluation")
     checkpoint_every: Positive | None = Field(None, description="steps; default 10 a run")
-    keep_last: Annotated[int, Field(ge=2)] = 2
+    keep_last: Annotated[int, Field(ge=2)] = Field(2, description="newest checkpoints kept")
+    keep_best: bool = Field(
+        False,
+        description="keep the checkpoint with the lowest domain held-out loss too, of those with "
+        "a guard that is not red",
+    )
+    use: Literal["last", "best"] = Field(
+        "last", description="whose weights the run's model has; best needs keep_best"
+    )
+    samples: Annotated[int, Field(ge=0, le=20)] = Field(
+        3, description="prompts continued at each evaluation, the last of them generic; 0 = off"
+    )
+    trackers: list[Literal["trackio", "wandb", "tensorboard"]] = Field(
+        default_factory=list,
+        description="who gets the curves too (numbers, no text); needs the extra [trackers]",
+    )
+    compile: bool = Field(False, description="torch.compile of the decoder (inductor)")
+    liger: bool = Field(
+        False, description="Liger's Triton kernels, on a GPU; needs the extra [liger]"
+    )
     stop_on_red: bool = Field(False, description="stop when the forgetting guard turns red")
 
     @model_validator(mode="after")
@@ -208,9 +227,17 @@ class Train(Section):
             raise ValueError("epochs > 1 needs an argument; say why in why_epochs")
         if self.embeddings_lr and not self.train_embeddings:
             raise ValueError("embeddings_lr has no effect without train_embeddings = true")
+        if self.use == "best" and not self.keep_best:
+            raise ValueError('use = "best" needs keep_best = true')
+        if len(set(self.trackers)) != len(self.trackers):
+            raise ValueError("trackers must differ from each other")
         if self.schedule != "wsd" and self.decay_share != DECAY_SHARE:
             raise ValueError('decay_share has no effect without schedule = "wsd"')
         return self
+
+    def made_of(self) -> dict[str, Any]:
+        """Every key but those that only look on: what weights are made from."""
+        return self.model_dump(exclude={"samples", "trackers"})
 
 
 class Lora(Section):

@@ -62,6 +62,11 @@ THRESHOLDS: dict[str, Threshold] = {
     "mojibake": Threshold(0.01, "share of documents", "engineering choice"),
     "forgetting_green": Threshold(0.02, "nats of generic loss", "engineering choice"),
     "forgetting_amber": Threshold(0.05, "nats of generic loss", "CMR scaling law's epsilon"),
+    "spike": Threshold(
+        7.0,
+        "robust standard deviations over the last 50 steps",
+        "OLMo 2 (2501.00656): its spike score counts from 7 on",
+    ),
 }
 
 

@@ -225,7 +225,7 @@ class RunScreen(CptScreen):
         if not await self.app.push_screen_wait(ConfirmScreen(question, detail, action)):
             return
         try:
-            launch.stop(self.run) if action == "stop" else self.run.request(action)
+            launch.ask(self.run, action)
         except (CptError, OSError) as error:
             self.notify(clean_line(error), severity="error", markup=False)
             return

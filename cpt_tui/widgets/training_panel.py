@@ -180,4 +180,4 @@ def _sample(page: Page, view: RunView, width: int) -> None:
     if view.samples:
         sample = view.samples[-1]
         page.put(f"wrote at step {sample.step}: ", "dim")
-        page.add(clean_line(f"{sample.prompt} {sample.text}", max(20, 2 * width - 24)))
+        page.add(clean_line(f"{sample.prompt} {sample.current}", max(20, 2 * width - 24)))

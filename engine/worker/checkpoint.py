@@ -34,6 +34,12 @@ class Checkpoints:
 
     folder: Path
     keep: int = 2
+    keep_best: bool = False
+    """Whether one more is kept beside the last ``keep``: the best."""
+
+    def at(self, step: int) -> Path:
+        """Where the checkpoint of a step is, if it is kept."""
+        return self.folder / f"step-{step:08d}"
 
     def all(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("step-*") if p.is_dir())
@@ -43,13 +49,16 @@ class Checkpoints:
         step: int,
         tensors: Tensors,
         state: dict[str, Any],
+        best: int | None = None,
     ) -> tuple[Path, int]:
-        """Write ``step-N`` (atomic) and drop all but the last ``keep``; returns path and bytes.
+        """Write ``step-N`` (atomic); drop all but the last ``keep`` and that of step ``best``.
+
+        Returns its path and bytes.
 
         Raises OSError (no space): the checkpoints before it are then intact.
         """
         private_dir(self.folder)
-        final = self.folder / f"step-{step:08d}"
+        final = self.at(step)
         temporary = self.folder / f".tmp-{step:08d}"
         shutil.rmtree(temporary, ignore_errors=True)
         private_dir(temporary)
@@ -67,7 +76,10 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        spared = self.at(best) if self.keep_best and best is not None else None
         for old in self.all()[: -self.keep]:
+            if old == spared:
+                continue
             shutil.rmtree(old, ignore_errors=True)
         return final, sum(p.stat().st_size for p in final.iterdir())
 
@@ -91,7 +103,8 @@ class Checkpoints:
         """
         trained = sum(p.numel() * 4 for p in _names(model))
         whole = sum(p.numel() * 4 for p in model.parameters())
-        check_space(private_dir(self.folder), (self.keep + 1) * 3 * trained + 2 * whole)
+        held = self.keep + 1 + self.keep_best
+        check_space(private_dir(self.folder), held * 3 * trained + 2 * whole)
 
 
 def verify(path: Path) -> bool:

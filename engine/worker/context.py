@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ class Context:
     _done: threading.Event = field(default_factory=threading.Event)
     _heart: threading.Thread | None = None
     _precision: Precision | None = None
+    _held: float = 0.0
+    _beating: threading.Lock = field(default_factory=threading.Lock)
 
     def emit(self, event: Event) -> None:
         self.log.append(event)
@@ -82,19 +85,31 @@ class Context:
 
     def stop_requested(self) -> bool:
         """True once a SIGTERM, SIGINT or a stop request has arrived; stays true."""
-        here = self._stopping or self._signals > 0 or self._asked("stop")
-        self._stopping = self.ranks.any(here)
-        return self._stopping
+        return "stop" in self.asked()
 
-    def requested(self, action: str) -> bool:
-        """True once for each pending request, on all ranks that are in training."""
-        return self.ranks.any(self._asked(action))
+    def asked(self, *actions: str) -> set[str]:
+        """Which of these requests are pending, each told once; ``stop`` too, and that for good.
+
+        The ranks in training agree with one message: rank 0 alone takes requests, and a stop,
+        which may be another's, outweighs them.
+        """
+        bits = sum(1 << n for n, action in enumerate(actions) if self._asked(action))
+        here = self._stopping or self._signals > 0 or self._asked("stop")
+        bits = self.ranks.most(bits | (int(here) << len(actions)))
+        self._stopping = bool(bits >> len(actions))
+        found = {action for n, action in enumerate(actions) if bits >> n & 1}
+        return found | ({"stop"} if self._stopping else set())
 
     def _asked(self, action: str) -> bool:
         return self.ranks.first and self.run.take_request(action)
 
     def raise_if_stopped(self) -> None:
-        """Leave the stage at a safe point; its finished parts are kept."""
+        """A safe point of a stage: a pause holds here, a stop leaves; finished parts are kept.
+
+        Ranks in training hold at their steps instead.
+        """
+        if not self.ranks.joined and "pause" in self.asked("pause"):
+            self.hold()
         if self.stop_requested():
             self.emit(Control(action="stopping"))
             raise Interrupted(f"{self._why()}; go on with: cpt resume {self.run.id}")
@@ -105,16 +120,27 @@ class Context:
             return "Stopped because a process of this job was killed or lost"
         return "Stopped on request"
 
-    def pause_if_asked(self, step: int | None = None) -> None:
-        """Hold at a step boundary while a pause is asked for; returns on resume or stop."""
-        if not self.requested("pause"):
-            return
-        self.state = "paused"
+    def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
+        """A pause: returns on ``resume`` or ``stop``; a checkpoint asked for is made meanwhile."""
+        began = time.monotonic()
+        self._say_state("paused")
         self.emit(Control(action="paused", step=step))
-        while not self.requested("resume") and not self.stop_requested():
+        while not (asked := self.asked("checkpoint", "resume")) & {"resume", "stop"}:
+            if "checkpoint" in asked:
+                checkpoint()
             time.sleep(0.2)
-        self.state = "running"
+        self._held += time.monotonic() - began
+        self._say_state("running")
         self.emit(Control(action="resumed", step=step))
+
+    def clock(self) -> float:
+        """Seconds that pass while the run is not paused: what budgets and ETAs count."""
+        return time.monotonic() - self._held
+
+    def _say_state(self, state: str) -> None:
+        self.state = state
+        if self._heart is not None:
+            self._beat()
 
     def install_signals(self) -> None:
         """First SIGTERM or SIGINT stops at a boundary; a second quits at once with code 6.
@@ -156,7 +182,8 @@ class Context:
             "beat": time.time(),
         }
         try:
-            write_json(self.run.status_path, status)
+            with self._beating:
+                write_json(self.run.status_path, status)
         except OSError:
             return  # A full disk must not end the training; the viewer shows the age.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -46,9 +47,7 @@ def base_stage(context: Context) -> models.Base:
             skipped=cached,
         )
     )
-    return models.Base(
-        base.folder, recipe_name(context), base.identity, base.tokenizer, base.config
-    )
+    return dataclasses.replace(base, name=recipe_name(context))
 
 
 def recipe_name(context: Context) -> str:

@@ -33,11 +33,11 @@ def main() -> None:
 
 
 def dtype_timings() -> dict[str, str]:
-    """Milliseconds of a forward-backward of a small Llama under fp32 and bf16 autocast."""
+    """Milliseconds of a forward-backward of a small Llama by dtype, and the one chosen here."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from engine.worker.model import Precision, seconds
+    from engine.worker.model import choice, timings
 
     config = LlamaConfig(
         vocab_size=1024,
@@ -50,9 +50,12 @@ def dtype_timings() -> dict[str, str]:
     torch.manual_seed(0)
     model = LlamaForCausalLM(config).to("cuda" if torch.cuda.is_available() else "cpu")
     shape = (8, 512) if torch.cuda.is_available() else (1, 128)
-    times = {n: seconds(Precision(n, ""), model, shape=shape) for n in ("fp32", "bf16")}
-    best = min(times, key=lambda n: times[n])
-    return {n: f"{1000 * t:.1f} ms{' (fastest)' if n == best else ''}" for n, t in times.items()}
+    times = timings(model, shape)
+    chosen = choice(times)
+    return {
+        **{n: f"{1000 * t:.1f} ms" for n, t in times.items()},
+        "chosen": f"{chosen.name}: {chosen.why}",
+    }
 
 
 def hub_state() -> str:

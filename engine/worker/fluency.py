@@ -50,9 +50,9 @@ class Probe:
     def run(self) -> Fluency:
         """Score, and sum up; surprising documents and terms are added by the caller."""
         probe = self.context.recipe.probe
-        started = time.monotonic()
+        started, clock = time.monotonic(), self.context.clock()
         limit = effective(probe.thresholds)["fluent_ratio"]
-        while not self._finished(started, limit):
+        while not self._finished(clock, limit):
             for scores in (self.domain, self.generic):
                 if scores.tokens < probe.max_tokens:
                     self.scorer.extend(scores, ROUND_TOKENS)
@@ -88,7 +88,7 @@ class Probe:
             if ratio.low > limit or ratio.high < limit:
                 return True
         self.budget_ended = all(s.exhausted or s.tokens >= probe.max_tokens for s in sides) or (
-            enough and time.monotonic() - started > probe.budget_seconds
+            enough and self.context.clock() - started > probe.budget_seconds
         )
         return self.budget_ended
 

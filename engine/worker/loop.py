@@ -74,15 +74,15 @@ def micro_batches(model: torch.nn.Module, rows: Rows, size: int) -> Iterator[Row
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
         return
-    documents = sorted(_documents(rows), key=len, reverse=True)
+    pieces = sorted(documents(rows), key=len, reverse=True)
     cells = size * rows.ids.shape[1]
-    while documents:
-        count = max(1, cells // len(documents[0]))
-        yield _one_a_row(documents[:count])
-        documents = documents[count:]
+    while pieces:
+        count = max(1, cells // len(pieces[0]))
+        yield _one_a_row(pieces[:count])
+        pieces = pieces[count:]
 
 
-def _documents(rows: Rows) -> Iterator[Array]:
+def documents(rows: Rows) -> Iterator[Array]:
     """Each document that carries loss as (id, label) pairs [n, 2]."""
     for ids, positions, labels in zip(rows.ids, rows.positions, rows.labels, strict=True):
         starts = np.flatnonzero(positions == 0)
@@ -91,10 +91,10 @@ def _documents(rows: Rows) -> Iterator[Array]:
                 yield document
 
 
-def _one_a_row(documents: list[Array]) -> Rows:
-    shape = (len(documents), len(documents[0]))
+def _one_a_row(pieces: list[Array]) -> Rows:
+    shape = (len(pieces), len(pieces[0]))
     ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORE, dtype=np.int64)
-    for row, document in enumerate(documents):
+    for row, document in enumerate(pieces):
         ids[row, : len(document)], labels[row, : len(document)] = document.T
     return Rows(ids, np.broadcast_to(np.arange(shape[1]), shape), labels)
 

@@ -36,6 +36,12 @@ class Base:
     """sha256 over config, weights and tokenizer files."""
     tokenizer: Any
     config: Any
+    hashes: tuple[tuple[str, str], ...] = ()
+    """(name, sha256) of the files behind ``identity``."""
+
+    def hash_of(self, tokenizer: bool) -> str:
+        """Identity of the tokenizer alone, or of config and weights alone."""
+        return digest([h for h in self.hashes if h[0].startswith("tokenizer") == tokenizer])
 
     @property
     def context(self) -> int:
@@ -72,8 +78,8 @@ def resolve(model: recipes.Model) -> Base:
     parts = sorted(
         p for p in folder.iterdir() if p.suffix == ".safetensors" or p.name in _IDENTITY_FILES
     )
-    identity = digest([(p.name, sha256_file(p)) for p in parts])
-    return Base(folder, model.id, identity, tokenizer, config)
+    hashes = tuple((p.name, sha256_file(p)) for p in parts)
+    return Base(folder, model.id, digest(hashes), tokenizer, config, hashes)
 
 
 _IDENTITY_FILES = {"config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"}
@@ -165,26 +171,45 @@ class Precision:
 def choose_precision(
     asked: str, model: torch.nn.Module, shape: tuple[int, int] = (1, 128)
 ) -> Precision:
-    """``auto``: the fastest of fp32 and bf16 by a short timing of this model here.
+    """``auto``: by a short timing of this model here; see ``choice``.
 
-    ``shape`` is rows x tokens of the timing. fp16 needs a loss scale (``Stepper`` has one) and
-    is only used when asked for by name, on a GPU. Stages ask ``Context.precision``, which
-    keeps the answer.
+    ``shape`` is rows x tokens of the timing. Stages ask ``Context.precision``, which keeps
+    the answer.
     """
     refuse_fp16(asked)
     if asked != "auto":
         return Precision(asked, "asked for in the recipe")
     rows, tokens = shape
-    fp32 = seconds(Precision("fp32", ""), model, shape=shape)
-    bf16 = seconds(Precision("bf16", ""), model, 4 * fp32, shape)
-    if math.isinf(min(fp32, bf16)) and rows > 1:
+    times = timings(model, shape)
+    if math.isinf(min(times.values())) and rows > 1:
         return choose_precision(asked, model, (rows // 2, tokens))
-    if math.isinf(fp32):
-        return Precision("bf16", "the timing of fp32 ran out of memory here")
-    ratio = fp32 / bf16
-    if ratio >= FASTER_BY:
-        return Precision("bf16", f"measured {ratio:.1f}x as fast as fp32 here")
-    return Precision("fp32", f"bf16 measured {ratio:.2f}x as fast here")
+    return choice(times)
+
+
+def timings(model: torch.nn.Module, shape: tuple[int, int]) -> dict[str, float]:
+    """Seconds of a forward-backward by dtype; fp16 only on a GPU. Infinite: out of memory."""
+    times = {"fp32": seconds(Precision("fp32", ""), model, shape=shape)}
+    for name in ("bf16", "fp16") if device().type == "cuda" else ("bf16",):
+        times[name] = seconds(Precision(name, ""), model, 4 * times["fp32"], shape)
+    return times
+
+
+def choice(times: dict[str, float]) -> Precision:
+    """fp32 unless another is faster by ``FASTER_BY``; fp16 only where it beats bf16 by as much.
+
+    fp16 needs a loss scale (``Stepper`` has one), which bf16 does without.
+    """
+    best = "bf16"
+    if times.get("fp16", math.inf) * FASTER_BY < times["bf16"]:
+        best = "fp16"
+    if math.isinf(times["fp32"]):
+        return Precision(best, "the timing of fp32 ran out of memory here")
+    ratio = {name: times["fp32"] / time for name, time in times.items()}
+    others = [f"{name} {ratio[name]:.2f}x" for name in ratio if name not in ("fp32", best)]
+    more = f" ({', '.join(others)})" if others else ""
+    if ratio[best] >= FASTER_BY:
+        return Precision(best, f"measured {ratio[best]:.1f}x as fast as fp32 here{more}")
+    return Precision("fp32", f"{best} measured {ratio[best]:.2f}x as fast here{more}")
 
 
 def refuse_fp16(name: str) -> None:

@@ -21,7 +21,7 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.worker import methods, mix, probe_stage, registration, scan
+from engine.worker import kernels, methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
@@ -116,7 +116,7 @@ class Pipeline:
             self.stages.prints["scan"],
             self.base.identity,
             recipe.probe.model_dump(),
-            recipe.train.model_dump(),
+            recipe.train.made_of(),
             recipe.lora.model_dump(),
             recipe.model.dtype,
             recipe.pack.sequence_length,
@@ -189,9 +189,10 @@ class Pipeline:
         return {
             "corpus or packing": digest(self.made["pack"]["sha256"]),
             "mix": digest([self.made["pack"][k] for k in ("generic_rows", "sequence_length")]),
-            "base model": self.base.identity,
+            "base model": self.base.hash_of(tokenizer=False),
+            "tokenizer": self.base.hash_of(tokenizer=True),
             "recipe": digest(
-                [recipe.train.model_dump(), recipe.lora.model_dump(), recipe.model.dtype]
+                [recipe.train.made_of(), recipe.lora.model_dump(), recipe.model.dtype]
             ),
             "precision": self.context.precision(self.base).name,
         }
@@ -281,6 +282,7 @@ def prepare(context: Context) -> models.Base:
     else:
         check_recipe(recipe, home())
         methods.check(recipe)
+        kernels.check(recipe)
         base = models.resolve(recipe.model)
     methods.check(recipe, base.config)
     return base

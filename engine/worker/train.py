@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,25 +10,23 @@ from typing import Any, NoReturn
 import torch
 
 from engine.errors import InputError, Interrupted
-from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
+from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, sha256_file, write_json
-from engine.thresholds import effective
-from engine.worker import memory, methods, selfcheck
+from engine.worker import kernels, memory, methods, selfcheck
 from engine.worker import model as models
-from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
+from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix
 from engine.worker.pack import Ints, Pack
+from engine.worker.samples import Samples
 from engine.worker.spread import spread
+from engine.worker.watch import Taken, Watch
 
-GUARDS = ("green", "amber", "red")
 MICRO_BATCH = "micro_batch.json"
 MEMORY_STEPS = 3
 """Steps after which the measured peak is said: AdamW's state is there from the second on."""
-BROKEN_STEPS = 3
-"""Non-finite steps in a row before the run stops."""
 
 
 @dataclass
@@ -43,32 +40,40 @@ class Training:
     """Domain and generic held-out rows."""
     tokens_in_corpus: int
     identity: dict[str, str]
-    evals: list[dict[str, float]] = field(default_factory=list)
     tokens: int = 0
     step: int = 0
-    guard: str = "green"
+    saved: int = -1
+    """Step of the newest checkpoint made here."""
     trials: list[Trial] = field(default_factory=list)
     """Of the learning-rate pilot, where the recipe asks for one."""
-    broken: int = 0
-    """Non-finite steps in a row."""
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.context, self.mix.steps)
 
     def run(self) -> dict[str, Any]:
         """Train to the end and save the model; returns the stage's artifact."""
         self._build()
+        self.samples.begin(self.identity)
+        self._facts()
         self._resume()
         self.context.ranks.step = self.step
-        self._evaluate_if_due()
-        started, first = time.monotonic(), self.step
-        self.peak = memory.Peak()
-        while self.step < self.mix.steps:
-            self._controls()
-            rows, loss, norm, seconds = self._advance()
-            self._report(rows, loss, norm, seconds, started, first)
-            if self.step == first + MEMORY_STEPS:
-                self._compare_memory()
+        self.watch.listen()
+        self.peak, first = memory.Peak(), self.step
+        try:
             self._evaluate_if_due()
-            if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
-                self._save()
+            self.watch.begin(self.step)
+            while self.step < self.mix.steps:
+                self._controls()
+                self._end_if(self.watch.step(self._advance()))
+                if self.step == first + MEMORY_STEPS:
+                    self._compare_memory()
+                self._evaluate_if_due()
+                due = self.step % self.checkpoint_every == 0 and self.step < self.mix.steps
+                if due and self.saved != self.step:
+                    self._save()
+            self._save()
+        finally:
+            self.watch.end()
         return self._finish()
 
     def _load(self) -> tuple[torch.nn.Module, str]:
@@ -85,9 +90,11 @@ class Training:
     def _build(self) -> None:
         recipe, train = self.context.recipe, self.context.recipe.train
         ranks = self.context.ranks
-        model, method = self._load()
+        model, self.method = self._load()
         self.lr, self.lr_why = models.default_lr(train, self.parameters)
-        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
+        self.checkpoints = Checkpoints(
+            self.context.run.checkpoints, train.keep_last, train.keep_best
+        )
         if ranks.first:
             self.checkpoints.predict_space(model)
         micro = self._plan(model)
@@ -110,7 +117,12 @@ class Training:
         )
         self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
-        self._facts(method)
+        self.kernels = kernels.turn_on(self.context, self.spread, self.mix, micro, self.precision)
+        self.samples = Samples(
+            self.context, self.base, model, self.precision, self.heldout, self._check_alone
+        )
+        if self.spread.sharded:
+            self.samples.off = "off: fsdp2 shards the model"
 
     def _plan(self, model: torch.nn.Module) -> int:
         """Predict a step's memory; returns the rows of a micro-batch."""
@@ -121,12 +133,12 @@ class Training:
             enable: Any = model.gradient_checkpointing_enable
             enable()
         if not self.memory.fits:
-            message = (
+            self.watch.alarm(
+                "amber",
                 f"A step is predicted to take {memory.gb(self.memory.needed)} more, and "
                 f"{memory.gb(memory.free())} are free: lower [train] micro_batch or "
-                "[pack] sequence_length if it fails"
+                "[pack] sequence_length if it fails",
             )
-            self.context.emit(Alarm(level="amber", stage="train", message=message))
         return self.memory.rows
 
     def _pilot_lr(self, model: torch.nn.Module, micro: int) -> int:
@@ -145,17 +157,20 @@ class Training:
         self.trials = pilot.trials
         return pilot.micro_batch
 
-    def _facts(self, method: str) -> None:
+    def _facts(self) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
-            "method": method,
+            "method": self.method,
             "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": self.spread.facts(),
             **self.paths.training(self.model),
+            **self.kernels,
+            "samples": self.samples.facts(),
+            "trackers": ", ".join(self.context.recipe.train.trackers) or "off",
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
             "memory": self._predicted(),
@@ -170,26 +185,25 @@ class Training:
         name = ranks.tell(path and path.name)
         path = self.checkpoints.folder / name if name else None
         for aside in broken:
-            message = f"checkpoint {aside.name} is broken and was set aside; using the one before"
-            self.context.emit(Alarm(level="red", stage="train", message=message))
+            self.watch.alarm(
+                "red", f"checkpoint {aside.name} is broken and was set aside; using the one before"
+            )
         if path is None:
             return
         state = restore(path, self.spread, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
-        self.evals, self.guard = state["evals"], state["guard"]
-        self.broken = state["broken"]
+        self.watch.restore(state)
         self.stepper.micro_batch = state["micro_batch"]
         if state["scaler"]:
             self.stepper.scaler.load_state_dict(state["scaler"])
-        message = f"resumed from {path.name}"
-        self.context.emit(Alarm(level="note", stage="train", message=message))
+        self.watch.alarm("note", f"resumed from {path.name}")
 
-    def _advance(self) -> tuple[Rows, float, float, float]:
-        """One step; (its rows, loss, gradient norm, seconds)."""
+    def _advance(self) -> Taken:
+        """One step."""
         train = self.context.recipe.train
         started = time.monotonic()
         rows = self.mix.batch(self.step)
-        self.last_lr = learning_rate(
+        rate = learning_rate(
             self.step,
             self.mix.steps,
             self.lr,
@@ -201,114 +215,75 @@ class Training:
         seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
         torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
         try:
-            loss, norm = self.stepper.step(rows, self.last_lr)
+            loss, norm = self.stepper.step(rows, rate)
         except torch.OutOfMemoryError as error:
             self._start_smaller(error)
         self.step += 1
         self.context.ranks.step = self.step
         self.tokens += rows.targets
-        return rows, loss, norm, max(1e-9, time.monotonic() - started)
+        seconds = max(1e-9, time.monotonic() - started)
+        return Taken(self.step, rows.targets, self.tokens, loss, norm, rate, seconds)
 
-    def _report(
-        self, rows: Rows, loss: float, norm: float, seconds: float, started: float, first: int
-    ) -> None:
-        finite = math.isfinite(loss) and math.isfinite(norm)
-        elapsed = time.monotonic() - started
-        eta = elapsed / (self.step - first) * (self.mix.steps - self.step)
-        self.context.emit(
-            TrainStep(
-                step=self.step,
-                total=self.mix.steps,
-                tokens=self.tokens,
-                # A batch without a target has no loss: 0 would be a false one.
-                loss=loss if math.isfinite(loss) and rows.targets else None,
-                lr=self.last_lr,
-                grad_norm=norm if math.isfinite(norm) else None,
-                tokens_per_s=round(rows.targets / seconds, 1),
-                eta_s=round(eta, 1),
-                memory_gb=round(memory.shown() / 1e9, 3),
-            )
-        )
-        self.broken = 0 if finite else self.broken + 1
-        if not finite:
-            message = f"step {self.step}: loss or gradient not finite; no update was made"
-            self.context.emit(Alarm(level="red", stage="train", message=message))
-        if self.broken == BROKEN_STEPS:
-            self._give_up(
-                f"The loss was not finite for {BROKEN_STEPS} steps in a row, up to step "
-                f"{self.step}; the weights are as before them; lower [train] lr in a new run"
-            )
-
-    def _give_up(self, sentence: str) -> None:
-        """Keep the weights and why the run ended: no resume may walk past that."""
-        self._save(sentence)
-        raise InputError(sentence)
+    def _end_if(self, sentence: str) -> None:
+        """End the run for that reason, if any; it is kept, so that no resume walks past it."""
+        if sentence:
+            self._save(sentence)
+            raise InputError(sentence)
 
     def _evaluate_if_due(self) -> None:
-        """Evaluate at the start, every so often and at the end; once at a step."""
-        due = self.step % self.eval_every == 0 or self.step == self.mix.steps
-        if due and (not self.evals or self.evals[-1]["step"] != self.step):
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        losses = [
+        if not self.watch.due(self.step, self.eval_every):
+            return
+        domain, generic = (
             mean_loss(
                 self.model,
                 rows,
                 self.precision,
                 self.stepper.micro_batch,
-                self._leave_if_asked,
+                self._controls,
                 self.spread,
             )
             for rows in self.heldout
-        ]
-        self.evals.append({"step": self.step, "domain": losses[0], "generic": losses[1]})
-        self.context.emit(EvalPoint(step=self.step, domain=losses[0], generic=losses[1]))
-        rise = losses[1] - self.evals[0]["generic"]
-        level = guard_level(rise, effective(self.context.recipe.probe.thresholds))
-        if level != self.guard:
-            message = (
-                f"step {self.step}: generic loss {rise:+.3f} nats since the start, guard {level}"
-            )
-            better = GUARDS.index(level) < GUARDS.index(self.guard)
-            self.context.emit(
-                Alarm(level="note" if better else level, stage="train", message=message)
-            )
-        self.guard = level
-        if level == "red" and self.context.recipe.train.stop_on_red:
-            self._give_up(
-                f"The forgetting guard is red ({rise:+.3f} nats at step {self.step}) and the "
-                "recipe says stop; start a new run with more mix_back or a lower lr"
-            )
+        )
+        self._end_if(self.watch.evaluated(self.step, domain, generic))
+        if self.checkpoints.keep_best and self.watch.best == self.step:
+            self._save()
+        self.samples.tell(self.step, last=self.step == self.mix.steps)
 
     def _controls(self) -> None:
-        self.context.pause_if_asked(self.step)
-        if self.context.requested("checkpoint"):
-            self._save()
-            self.context.emit(Control(action="checkpoint", step=self.step))
-        self._leave_if_asked()
-
-    def _leave_if_asked(self) -> None:
-        """Save and leave if a stop was asked for; an evaluation it cuts is made on resume."""
-        if self.context.stop_requested():
+        """Before each step and each batch of an evaluation; one that a stop cuts is made anew."""
+        asked = self.context.asked("pause", "checkpoint")
+        if "checkpoint" in asked:
+            self._checkpoint_now()
+        if "pause" in asked:
+            self.context.hold(self.step, self._checkpoint_now)
+            asked = self.context.asked()
+        if "stop" in asked:
             self._save()
             self.context.raise_if_stopped()
+
+    def _check_alone(self) -> None:
+        """The same between the tokens of a sample, which no other rank knows of."""
+        if not self.context.ranks.joined:
+            self._controls()
+
+    def _checkpoint_now(self) -> None:
+        self._save()
+        self.context.emit(Control(action="checkpoint", step=self.step))
 
     def _save(self, stopped_because: str = "") -> None:
         state = {
             "tokens": self.tokens,
-            "evals": self.evals,
-            "guard": self.guard,
-            "broken": self.broken,
+            **self.watch.state(),
             "micro_batch": self.stepper.micro_batch,
             "scaler": self.stepper.scaler.state_dict(),
             "identity": self.identity,
             "stopped_because": stopped_because,
         }
         tensors = collect(self.spread, self.stepper.optimizer)
+        self.saved = self.step
         if not self.context.ranks.first:
             return
-        path, size = self.checkpoints.save(self.step, tensors, state)
+        path, size = self.checkpoints.save(self.step, tensors, state, self.watch.best)
         self.context.emit(
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
@@ -324,8 +299,9 @@ class Training:
             self.context.emit(Facts(stage="train", facts={"memory": said}))
 
     def _oom(self, micro_batch: int) -> None:
-        message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
-        self.context.emit(Alarm(level="amber", stage="train", message=message))
+        self.watch.alarm(
+            "amber", f"out of memory: the same step again with a micro-batch of {micro_batch}"
+        )
 
     def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
         """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
@@ -340,30 +316,37 @@ class Training:
         self.context.ranks.failed(sentence)
         raise Interrupted(sentence)
 
+    def _chosen(self) -> int:
+        """The step whose weights the run's model has: the last, or the best if asked for."""
+        if self.context.recipe.train.use == "last":
+            return self.step
+        best = self.watch.best
+        if best is not None and verify(self.checkpoints.at(best)):
+            return best
+        if best is None:
+            self.watch.alarm("amber", "the guard was red at every evaluation: no best, so the last")
+        else:
+            self.watch.alarm("red", f"the best checkpoint (step {best}) is broken: using the last")
+        return self.step
+
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
-        self._save()
         ranks = self.context.ranks
         ranks.leave()
         if not ranks.first:
             return {}
-        model = self.model
+        step, model = self._chosen(), self.model
         if self.spread.sharded:
             model, _ = self._load()
-            load_weights(self.checkpoints.all()[-1], model)
+        if self.spread.sharded or step != self.step:
+            load_weights(self.checkpoints.at(step), model)
         folder = self.context.run.path / "model"
         whole = self.base if methods.is_qlora(self.context.recipe) else None
         models.save(methods.merged(model, whole), self.base, folder)
-        first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,
             "tokens": self.tokens,
-            "domain_before": first["domain"],
-            "domain_after": last["domain"],
-            "generic_before": first["generic"],
-            "generic_after": last["generic"],
-            "generic_rise": last["generic"] - first["generic"],
-            "guard": self.guard,
+            **self.watch.outcome(step),
             "dtype": self.precision.name,
             "lr": self.lr,
             "lr_why": self.lr_why,
@@ -376,13 +359,6 @@ class Training:
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
         }
-
-
-def guard_level(rise: float, limits: dict[str, float]) -> str:
-    """green, amber or red by the rise of generic held-out loss in nats."""
-    if rise <= limits["forgetting_green"]:
-        return "green"
-    return "amber" if rise <= limits["forgetting_amber"] else "red"
 
 
 def heldout_rows(folder: Path) -> Rows:

@@ -54,7 +54,7 @@ def test_no_access_token_reaches_the_log(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "e.jsonl")
     found = {"fluency": {"surprising_documents": [{"text": f"is\n{token} it"}], token: [1.0]}}
     log.append(ev.StageDone(stage="probe", seconds=1, evidence=found))
-    log.append(ev.Sample(step=1, prompt="x", text=token))
+    log.append(ev.Sample(stage="train", step=1, prompt="x", base="", current=token))
     log.append(ev.Failed(stage="x", message="m", traceback=f"Error: {token}"))
     text = (tmp_path / "e.jsonl").read_text()
     assert token not in text

@@ -154,7 +154,9 @@ def training(world: World, upto: int, total: int = 1000, hostile: bool = False) 
         if step % 200 == 0:
             world.emit(ev.CheckpointSaved(step=step, name=f"step-{step:06d}", megabytes=38.4))
     text = EVIL if hostile else "was stable, extubated on day 2 and"
-    world.emit(ev.Sample(step=upto, prompt="The patient", text=text))
+    world.emit(
+        ev.Sample(stage="train", step=upto, prompt="The patient", base="went home", current=text)
+    )
     world.emit(ev.Alarm(level="note", stage="train", message="micro-batch 4 fits; measured"))
 
 
