@@ -52,9 +52,11 @@ def item_changes(base: Any, cpt: Any) -> ItemChanges:
 
     Raises InputError where the tables are no scores.
     """
+    import numpy as np
+
     one, two = both_arms(base, cpt)
     means = 100.0 * (two - one).mean(axis=0)
-    return ItemChanges([float(m) if abs(m) > EQUAL else 0.0 for m in means])
+    return ItemChanges(np.where(abs(means) > EQUAL, means, 0.0).tolist())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

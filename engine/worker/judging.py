@@ -77,10 +77,13 @@ class Judging:
     def baseline(self, fingerprint: str) -> dict[str, Any]:
         """The base's arm, and what its own variance lets this gate detect.
 
-        Items of one source count as one, as they do in the gate's test.
+        Items of one source count as one, as they do in the gate's test; tries that the recipe
+        declares take their share of alpha.
         """
+        gate = self.context.recipe.gate
         scores = self.arm("base", models.load(self.base), fingerprint)
-        mde = measured_mde(group_means(scores, self.groups), self.context.recipe.gate.alpha)
+        alpha = gate.alpha / (1 + gate.earlier_tries)
+        mde = measured_mde(group_means(scores, self.groups), alpha)
         return {
             "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
             "items": scores.shape[1],

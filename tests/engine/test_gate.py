@@ -21,26 +21,10 @@ from engine.gate import (
 from engine.gate_verdict import GateVerdict
 from engine.recipe import Gate
 from engine.thresholds import effective
+from tests.gate_world import world
 
 LIMITS = effective({})
 GATE = Gate()
-POINT = 4.41 / 100
-"""Latent units of one point: the density of N(0, 1.5^2 + .6^2 + .7^2) at 0 is .2266."""
-
-Arms = tuple[Any, Any]
-
-
-def world(
-    rng: np.random.Generator, seeds: int = 5, items: int = 100, sd: float = 2.2, gain: float = 0.0
-) -> Arms:
-    """Two arms of 0/1 scores: item, item x arm, seed (``sd`` points) and noise effects."""
-    item = rng.normal(0, 1.5, items)
-    arms = []
-    for arm in (0, 1):
-        latent = item + rng.normal(0, 0.6, items) + rng.normal(0, sd * POINT, (seeds, 1))
-        latent = latent + rng.normal(0, 0.7, (seeds, items)) + arm * gain * POINT
-        arms.append((latent > 0).astype(float))
-    return arms[0], arms[1]
 
 
 def verdict(base: Any, cpt: Any, rise: float | None = 0.0, **gate: Any) -> GateVerdict:

@@ -10,7 +10,7 @@ import pytest
 from engine.crossed import Squares, squares
 from engine.gate import items_needed, measured_mde, prior_mde, wanted
 from engine.power import Wanted, detectable
-from tests.engine.test_gate import world
+from tests.gate_world import world
 
 
 def test_prior_mde_holds_the_table_and_is_monotone() -> None:

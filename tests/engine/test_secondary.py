@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.gate import by_tag, holm, item_changes, judge, mcnemar_display, paired_test
 from engine.recipe import Gate
 from engine.thresholds import effective
-from tests.engine.test_gate import world
+from tests.gate_world import world
 
 
 def test_holm() -> None:
