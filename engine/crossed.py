@@ -4,8 +4,9 @@ Items are shared by the arms and seeds, and a source's items are one. Seeds are 
 arm: a seed gives both arms the same order and initialisation, but not the same weights, so
 each arm's spread over its seeds is its own and the two are summed (as Welch's test does). That
 has twice the degrees of freedom of the spread of their S differences, whose test erred up to
-3.5% each way at three and five seeds (``tests/benchmarks/error_rates.py`` has both). Seeds
-that move both arms alike make the sum too large: the test then errs less and sees less.
+3.3% each way (``tests/benchmarks/error_rates.py`` has both). Seeds that move both arms alike
+make the sum too large: the test then errs less and sees less. Only seeds that move them
+against each other would make it err more, and nothing that the arms share does that.
 """
 
 from __future__ import annotations
