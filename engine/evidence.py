@@ -328,35 +328,6 @@ class Evidence(Record):
     cost: Cost | None = None
 
 
-class GateVerdict(Record):
-    """The gate's answer for one checkpoint."""
-
-    outcome: str
-    """EARNED, TIE or HURT."""
-    label: str
-    """For a TIE: equivalent, trivial or underpowered; for EARNED: '' or 'at a cost'."""
-    estimate: float
-    low: float
-    high: float
-    """Points, CPT minus base, with the (1 - alpha) t interval."""
-    mde: float
-    margin: float
-    items: int
-    seeds: int
-    base_scores: list[float]
-    cpt_scores: list[float]
-    p_value: float
-    degrees_of_freedom: float
-    guard: str = "green"
-    """Forgetting: green, amber or red; ``unknown`` where generic loss was not measured."""
-    generic_rise: float | None = None
-    sentence: str = ""
-    clean_outcome: str = ""
-    """The verdict without contaminated gold items; empty where there are none."""
-    clean_items: int = 0
-    clean_estimate: float | None = None
-
-
 class Step(Record):
     """One node of the decision tree as it was walked."""
 

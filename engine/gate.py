@@ -1,184 +1,173 @@
-"""Paired statistics: item scores of two arms over several seeds -> the gate's verdict.
+"""The gate: item scores of two arms over several seeds -> its verdict, torch-free.
 
 Scores come in as ``[S][n]``, seeds by items, each in 0..1; results are in points (0-100), CPT
-minus base. A TIE ships the base model. Power estimates live in ``engine.power``.
+minus base. A TIE ships the base model. ``crossed`` has the test, ``power`` what it can show,
+``secondary`` what is shown beside it, ``tries`` who else asked the same gold set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil, isfinite, log2
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import Any
 
-from engine.crossed import crossed_error, mean_squares, scores
-from engine.errors import InputError
-from engine.evidence import GateVerdict
-from engine.power import POWER, items_needed, measured_mde, prior_mde
+from engine.crossed import Groups, TestResult, group_means, paired_test, scores
+from engine.evidence import Interval
+from engine.gate_verdict import GateVerdict
+from engine.power import Wanted, detectable, items_needed, measured_mde, prior_mde, wanted
 from engine.recipe import Gate
-
-if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
-
-    Table = NDArray[float64]
+from engine.secondary import (
+    McNemar,
+    Tags,
+    by_tag,
+    fewest_items,
+    holm,
+    item_changes,
+    mcnemar_display,
+)
+from engine.verdict_words import sentence
 
 __all__ = [
     "McNemar",
     "TestResult",
+    "by_tag",
     "classify",
     "group_means",
     "guard_state",
     "holm",
+    "item_changes",
     "items_needed",
     "judge",
     "mcnemar_display",
     "measured_mde",
     "paired_test",
     "prior_mde",
+    "wanted",
 ]
 
-Groups = Sequence[str | None] | None
-"""One name an item; items of one name share a source. None or '' is an item of its own."""
+Rise = float | Interval | None
+"""Rise of generic loss in nats: alone, or with its interval; None where it was not measured."""
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """Difference of two arms in points, with its (1 - alpha) t interval."""
+def classify(
+    estimate: float, low: float, high: float, margin: float, shown: bool = True
+) -> tuple[str, str]:
+    """Outcome and label from an interval in points: EARNED, HURT or a labelled TIE.
 
-    __test__ = False  # not a pytest class
-
-    estimate: float
-    low: float
-    high: float
-    se: float
-    df: float
-    p_value: float
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """One seed's discordant items; for display only (17-42% false positives)."""
-
-    seed: int
-    better: int
-    worse: int
-    p_value: float
-
-
-def paired_test(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None) -> TestResult:
-    """Crossed items x seeds test of the mean difference (DESIGN 8).
-
-    SE^2 = max(MS_I + MS_S - MS_E, MS_I, MS_S) / (nS); Satterthwaite degrees of freedom on the
-    chosen term, clipped to [S-1, n+S]; the interval is cut to what scores allow, +-100. With
-    one seed or one item there is no such test: the interval is -100..100 and p = 1. Where all
-    differences are equal, the interval is that one number.
+    ``shown`` is False where the interval leaves 0 out, but not after correction for tries.
     """
-    table = differences(base, cpt, groups)
-    seeds, items = table.shape
-    estimate = float(table.mean())
-    if seeds < 2 or items < 2:
-        return TestResult(estimate, -100.0, 100.0, 100.0, 0.0, 1.0)
-    se, df = crossed_error(*mean_squares(table), items, seeds)
-    if se == 0:
-        return TestResult(estimate, estimate, estimate, 0.0, df, 1.0 if estimate == 0 else 0.0)
-    from scipy.stats import t
-
-    half = float(t.ppf(1 - alpha / 2, df)) * se
-    low, high = max(estimate - half, -100.0), min(estimate + half, 100.0)
-    return TestResult(estimate, low, high, se, df, float(2 * t.sf(abs(estimate) / se, df)))
-
-
-def differences(base: Any, cpt: Any, groups: Groups = None) -> Table:
-    """CPT minus base in points, ``[S][groups]``; items of one group are averaged first."""
-    one, two = scores(base, "base"), scores(cpt, "CPT")
-    if one.shape != two.shape:
-        raise InputError(
-            f"the arms differ in shape, base {one.shape} and CPT {two.shape} (seeds, items); "
-            "score both arms on the same gold set and seeds"
-        )
-    return group_means(100.0 * (two - one), groups)
-
-
-def group_means(table: Any, groups: Groups = None) -> Table:
-    """``[S][n]`` -> ``[S][groups]``: items of one group are averaged (DESIGN 8)."""
-    import numpy as np
-
-    items: Table = np.asarray(table, dtype=np.float64)
-    if groups is None:
-        return items
-    if len(groups) != items.shape[1]:
-        raise InputError(f"{len(groups)} groups for {items.shape[1]} items; give one per item")
-    names = [name or ("", index) for index, name in enumerate(groups)]
-    places: dict[Any, int] = {}
-    index = [places.setdefault(name, len(places)) for name in names]
-    means: Table = np.array([np.bincount(index, weights=row) for row in items])
-    means /= np.bincount(index)
-    return means
-
-
-def classify(estimate: float, low: float, high: float, margin: float) -> tuple[str, str]:
-    """Outcome and label from an interval in points: EARNED, HURT or a labelled TIE."""
     significant = low > 0 or high < 0
-    if significant and abs(estimate) >= margin:
+    if significant and shown and abs(estimate) >= margin:
         return ("EARNED", "") if low > 0 else ("HURT", "")
-    if significant:
+    if significant and shown:
         return "TIE", "trivial"
     return "TIE", "equivalent" if -margin < low and high < margin else "underpowered"
 
 
-def guard_state(rise: float | None, limits: dict[str, float]) -> str:
-    """Forgetting by the rise of generic loss in nats: green, amber, red or unknown."""
+def guard_state(rise: float | None, limits: dict[str, float], high: float | None = None) -> str:
+    """Forgetting by the rise of generic loss in nats: green, amber, red or unknown.
+
+    With the interval's upper bound ``high`` it is a non-inferiority test: green and amber
+    mean that a rise above their limits is ruled out. Without, the rise itself is compared.
+    """
     if rise is None:
         return "unknown"
-    if rise <= limits["forgetting_green"]:
+    bound = rise if high is None else high
+    if bound <= limits["forgetting_green"]:
         return "green"
-    return "amber" if rise <= limits["forgetting_amber"] else "red"
+    return "amber" if bound <= limits["forgetting_amber"] else "red"
 
 
 def judge(
     base: Any,
     cpt: Any,
     gate: Gate,
-    generic_rise: float | None,
+    generic_rise: Rise,
     limits: dict[str, float],
     groups: Groups = None,
+    other_tries: Sequence[float] = (),
+    tags: Tags | None = None,
 ) -> GateVerdict:
     """The gate's verdict on one checkpoint, from item scores ``[S][n]`` of both arms.
 
-    EARNED and HURT also need as many items that changed as an exact sign test needs at this
-    alpha (6 at 0.05); a zero-width interval on three items proves nothing.
+    EARNED and HURT need Holm's p over this try and all others < alpha. ``other_tries`` are the
+    p values of the others that were scored on this gold set, 1 where a p is not known;
+    ``gate.earlier_tries`` more count as unknown. A p of 1 is the strict reading: that try takes
+    its share of alpha and gives nothing back. They also need as many items that changed as an
+    exact sign test needs at alpha / tries (6 at 0.05): a zero-width interval on three items
+    proves nothing. Raises InputError where the tables are no scores.
     """
     result = paired_test(base, cpt, gate.alpha, groups)
-    table = differences(base, cpt, groups)
-    outcome, label = classify(result.estimate, result.low, result.high, gate.margin)
-    least = ceil(1 - log2(gate.alpha))
-    changed = int((abs(table.mean(axis=0)) > 1e-9).sum())
-    if (outcome != "TIE" and changed < least) or min(table.shape) < 2 or table.shape[1] < least:
+    known = [*other_tries, *[1.0] * gate.earlier_tries, result.p_value]
+    alpha, corrected = gate.alpha / len(known), holm(known)[-1]
+    outcome, label = classify(
+        result.estimate, result.low, result.high, gate.margin, corrected < gate.alpha
+    )
+    if not _enough(base, cpt, groups, outcome, fewest_items(alpha)):
         outcome, label = "TIE", "underpowered"
-    guard = guard_state(generic_rise, limits)
-    if guard == "red" and gate.require_retention:
-        outcome, label = "HURT", ""
-    elif guard == "red" and outcome == "EARNED":
-        label = "at a cost"
+    more = _wanted(result, gate.margin, alpha) if label == "underpowered" else Wanted(None, None)
+    changes = item_changes(base, cpt)
+    arms = scores(base, "base"), scores(cpt, "CPT")
+    retained = _retained(generic_rise, limits)
+    outcome, label = _after_guard(outcome, label, retained["guard"], gate)
     verdict = GateVerdict(
         outcome=outcome,
         label=label,
         estimate=result.estimate,
         low=result.low,
         high=result.high,
-        mde=detectable(result, gate.alpha),
+        mde=detectable(result.squares, alpha) if result.squares else 100.0,
         margin=gate.margin,
-        items=table.shape[1],
-        seeds=table.shape[0],
-        base_scores=_arm(base),
-        cpt_scores=_arm(cpt),
+        items=group_means(arms[0], groups).shape[1],
+        seeds=len(arms[0]),
+        base_scores=[100.0 * float(row.mean()) for row in arms[0]],
+        cpt_scores=[100.0 * float(row.mean()) for row in arms[1]],
         p_value=result.p_value,
         degrees_of_freedom=result.df,
-        guard=guard,
-        generic_rise=generic_rise if generic_rise is not None and isfinite(generic_rise) else None,
+        **retained,
+        tries=len(known),
+        p_adjusted=corrected,
+        items_wanted=more.items,
+        seeds_wanted=more.seeds,
+        won=changes.won,
+        lost=changes.lost,
+        tied=changes.tied,
+        by_tag=by_tag(base, cpt, gate.alpha, groups, tags),
     )
-    return verdict.model_copy(update={"sentence": sentence(verdict, gate)})
+    return verdict.model_copy(update={"sentence": sentence(verdict, gate.alpha)})
+
+
+def _enough(base: Any, cpt: Any, groups: Groups, outcome: str, fewest: int) -> bool:
+    """Whether the table can carry a verdict: items, seeds, and items that changed."""
+    change = group_means(cpt, groups) - group_means(base, groups)
+    if min(change.shape) < 2 or change.shape[1] < fewest:
+        return False
+    return outcome == "TIE" or int((abs(change.mean(axis=0)) > 1e-11).sum()) >= fewest
+
+
+def _wanted(result: TestResult, margin: float, alpha: float) -> Wanted:
+    """What would show an effect of the size seen, or the least one that counts."""
+    effect = max(abs(result.estimate), margin)
+    if result.squares is None or effect <= 0:
+        return Wanted(None, None)
+    return wanted(result.squares, effect, alpha)
+
+
+def _retained(rise: Rise, limits: dict[str, float]) -> dict[str, Any]:
+    """The guard's fields of a verdict; numbers that are not finite become None."""
+    value, low, high = (
+        (rise.value, rise.low, rise.high) if isinstance(rise, Interval) else (rise, None, None)
+    )
+    state = guard_state(value, limits, high)
+    numbers = {"generic_rise": value, "generic_low": low, "generic_high": high}
+    finite = {name: v if v is not None and isfinite(v) else None for name, v in numbers.items()}
+    return {"guard": state, **finite}
+
+
+def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+    if guard == "red" and gate.require_retention:
+        return "HURT", ""
+    return outcome, "at a cost" if guard == "red" and outcome == "EARNED" else label
 
 
 def with_clean_part(
@@ -188,6 +177,7 @@ def with_clean_part(
     limits: dict[str, float],
     groups: Groups,
     contaminated: Sequence[int],
+    other_tries: Sequence[float] = (),
 ) -> GateVerdict:
     """The verdict with the one on the items that do not stand in the corpus beside it.
 
@@ -205,7 +195,7 @@ def with_clean_part(
         return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
     names = None if groups is None else [groups[i] for i in keep]
     base, cpt = (table[:, keep] for table in tables)
-    clean = judge(base, cpt, gate, verdict.generic_rise, limits, names)
+    clean = judge(base, cpt, gate, _rise(verdict), limits, names, other_tries)
     said = (
         f"without the {tables[0].shape[1] - len(keep)} items that also stand in the corpus: "
         f"{clean.outcome}, {clean.estimate:+.1f} points"
@@ -220,72 +210,9 @@ def with_clean_part(
     )
 
 
-def _arm(values: Any) -> list[float]:
-    """Mean score per seed in points."""
-    return [100.0 * float(row.mean()) for row in scores(values, "base")]
-
-
-def detectable(result: TestResult, alpha: float) -> float:
-    """Minimum detectable effect in points at 80% power with the spread that was seen."""
-    if result.df <= 0:
-        return 100.0
-    from scipy.stats import t
-
-    factor = float(t.ppf(1 - alpha / 2, result.df) + t.ppf(POWER, result.df))
-    return min(100.0, factor * result.se)
-
-
-def sentence(verdict: GateVerdict, gate: Gate) -> str:
-    """The verdict in words: the number, the guard, the scope and what to ship."""
-    name = f"{verdict.outcome}, {verdict.label.upper()}" if verdict.label else verdict.outcome
-    found = (
-        f"CPT minus base is {verdict.estimate:+.1f} points ({1 - gate.alpha:.0%} interval "
-        f"{verdict.low:+.1f} to {verdict.high:+.1f}; {verdict.seeds} seeds x {verdict.items} items)"
-    )
-    parts = [f"{name}: {found}", *_reasons(verdict)]
-    if verdict.outcome != "EARNED":
-        parts.append("ship the base model")
-    parts.append("this speaks for this checkpoint, not for the recipe")
-    return "; ".join(parts) + "."
-
-
-def _reasons(verdict: GateVerdict) -> list[str]:
-    """What a reader needs beside the number: why a tie is a tie, and what was forgotten."""
-    ties = {
-        "equivalent": f"any difference is below the margin of {verdict.margin:g}",
-        "trivial": f"real, but below the margin of {verdict.margin:g}",
-        "underpowered": f"this gate shows {verdict.mde:.1f} points and more",
-    }
-    reasons = [ties[verdict.label]] if verdict.label in ties else []
-    if verdict.guard == "red":
-        rise = verdict.generic_rise
-        lost = "is not a finite number" if rise is None else f"rose by {rise:.3f} nats"
-        reasons.append(f"generic loss {lost}: mix back more, lower the rate or use LoRA")
-    elif verdict.guard == "amber":
-        reasons.append(f"generic loss rose by {verdict.generic_rise:.3f} nats (amber)")
-    elif verdict.guard == "unknown":
-        reasons.append("forgetting was not measured")
-    return reasons
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm-adjusted p values in the given order: for all runs against one gold set."""
-    count, floor = len(p_values), 0.0
-    adjusted = [0.0] * count
-    for rank, place in enumerate(sorted(range(count), key=lambda index: p_values[index])):
-        floor = max(floor, min(1.0, (count - rank) * p_values[place]))
-        adjusted[place] = floor
-    return adjusted
-
-
-def mcnemar_display(base: Any, cpt: Any) -> list[McNemar]:
-    """Exact McNemar per seed, a score of 0.5 and more being right. Display only."""
-    from scipy.stats import binomtest
-
-    rows = []
-    for seed, (one, two) in enumerate(zip(scores(base, "base"), scores(cpt, "CPT"), strict=True)):
-        better = int(((two >= 0.5) & (one < 0.5)).sum())
-        worse = int(((one >= 0.5) & (two < 0.5)).sum())
-        p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
-        rows.append(McNemar(seed, better, worse, p))
-    return rows
+def _rise(verdict: GateVerdict) -> Rise:
+    """What the verdict's guard was made from."""
+    rise, low, high = verdict.generic_rise, verdict.generic_low, verdict.generic_high
+    if rise is None or low is None or high is None:
+        return rise
+    return Interval(value=rise, low=low, high=high)

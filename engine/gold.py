@@ -14,6 +14,7 @@ from engine.evidence import GateFiles
 from engine.overlap import Overlap, Overlapped
 from engine.power import prior_mde
 from engine.recipe import Gate
+from engine.run import digest
 
 __all__ = [
     "Example",
@@ -22,6 +23,7 @@ __all__ = [
     "duplicates",
     "gate_files",
     "gold_items",
+    "identity",
     "load_examples",
     "pick",
 ]
@@ -165,6 +167,11 @@ def _shared_choices(examples: list[Example], path: Path) -> list[Example]:
 def duplicates(examples: Sequence[Example]) -> int:
     """Items whose prompt and completion were seen before in the same file."""
     return len(examples) - len({(example.prompt, example.completion) for example in examples})
+
+
+def identity(examples: Sequence[Example]) -> str:
+    """sha256 of a gold set's prompts and answers, whatever their order and the file's form."""
+    return digest(sorted([example.prompt, example.completion] for example in examples))
 
 
 def pick(examples: list[Example], limit: int | None) -> list[Example]:

@@ -287,6 +287,9 @@ class Gate(Section):
     max_items: Positive | None = None
     probe: Sft = Field(default_factory=lambda: Sft.model_validate({}))
     require_retention: bool = Field(False, description="a red forgetting guard means HURT")
+    earlier_tries: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="tries against this gold set that this machine does not know of"
+    )
 
     @model_validator(mode="after")
     def _seeds(self) -> Gate:

@@ -13,13 +13,15 @@ import torch
 from engine.errors import InputError
 from engine.events import Alarm, Facts
 from engine.gate import group_means, judge, measured_mde, with_clean_part
-from engine.gold import Example, load_examples, pick
+from engine.gold import Example, identity, load_examples, pick
 from engine.run import sha256_file
 from engine.thresholds import effective
+from engine.tries import Try
 from engine.worker import model as models
-from engine.worker import registration, selfcheck
+from engine.worker import registration, retention, selfcheck
 from engine.worker.context import Context
 from engine.worker.probe import Arm
+from engine.worker.tokens import TokenStore
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,13 @@ class Judging:
     def baseline(self, fingerprint: str) -> dict[str, Any]:
         """The base's arm, and what its own variance lets this gate detect.
 
-        Items of one source count as one, as they do in the gate's test.
+        Items of one source count as one, as they do in the gate's test; tries that the recipe
+        declares take their share of alpha.
         """
+        gate = self.context.recipe.gate
         scores = self.arm("base", models.load(self.base), fingerprint)
-        mde = measured_mde(group_means(scores, self.groups), self.context.recipe.gate.alpha)
+        alpha = gate.alpha / (1 + gate.earlier_tries)
+        mde = measured_mde(group_means(scores, self.groups), alpha)
         return {
             "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
             "items": scores.shape[1],
@@ -87,18 +92,47 @@ class Judging:
             "registration": self.registered,
         }
 
-    def gate(self, fingerprint: str, made: dict[str, Any]) -> dict[str, Any]:
+    def trying(self, training: dict[str, str]) -> Try:
+        """This run's try against its gold set, by what is trained."""
+        gold = identity(load_examples(registration.copy_of(self.context.run, "gold")))
+        return Try(gold, self.context.run.id, self.registered, training)
+
+    def begin(self, attempt: Try) -> None:
+        """Write the try down before it is trained; say so where its first entry is gone."""
+        gone = self.context.run.training_begun and not attempt.known
+        problem = f"{attempt.path} does not have this run" if gone else ""
+        self._say_miscount("train", attempt.note("registered") or problem)
+
+    def gate(
+        self, fingerprint: str, made: dict[str, Any], attempt: Try, generic: TokenStore
+    ) -> dict[str, Any]:
         """The CPT arm and the verdict; ``made`` has the artifacts of the stages before."""
         self._say_changed_files()
+        count = attempt.count()
+        problem = attempt.note("scoring") or count.problem
         recipe = self.context.recipe
         model = models.load_folder(self.context.run.path / "model")
         arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", model, fingerprint)
         limits = effective(recipe.probe.thresholds)
-        rise = made["train"]["generic_rise"]
-        verdict = judge(*arms, recipe.gate, rise, limits, self.groups)
+        rise = retention.measured(self.context, self.base, model, generic)
+        rise = rise or made["train"]["generic_rise"]
+        tags = [example.tags for example in self.examples[1]]
+        verdict = judge(*arms, recipe.gate, rise, limits, self.groups, count.others, tags)
+        said = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
+        self._say_miscount("gate", problem or attempt.note("judged", **said))
         contaminated = contaminated_items(made)
-        verdict = with_clean_part(verdict, arms, recipe.gate, limits, self.groups, contaminated)
+        verdict = with_clean_part(
+            verdict, arms, recipe.gate, limits, self.groups, contaminated, count.others
+        )
         return {**verdict.model_dump(), "per_item": arms[1].tolist()}
+
+    def _say_miscount(self, stage: str, problem: str) -> None:
+        if problem:
+            message = (
+                f"{problem}: tries against this gold set may be missing from the count; "
+                "declare them in [gate] earlier_tries"
+            )
+            self.context.emit(Alarm(level="amber", stage=stage, message=message))
 
     def _say_changed_files(self) -> None:
         now = registration.hashes(self.context.recipe.gate)

@@ -14,7 +14,8 @@ from engine import __version__, demo
 from engine.decision import decide, settled
 from engine.errors import Blocked, Exit, InputError
 from engine.events import Alarm, Facts, RunEnded, RunStarted
-from engine.evidence import Evidence, GateVerdict, Verdict
+from engine.evidence import Evidence, Verdict
+from engine.gate_verdict import GateVerdict
 from engine.preflight import check_recipe
 from engine.recipe import Recipe
 from engine.recipe_io import RESULTS, write_results
@@ -199,6 +200,9 @@ class Pipeline:
 
     def train(self) -> None:
         identity = self.identity()
+        if self.gated:
+            self.attempt = self.judging.trying(identity)
+            self.judging.begin(self.attempt)
         folder = self.context.run.path / "model"
         self.stages.run(
             "train",
@@ -226,7 +230,12 @@ class Pipeline:
     def gate(self) -> GateVerdict:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
         inputs = [trained, before, contaminated_items(self.made)]
-        made = self.stages.run("gate", inputs, lambda f: self.judging.gate(f, self.made))
+        generic = self.stores()[1]
+        made = self.stages.run(
+            "gate",
+            inputs,
+            lambda f: self.judging.gate(f, self.made, self.attempt, generic),
+        )
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
 
     def report(self) -> None:

@@ -7,8 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.gate import items_needed, measured_mde, prior_mde
-from tests.engine.test_gate import world
+from engine.crossed import Squares, squares
+from engine.gate import items_needed, measured_mde, prior_mde, wanted
+from engine.power import Wanted, detectable
+from tests.gate_world import world
 
 
 def test_prior_mde_holds_the_table_and_is_monotone() -> None:
@@ -42,3 +44,41 @@ def test_measured_mde_without_a_test_is_the_whole_scale() -> None:
     assert measured_mde(np.ones((1, 50))) == 100
     assert measured_mde(np.ones((5, 1))) == 100
     assert 0 < measured_mde(np.ones((5, 50))) < 100
+
+
+def expectation(seeds: int = 5, items: int = 100, sd: float = 2.2) -> Squares:
+    """Mean squares of the simulated world, averaged over many tables."""
+    rng = np.random.default_rng(0)
+    found = [
+        squares(*(100 * arm for arm in world(rng, seeds=seeds, items=items, sd=sd)))
+        for _ in range(200)
+    ]
+    means = np.array([(f.items, *f.seeds, *f.rest) for f in found]).mean(axis=0)
+    return Squares(means[0], (means[1], means[2]), (means[3], means[4]), items, seeds)
+
+
+@pytest.mark.parametrize(("items", "seeds"), [(400, 5), (100, 8), (50, 3)])
+def test_mean_squares_of_another_design_are_foreseen(items: int, seeds: int) -> None:
+    """From 100 items x 5 seeds to other designs: within a tenth of what they really have."""
+    foreseen, real = expectation().expected(items, seeds), expectation(seeds, items)
+    assert foreseen.items == pytest.approx(real.items, rel=0.1)
+    assert sum(foreseen.seeds) == pytest.approx(sum(real.seeds), rel=0.15)
+
+
+def test_what_is_wanted_shows_the_effect_and_less_does_not() -> None:
+    found = expectation()
+    assert detectable(found, 0.05) > 8
+    more = wanted(found, 8.0, 0.05)
+    assert more.items is not None
+    assert more.seeds is not None
+    assert more.items > 100
+    assert more.seeds > 5
+    assert detectable(found.expected(more.items, 5), 0.05) <= 8.0
+    assert detectable(found.expected(more.items - 1, 5), 0.05) > 8.0
+    assert detectable(found.expected(100, more.seeds), 0.05) <= 8.0
+    assert detectable(found.expected(100, more.seeds - 1), 0.05) > 8.0
+    assert wanted(found, 50.0, 0.05) == Wanted(100, 5)
+    assert wanted(found, 0.01, 0.05) == Wanted(None, None)
+    corrected = wanted(found, 8.0, 0.01)
+    assert corrected.items is not None
+    assert corrected.items > more.items

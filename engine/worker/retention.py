@@ -1,0 +1,53 @@
+"""What was forgotten, document by document: the CPT model against its base on held-out text."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from engine.evidence import Interval
+from engine.retention import loss_rise
+from engine.worker import model as models
+from engine.worker import selfcheck
+from engine.worker.context import Context
+from engine.worker.mix import shuffled, take
+from engine.worker.scoring import Floats, Scorer, with_bos
+from engine.worker.tokens import TokenStore
+
+WINDOW = 1_024
+
+
+def measured(
+    context: Context, base: models.Base, cpt: torch.nn.Module, generic: TokenStore
+) -> Interval | None:
+    """Rise of generic held-out loss, nats a token, with its document-bootstrap interval.
+
+    The documents are those that training's own evaluation reads (``[train] eval_tokens``).
+    None where fewer than two are held out: a rise without an interval is then all there is.
+    """
+    documents = _documents(context, base, generic)
+    if len(documents) < 2:
+        return None
+    before = _losses(context, base, models.load(base), documents)
+    after = _losses(context, base, cpt, documents)
+    tokens = [np.count_nonzero(~np.isnan(nll)) for nll in before]
+    return loss_rise([np.nansum(n) for n in before], [np.nansum(n) for n in after], tokens)
+
+
+def _documents(context: Context, base: models.Base, generic: TokenStore) -> list[list[int]]:
+    """Token ids, BOS included where the base was trained with one; two tokens at least."""
+    train = context.recipe.train
+    order = take(generic, shuffled(generic, heldout=True, seed=train.seed), train.eval_tokens, 1)
+    found = [with_bos(base, generic.document(int(number)).tolist()) for number in order]
+    return [ids[: train.eval_tokens] for ids in found if len(ids) > 1]
+
+
+def _losses(
+    context: Context, base: models.Base, model: torch.nn.Module, documents: list[list[int]]
+) -> list[Floats]:
+    """Nats of each token; NaN for the first of each window."""
+    context.raise_if_stopped()
+    precision = context.precision(base, model)
+    selfcheck.prove(context, base, model, precision)
+    window = min(WINDOW, base.context)
+    return Scorer(model, base, precision, window, 0).score(documents)
