@@ -101,6 +101,16 @@ def _eval(event: ev.EvalPoint) -> list[str]:
     return [f"{event.series}: step {event.step} held-out loss: {told} nats/token"] if told else []
 
 
+def _vocab(event: ev.VocabPoint) -> list[str]:
+    when = {
+        "before": "before new tokens",
+        "init": "new tokens at their mean",
+        "rows": "new rows trained alone",
+        "end": "trained",
+    }.get(event.point, event.point)
+    return [f"vocabulary: {when}: domain {event.domain:.4f}, generic {event.generic:.4f} bits/byte"]
+
+
 def _sample(event: ev.Sample) -> list[str]:
     prompt, text = one_line(event.prompt)[:30], one_line(event.text)[:80]
     return [f'train: step {event.step} wrote: "{prompt} {text}"']
@@ -145,6 +155,7 @@ _TELLERS: dict[type[ev.Event], Any] = {
     ev.StageDone: _stage_done,
     ev.TrainStep: _train_step,
     ev.EvalPoint: _eval,
+    ev.VocabPoint: _vocab,
     ev.Sample: _sample,
     ev.CheckpointSaved: _checkpoint,
     ev.Alarm: _alarm,

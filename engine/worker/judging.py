@@ -31,6 +31,8 @@ class Judging:
     terms: registration.Terms
     registered: str
     """sha256 of the registration."""
+    trained: models.Base | None = None
+    """The base that was trained, where it was given new tokens."""
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
@@ -60,16 +62,18 @@ class Judging:
         named = [example.group or f"item {number}" for number, example in enumerate(gold)]
         return named if any(example.group for example in gold) else None
 
-    def arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
-        """Scores [S, n] of one arm."""
+    def arm(
+        self, name: str, base: models.Base, model: torch.nn.Module, fingerprint: str
+    ) -> np.ndarray[Any, Any]:
+        """Scores [S, n] of one arm, which reads with the tokenizer of ``base``."""
         sft, gold = self.examples
-        precision = self.context.precision(self.base, model)
+        precision = self.context.precision(base, model)
         metric = self.context.recipe.gate.metric
         judged = gold if metric == "choice" else []
-        paths = selfcheck.prove(self.context, self.base, model, precision, judged)
+        paths = selfcheck.prove(self.context, base, model, precision, judged)
         facts = {**paths.training(model), **paths.scoring(metric)}
         self.context.emit(Facts(stage=self.context.stage, facts=facts))
-        arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
+        arm = Arm(self.context, base, name, model, precision, sft, gold, fingerprint)
         return arm.scores()
 
     def baseline(self, fingerprint: str) -> dict[str, Any]:
@@ -77,7 +81,7 @@ class Judging:
 
         Items of one source count as one, as they do in the gate's test.
         """
-        scores = self.arm("base", models.load(self.base), fingerprint)
+        scores = self.arm("base", self.base, models.load(self.base), fingerprint)
         mde = measured_mde(group_means(scores, self.groups), self.context.recipe.gate.alpha)
         return {
             "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
@@ -90,9 +94,15 @@ class Judging:
     def gate(self, fingerprint: str, made: dict[str, Any]) -> dict[str, Any]:
         """The CPT arm and the verdict; ``made`` has the artifacts of the stages before."""
         self._say_changed_files()
+        if self.trained:
+            said = (
+                "the CPT arm with the new tokens, the base arm with its own; same items and seeds"
+            )
+            self.context.emit(Facts(stage="gate", facts={"tokens": said}))
         recipe = self.context.recipe
         model = models.load_folder(self.context.run.path / "model")
-        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", model, fingerprint)
+        base = self.trained or self.base
+        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", base, model, fingerprint)
         limits = effective(recipe.probe.thresholds)
         rise = made["train"]["generic_rise"]
         verdict = judge(*arms, recipe.gate, rise, limits, self.groups)

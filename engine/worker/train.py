@@ -19,9 +19,11 @@ from engine.worker import methods, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
 from engine.worker.context import Context
+from engine.worker.extend import Extended
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix, micro_rows
+from engine.worker.new_rows import NewRows
 from engine.worker.pack import Ints, Pack
 from engine.worker.spread import spread
 
@@ -42,6 +44,8 @@ class Training:
     """Domain and generic held-out rows."""
     tokens_in_corpus: int
     identity: dict[str, str]
+    extended: Extended | None = None
+    """The new tokens, where the recipe asks for some."""
     evals: list[dict[str, float]] = field(default_factory=list)
     tokens: int = 0
     step: int = 0
@@ -57,12 +61,14 @@ class Training:
         self._resume()
         self.context.ranks.step = self.step
         self._evaluate_if_due()
+        self._measure_if_due()
         started, first = time.monotonic(), self.step
         while self.step < self.mix.steps:
             self._controls()
             rows, loss, norm, seconds = self._advance()
             self._report(rows, loss, norm, seconds, started, first)
             self._evaluate_if_due()
+            self._measure_if_due()
             if self.step % self.checkpoint_every == 0 and self.step < self.mix.steps:
                 self._save()
         return self._finish()
@@ -104,6 +110,11 @@ class Training:
         self.stepper = Stepper(
             model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
         )
+        self.new = self.extended and NewRows(
+            self.extended, recipe, self.spread, optimizer, self.mix.steps, self.lr
+        )
+        if self.new:
+            self.stepper.mask = self.new.mask
         self.warmup = min(
             max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
         )
@@ -134,6 +145,7 @@ class Training:
             "method": method,
             "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
+            **({"vocabulary": self.new.facts()} if self.new else {}),
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": self.spread.facts(),
@@ -159,6 +171,8 @@ class Training:
         self.step, self.tokens = state["step"], state["tokens"]
         self.evals, self.guard = state["evals"], state["guard"]
         self.broken = state["broken"]
+        if self.new:
+            self.new.measured = state["vocab"]
         self.stepper.micro_batch = state["micro_batch"]
         if state["scaler"]:
             self.stepper.scaler.load_state_dict(state["scaler"])
@@ -170,15 +184,7 @@ class Training:
         train = self.context.recipe.train
         started = time.monotonic()
         rows = self.mix.batch(self.step)
-        self.last_lr = learning_rate(
-            self.step,
-            self.mix.steps,
-            self.lr,
-            train.schedule,
-            self.warmup,
-            train.min_lr_share,
-            train.decay_share,
-        )
+        self.last_lr = self._rate()
         seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
         torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
         try:
@@ -189,6 +195,21 @@ class Training:
         self.context.ranks.step = self.step
         self.tokens += rows.targets
         return rows, loss, norm, max(1e-9, time.monotonic() - started)
+
+    def _rate(self) -> float:
+        train = self.context.recipe.train
+        if self.new:
+            self.new.at(self.step)
+            return self.new.rate(self.step, self.lr, self.warmup)
+        return learning_rate(
+            self.step,
+            self.mix.steps,
+            self.lr,
+            train.schedule,
+            self.warmup,
+            train.min_lr_share,
+            train.decay_share,
+        )
 
     def _report(
         self, rows: Rows, loss: float, norm: float, seconds: float, started: float, first: int
@@ -262,6 +283,22 @@ class Training:
                 "recipe says stop; start a new run with more mix_back or a lower lr"
             )
 
+    def _measure_if_due(self) -> None:
+        """Bits per byte once the new rows were trained alone, and at the end."""
+        if not self.new or not (point := self.new.due(self.step)):
+            return
+        losses = [
+            side.bits_per_byte(
+                self.model,
+                self.precision,
+                self.stepper.micro_batch,
+                self._leave_if_asked,
+                self.spread,
+            )
+            for side in self.new.extended.heldout
+        ]
+        self.context.emit(self.new.add(point, losses, self.step))
+
     def _controls(self) -> None:
         self.context.pause_if_asked(self.step)
         if self.context.requested("checkpoint"):
@@ -284,6 +321,7 @@ class Training:
             "micro_batch": self.stepper.micro_batch,
             "scaler": self.stepper.scaler.state_dict(),
             "identity": self.identity,
+            "vocab": self.new.measured if self.new else {},
             "stopped_because": stopped_because,
         }
         tensors = collect(self.spread, self.stepper.optimizer)
@@ -326,6 +364,7 @@ class Training:
         whole = self.base if methods.is_qlora(self.context.recipe) else None
         models.save(methods.merged(model, whole), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
+        rise = self.new.generic_rise() if self.new else last["generic"] - first["generic"]
         return {
             "steps": self.mix.steps,
             "tokens": self.tokens,
@@ -333,13 +372,14 @@ class Training:
             "domain_after": last["domain"],
             "generic_before": first["generic"],
             "generic_after": last["generic"],
-            "generic_rise": last["generic"] - first["generic"],
-            "guard": self.guard,
+            "generic_rise": rise,
+            "guard": guard_level(rise, effective(self.context.recipe.probe.thresholds)),
             "dtype": self.precision.name,
             "lr": self.lr,
             "lr_why": self.lr_why,
             "lr_pilot": [asdict(trial) for trial in self.trials],
             "method": self.context.recipe.train.method,
+            **({"vocab": self.new.artifact()} if self.new else {}),
             "model_sha256": sha256_file(folder / "model.safetensors")
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
