@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import events as ev
 from engine import words
-from engine.findings import NEVER_THE_VERDICT, finding
+from engine.findings import NEVER_THE_VERDICT, POINTS, finding
 from engine.words import one_line
 
 if TYPE_CHECKING:
@@ -102,12 +102,7 @@ def _eval(event: ev.EvalPoint) -> list[str]:
 
 
 def _vocab(event: ev.VocabPoint) -> list[str]:
-    when = {
-        "before": "before new tokens",
-        "init": "new tokens at their mean",
-        "rows": "new rows trained alone",
-        "end": "trained",
-    }.get(event.point, event.point)
+    when = POINTS.get(event.point, one_line(event.point))
     return [f"vocabulary: {when}: domain {event.domain:.4f}, generic {event.generic:.4f} bits/byte"]
 
 
