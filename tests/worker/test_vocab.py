@@ -28,8 +28,7 @@ from tests.material import MATERIAL, needs_material
 REAL = ("models/novel3m", "models/stories260k", "tokenizers/smollm2")
 TEXTS = [
     "Glioblastoma multiforme is an astrocytoma; glioblastomas are glial tumours. " * 8,
-    "  The\tglioblastoma\n\nGlioblastoma-like \u03b1-synuclein, \u03b1\u03b2\u03b3 \u795e\u7d4c 42. "
-    * 8,
+    "  The\tglioblastoma\n\nGlioblastoma-like \u03b1-synuclein, \u03b1\u03b2\u03b3 42. " * 8,
     "Na\u00efve glioblastoma's don't caf\u00e9\u0301 astrocytoma\u2014astrocytoma <|im_end|></s> "
     * 8,
 ]
