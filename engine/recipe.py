@@ -242,7 +242,7 @@ class Vocab(Section):
     def _offered(self) -> Vocab:
         if self.extend and not self.first_run:
             raise ValueError(
-                "extend = true needs a finished run on the same corpus that measured what its "
+                "vocab.extend = true needs a finished run on this corpus that measured what its "
                 "tokens cost; name it in first_run, or leave extend out"
             )
         return self

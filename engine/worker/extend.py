@@ -12,6 +12,7 @@ import torch
 from engine.corpus import Corpus
 from engine.errors import InputError
 from engine.events import Facts, VocabPoint
+from engine.recipe import Recipe
 from engine.thresholds import effective
 from engine.vocab import Merge, Word, enough, merges, occurrences, pieces
 from engine.worker import heldout_text, mix, selfcheck, vocab
@@ -28,6 +29,20 @@ PROVEN_TEXTS = 400
 """Held-out texts of each side that must read back unchanged."""
 
 Stores = tuple[TokenStore, TokenStore]
+
+
+def extend_inputs(recipe: Recipe, base: models.Base) -> list[Any]:
+    """What the stage depends on, beside the scan."""
+    return [
+        base.identity,
+        recipe.vocab.model_dump(),
+        recipe.pack.model_dump(),
+        recipe.train.max_tokens,
+        recipe.train.epochs,
+        recipe.train.seed,
+        recipe.train.eval_tokens,
+        effective(recipe.probe.thresholds)["vocab_occurrences"],
+    ]
 
 
 @dataclass(frozen=True)

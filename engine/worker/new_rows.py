@@ -8,6 +8,7 @@ off. In the first steps nothing else has a gradient.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from engine.events import VocabPoint
 from engine.recipe import Recipe
 from engine.worker.extend import SIDES, Extended
-from engine.worker.loop import Alone, learning_rate
+from engine.worker.loop import Alone, Stepper, learning_rate
 from engine.worker.vocab import ends
 
 Measured = dict[str, dict[str, float]]
@@ -36,8 +37,8 @@ class NewRows:
     ) -> None:
         self.extended, self._train, self._model = extended, recipe.train, spread.model
         self.steps = alone(recipe, total)
-        self._total, self._scale = total, (recipe.vocab.rows_lr or lr) / lr
-        rows = torch.zeros(0)
+        self._total, self._lr = total, lr
+        self._scale = (recipe.vocab.rows_lr or lr) / lr
         self._masks: dict[torch.nn.Parameter, torch.Tensor] = {}
         for weight in ends(spread.model):
             rows = torch.zeros(weight.shape[0], *[1] * (weight.ndim - 1))
@@ -51,23 +52,23 @@ class NewRows:
         self.measured: Measured = dict(extended.made["bits_per_byte"])
         self._step = 0
 
-    def rate(self, step: int, lr: float, warmup: int) -> float:
-        """The run's rate at a step; the first steps have a short warm-up of their own."""
+    def rate(self, step: int, warmup: int) -> float:
+        """Begin a step; returns the run's rate at it. The first steps have an own warm-up."""
+        self._begin(step)
         train, left = self._train, self._total - self.steps
         if step < self.steps:
-            return learning_rate(step, self.steps, lr, "constant", -(-self.steps // 10), 1.0)
+            return learning_rate(step, self.steps, self._lr, "constant", -(-self.steps // 10), 1.0)
         return learning_rate(
             step - self.steps,
             left,
-            lr,
+            self._lr,
             train.schedule,
             min(warmup, max(1, left // 4)),
             train.min_lr_share,
             train.decay_share,
         )
 
-    def at(self, step: int) -> None:
-        """Set the groups' rates and weight decay for a step."""
+    def _begin(self, step: int) -> None:
         self._step = step
         masked = self._masked
         for group, scale, decay in self._groups:
@@ -91,13 +92,20 @@ class NewRows:
 
     def due(self, step: int) -> str:
         """The point to measure before this step is trained; empty for none."""
+        self._step = step
         point = {self.steps: "rows", self._total: "end"}.get(step, "")
         return "" if point in self.measured else point
 
-    def add(self, point: str, losses: list[float], step: int) -> VocabPoint:
-        """Keep what was measured; returns its event."""
-        self.measured[point] = dict(zip(SIDES, losses, strict=True))
-        return VocabPoint(point=point, step=step, domain=losses[0], generic=losses[1])
+    def measure(self, point: str, stepper: Stepper, check: Callable[[], None]) -> VocabPoint:
+        """Measure and keep a point; returns its event. ``check`` may raise; all ranks call."""
+        domain, generic = (
+            side.bits_per_byte(
+                stepper.model, stepper.precision, stepper.micro_batch, check, stepper.over
+            )
+            for side in self.extended.heldout
+        )
+        self.measured[point] = dict(zip(SIDES, (domain, generic), strict=True))
+        return VocabPoint(point=point, step=self._step, domain=domain, generic=generic)
 
     def generic_rise(self) -> float:
         """Nats a token of the base's own by which generic text got dearer since the base.

@@ -23,12 +23,11 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import EXTEND, STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.thresholds import effective
 from engine.worker import methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
-from engine.worker.extend import EXTENDED, Extended, extend_stage, opened, wide_base
+from engine.worker.extend import EXTENDED, Extended, extend_inputs, extend_stage, opened, wide_base
 from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
@@ -87,8 +86,9 @@ class Pipeline:
             chosen = self.context.scratch(PRECISION) or {}
             registration.check(run, self.terms(chosen.get("name")))
 
-    def stores(self) -> tuple[TokenStore, TokenStore]:
-        folders = self.made["scan"]["stores"]
+    def stores(self, stage: str = "scan") -> tuple[TokenStore, TokenStore]:
+        """Both sides as a stage's tokenizer reads them."""
+        folders = self.made[stage]["stores"]
         return TokenStore(Path(folders["domain"])), TokenStore(Path(folders["generic"]))
 
     def evidence(self) -> Evidence:
@@ -181,18 +181,7 @@ class Pipeline:
 
     def extend(self) -> None:
         """New tokens; all that follows reads, trains and judges the base that has them."""
-        recipe = self.recipe
-        inputs = [
-            self.stages.prints["scan"],
-            self.base.identity,
-            recipe.vocab.model_dump(),
-            recipe.pack.model_dump(),
-            recipe.train.max_tokens,
-            recipe.train.epochs,
-            recipe.train.seed,
-            recipe.train.eval_tokens,
-            effective(recipe.probe.thresholds)["vocab_occurrences"],
-        ]
+        inputs = [self.stages.prints["scan"], *extend_inputs(self.recipe, self.base)]
         folder = self.context.run.path / EXTENDED
         self.stages.run(
             EXTEND,
@@ -202,13 +191,6 @@ class Pipeline:
             usable=stores_exist,
         )
         self.trained = wide_base(self.context.run.path, self.base)
-
-    def packed(self) -> tuple[TokenStore, TokenStore]:
-        """The stores that are packed: in the tokens of the base that is trained."""
-        if EXTEND not in self.made:
-            return self.stores()
-        folders = self.made[EXTEND]["stores"]
-        return TokenStore(Path(folders["domain"])), TokenStore(Path(folders["generic"]))
 
     def pack(self) -> None:
         recipe = self.recipe
@@ -224,10 +206,11 @@ class Pipeline:
             *([self.stages.prints[EXTEND]] if EXTEND in self.made else []),
         ]
         folder = self.context.run.path / "pack"
+        stores = self.stores(EXTEND if EXTEND in self.made else "scan")
         self.stages.run(
             "pack",
             inputs,
-            lambda _: mix.pack_stage(self.context, self.trained, *self.packed()),
+            lambda _: mix.pack_stage(self.context, self.trained, *stores),
             files=lambda made: mix.pack_files(folder, made["generic_rows"]),
         )
 

@@ -199,8 +199,7 @@ class Training:
     def _rate(self) -> float:
         train = self.context.recipe.train
         if self.new:
-            self.new.at(self.step)
-            return self.new.rate(self.step, self.lr, self.warmup)
+            return self.new.rate(self.step, self.warmup)
         return learning_rate(
             self.step,
             self.mix.steps,
@@ -285,19 +284,8 @@ class Training:
 
     def _measure_if_due(self) -> None:
         """Bits per byte once the new rows were trained alone, and at the end."""
-        if not self.new or not (point := self.new.due(self.step)):
-            return
-        losses = [
-            side.bits_per_byte(
-                self.model,
-                self.precision,
-                self.stepper.micro_batch,
-                self._leave_if_asked,
-                self.spread,
-            )
-            for side in self.new.extended.heldout
-        ]
-        self.context.emit(self.new.add(point, losses, self.step))
+        if self.new and (point := self.new.due(self.step)):
+            self.context.emit(self.new.measure(point, self.stepper, self._leave_if_asked))
 
     def _controls(self) -> None:
         self.context.pause_if_asked(self.step)

@@ -1,10 +1,10 @@
 """Vocabulary extension where it should pay and where it should not, with and without it.
 
-    python -m tests.benchmarks.vocab [--megabytes 1.5] [--method full|lora] [--seed 0]
+    python -m tests.benchmarks.vocab --model novel3m [--megabytes 1.5] [--method full|lora]
 
-novel3m (a real base trained on novels; tokenizer of 4,096 pieces) reads medical text, whose
-words it shatters, and novels, which its tokenizer was made for. Each corpus is trained on
-twice through real runs, first as it is and then with new tokens; all losses are bits/byte on
+Two real bases read medical text, whose words they shatter, and text that their tokenizers were
+made for: novel3m (4,096 pieces) novels, stories260k (512 pieces) stories. Each corpus is trained
+on twice through real runs, first as it is and then with new tokens; all losses are bits/byte on
 the same held-out texts. The second table asks how often a new token must stand in the training
 text: its own loss in held-out text beside that of the old pieces, which the first run trained.
 """
@@ -36,7 +36,10 @@ from engine.worker.tokens import TokenStore
 from tests.material import MATERIAL
 
 PASSAGE = 2_000
-"""Characters of a document made from a novel."""
+"""Characters of a document made from a novel or from stories."""
+OWN = {"novel3m": "novels", "stories260k": "stories"}
+GENERIC = {"medical": "tinystories/tiny_stories.txt"}
+"""Beside each corpus; wikitext2 where none is named."""
 BUCKETS = (30, 100, 300, 1000)
 
 RECIPE = """
@@ -66,7 +69,7 @@ sequence_length = 256
 [train]
 {method}
 lr = 1e-3
-batch_tokens = 8192
+batch_tokens = {batch}
 eval_tokens = 10000
 eval_every = 100000
 seed = {seed}
@@ -79,24 +82,25 @@ METHODS = {
 
 
 def corpora(folder: Path, size: int) -> dict[str, Path]:
-    """About ``size`` bytes of each text, and the generic side."""
+    """About ``size`` bytes of each text."""
     assert MATERIAL is not None, "the real material is not here"
     lines = (MATERIAL / "domains/medical/corpus.jsonl").read_text().splitlines()
     medical = [json.loads(line)["text"] for line in lines]
-    novels: list[str] = []
-    for path in sorted((MATERIAL / "general/novels").glob("*_*.txt")):
-        text = path.read_text()
-        novels += [text[at : at + PASSAGE] for at in range(0, len(text), PASSAGE)]
-    order = np.random.default_rng(0)
-    for texts in (medical, novels):
-        order.shuffle(texts)
-    made = {"generic": MATERIAL / "general/wikitext2/test.txt"}
-    for name, texts in (("medical", medical), ("novels", novels)):
+    novels = passages(*sorted((MATERIAL / "general/novels").glob("*_*.txt")))
+    stories = passages(MATERIAL / "general/tinystories/tiny_stories.txt")
+    made = {}
+    for name, texts in (("medical", medical), ("novels", novels), ("stories", stories)):
+        np.random.default_rng(0).shuffle(texts)
         sizes = np.cumsum([len(text.encode()) for text in texts])
         kept = texts[: int(np.searchsorted(sizes, size))]
         made[name] = folder / f"{name}.jsonl"
         made[name].write_text("".join(json.dumps({"text": text}) + "\n" for text in kept))
     return made
+
+
+def passages(*paths: Path) -> list[str]:
+    texts = [path.read_text() for path in paths]
+    return [t[at : at + PASSAGE] for t in texts for at in range(0, len(t), PASSAGE)]
 
 
 def trained(text: str, name: str) -> tuple[Run, float]:
@@ -174,19 +178,22 @@ def expansions(base: models.Base, wide: models.Base, first: int) -> dict[int, Wo
     return made
 
 
-def compare(name: str, files: dict[str, Path], method: str, seed: int, least: int) -> None:
+def compare(name: str, corpus: Path, wanted: argparse.Namespace) -> None:
+    """Both runs on one corpus, and the tables."""
     assert MATERIAL is not None
     values = {
-        "model": MATERIAL / "models/novel3m",
-        "corpus": files[name],
-        "generic": files["generic"],
-        "method": METHODS[method],
-        "seed": seed,
-        "least": least,
+        "model": MATERIAL / "models" / wanted.model,
+        "corpus": corpus,
+        "generic": MATERIAL / "general" / GENERIC.get(name, "wikitext2/test.txt"),
+        "method": METHODS[wanted.method],
+        "seed": wanted.seed,
+        "least": wanted.least,
+        "batch": wanted.batch,
     }
     text = RECIPE.format(name=name, **values)
     first, own = trained(text, name)
     more = f'\n[vocab]\nextend = true\nfirst_run = "{first.path}"\n'
+    more += f"rows_share = {wanted.rows_share}\n"
     second, longer = trained(text + more, f"{name}-extended")
     made, after = artifact(second, "extend"), artifact(second, "train")
     recipe = load_recipe(first.recipe_path)[0]
@@ -203,7 +210,7 @@ def compare(name: str, files: dict[str, Path], method: str, seed: int, least: in
         without[side] = said.bits_per_byte(model, fp32, 16)
     bits = after["vocab"]["bits_per_byte"]
     ratio = artifact(first, "scan")["fertility"]["ratio"]
-    print(f"\n## {name}, {method}, seed {seed}: fertility {ratio:.2f} of generic")
+    print(f"\n## {wanted.model}, {name}, {wanted.method}: fertility {ratio:.2f} of generic")
     print(
         f"{made['tokens']} new tokens (of {made['candidates']} that stand {made['least']} times "
         f"in {made['training_tokens']:,} training tokens), {made['on_the_way']} of them steps on "
@@ -229,17 +236,21 @@ def compare(name: str, files: dict[str, Path], method: str, seed: int, least: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=OWN, default="novel3m")
     parser.add_argument("--megabytes", type=float, default=1.5)
     parser.add_argument("--method", choices=METHODS, default="full")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--least", type=int, default=100, help="occurrences of a new token")
-    parser.add_argument("--corpus", choices=("medical", "novels"), action="append")
+    parser.add_argument("--batch", type=int, default=8192, help="tokens of a step")
+    parser.add_argument("--rows-share", type=float, default=0.1)
+    parser.add_argument("--corpus", choices=("medical", "own"), action="append")
     wanted = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         files = corpora(Path(folder), round(wanted.megabytes * 1e6))
-        for name in wanted.corpus or ("medical", "novels"):
-            compare(name, files, wanted.method, wanted.seed, wanted.least)
+        for which in wanted.corpus or ("medical", "own"):
+            name = OWN[wanted.model] if which == "own" else which
+            compare(name, files[name], wanted)
     print(f"\n{time.monotonic() - started:.0f} s in all")
 
 
