@@ -80,9 +80,16 @@ def _mix_back(case: Case) -> str:
 
 
 def vocabulary(case: Case) -> Finding:
-    """Never on a first run."""
+    """Never on a first run; a second is offered it by what the first has measured."""
     if case.interview.distil:
         return asked("note", "off: the model will be distilled")
+    vocab = case.recipe.vocab
+    if vocab.extend:
+        return asked("note", f"extended: run {vocab.first_run} has measured what its tokens cost")
+    found, limit = case.evidence.fertility, case.limits["fertility_problem"]
+    if found and found.ratio >= limit:
+        seen = f"{found.ratio:.2f} times generic text's tokens a word"
+        return asked("note", f"off on a first run; at {seen}, this run may offer it once finished")
     return asked("note", "off on a first run; a finished run may offer it")
 
 

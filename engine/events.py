@@ -122,6 +122,20 @@ class EvalPoint(Event, kind="train.eval"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VocabPoint(Event, kind="vocab.loss"):
+    """Held-out bits per byte around a vocabulary extension, over the same text each time.
+
+    ``point``: ``before`` (the base's own tokens), ``init`` (new rows at their mean), ``rows``
+    (after the steps that train these alone) or ``end``.
+    """
+
+    point: str
+    domain: float
+    generic: float
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample(Event, kind="train.sample"):
     """What base and model write after a prompt; text of strangers, to be cleaned on show."""
 

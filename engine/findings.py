@@ -9,6 +9,13 @@ from engine.thresholds import THRESHOLDS
 from engine.words import one_line
 
 NEVER_THE_VERDICT = "CPT loss always falls; it is never the verdict."
+POINTS = {
+    "before": "before new tokens",
+    "init": "with new tokens at their mean",
+    "rows": "with new rows trained alone",
+    "end": "trained",
+}
+"""Where a vocabulary extension is measured, in order."""
 
 
 def dig(value: Any, *keys: str) -> Any:
@@ -170,6 +177,18 @@ def _baseline(found: dict[str, Any]) -> list[str]:
     return [f"base arm: {scores} points on {found.get('items', '?')} items{mde}"]
 
 
+def _extend(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{found['tokens']:,} new tokens, each saving {found['least']:,} tokens of the training "
+        f"text or more when it was chosen; {found['on_the_way']:,} are steps on the way to longer "
+        "ones and stand less often by themselves"
+    ]
+    for side, (before, after) in found["tokens_per_document"].items():
+        change = after / before - 1 if before else 0.0
+        lines.append(f"{side}: {before:.0f} -> {after:.0f} tokens a document ({change:+.1%})")
+    return lines
+
+
 def _pack(found: dict[str, Any]) -> list[str]:
     return [
         f"{words.count(found.get('rows'))} rows of {found.get('sequence_length')} tokens, "
@@ -183,6 +202,10 @@ def _train(found: dict[str, Any]) -> list[str]:
         before, after = found.get(f"{side}_before"), found.get(f"{side}_after")
         if before is not None and after is not None:
             lines.append(f"{side} loss {before:.4f} -> {after:.4f} ({after - before:+.4f} nats)")
+    for side in ("domain", "generic"):
+        points = dig(found, "vocab", "bits_per_byte") or {}
+        told = [f"{points[at][side]:.4f} {what}" for at, what in POINTS.items() if at in points]
+        lines += [f"{side} bits/byte: {', '.join(told)}"] if told else []
     return [*lines, f"forgetting: {found.get('guard', 'unknown')}. {NEVER_THE_VERDICT}"]
 
 
@@ -200,6 +223,7 @@ _FINDINGS: dict[str, Any] = {
     "probe": _probe,
     "decide": _decide,
     "baseline": _baseline,
+    "extend": _extend,
     "pack": _pack,
     "train": _train,
     "gate": _gate,

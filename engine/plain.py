@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import events as ev
 from engine import words
-from engine.findings import NEVER_THE_VERDICT, finding
+from engine.findings import NEVER_THE_VERDICT, POINTS, finding
 from engine.words import one_line
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ def _eval(event: ev.EvalPoint) -> list[str]:
     return [f"{event.series}: step {event.step} held-out loss: {told} nats/token"] if told else []
 
 
+def _vocab(event: ev.VocabPoint) -> list[str]:
+    when = POINTS.get(event.point, one_line(event.point))
+    return [f"vocabulary: {when}: domain {event.domain:.4f}, generic {event.generic:.4f} bits/byte"]
+
+
 def _sample(event: ev.Sample) -> list[str]:
     prompt = one_line(event.prompt)[-40:]
     base, current = one_line(event.base)[:60], one_line(event.current)[:60]
@@ -146,6 +151,7 @@ _TELLERS: dict[type[ev.Event], Any] = {
     ev.StageDone: _stage_done,
     ev.TrainStep: _train_step,
     ev.EvalPoint: _eval,
+    ev.VocabPoint: _vocab,
     ev.Sample: _sample,
     ev.CheckpointSaved: _checkpoint,
     ev.Alarm: _alarm,

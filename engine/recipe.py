@@ -255,7 +255,26 @@ class Lora(Section):
 class Vocab(Section):
     """``[vocab]``: never on a first run."""
 
-    extend: Literal[False] = Field(False, description="offered by a finished run only")
+    extend: bool = Field(False, description="add tokens for the domain; offered by a finished run")
+    first_run: str = Field(
+        "", description="id or folder of the finished run that measured the token stream's cost"
+    )
+    size: Positive | None = Field(
+        None, description="new tokens at most; default what reaches 90% of the saving there is"
+    )
+    rows_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="share of steps in which only the new tokens' rows are trained, first"
+    )
+    rows_lr: Rate | None = Field(None, description="their peak rate; default the run's own")
+
+    @model_validator(mode="after")
+    def _offered(self) -> Vocab:
+        if self.extend and not self.first_run:
+            raise ValueError(
+                "vocab.extend = true needs a finished run on this corpus that measured what its "
+                "tokens cost; name it in first_run, or leave extend out"
+            )
+        return self
 
 
 class Sft(Section):
@@ -333,6 +352,20 @@ class Recipe(Section):
     evidence: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     verdict: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     provenance: dict[str, Any] = Field(default_factory=dict, description="added by the run")
+
+    @model_validator(mode="after")
+    def _extendable(self) -> Recipe:
+        if self.vocab.extend and self.interview.distil:
+            raise ValueError(
+                "vocab.extend = true does not go with interview.distil = true, since teacher and "
+                "student share their tokens; take one of them out"
+            )
+        if self.vocab.extend and self.train.lr_pilot:
+            raise ValueError(
+                "train.lr_pilot has no effect with vocab.extend = true; give train.lr, which the "
+                "first run has measured"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_method(self) -> Recipe:

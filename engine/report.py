@@ -8,6 +8,7 @@ from typing import Any
 from engine.findings import unanswered
 from engine.recipe import Recipe
 from engine.report_evidence import evidence, plain, table
+from engine.report_vocab import vocabulary
 from engine.run import Run, write_atomic
 from engine.thresholds import THRESHOLDS
 from engine.words import p_value
@@ -22,6 +23,7 @@ def write_report(run: Run, recipe: Recipe, made: dict[str, Any]) -> Path:
         _decision(made.get("decide")),
         evidence(made),
         _training(made),
+        vocabulary(run.id, recipe, made),
         _gate(made),
         _thresholds(recipe),
         "\nReplay: `cpt run recipe.toml` with the recipe of this run; its `[provenance]` holds the "

@@ -29,6 +29,9 @@ STAGES = ("scan", "probe", "decide", "baseline", "pack", "train", "gate", "repor
 
 CHECK_STAGES = STAGES[:3]
 
+EXTEND = "extend"
+"""The stage before ``pack`` where the recipe asks for new tokens, and only there."""
+
 
 def home() -> Path:
     """Root of runs and caches: ``CPT_HOME``, else the user's data directory."""

@@ -43,6 +43,9 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
     "fertility_note": Threshold(1.5, "tokens/word ratio", "engineering choice"),
     "fertility_problem": Threshold(2.0, "tokens/word ratio", "engineering choice"),
+    "vocab_occurrences": Threshold(
+        100, "times a new token stands in the training text", "engineering choice"
+    ),
     "contamination": Threshold(
         0.01, "share of gold items", "13-gram overlap, n from Brown 2020 (GPT-3)"
     ),

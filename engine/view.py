@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import events as ev
 from engine.plain import Narrator, plain_lines, summary
-from engine.run import STAGES
+from engine.run import EXTEND, STAGES
 from engine.series import Series
 from engine.thresholds import effective
 
@@ -128,6 +128,11 @@ class RunView:
     def stage(self, name: str) -> StageView:
         """The stage, made on first mention (demos have a ``base`` stage before scan)."""
         if name not in self.stages:
+            if name == EXTEND:
+                at = list(self.stages).index("pack")
+                known = list(self.stages.items())
+                self.stages = dict([*known[:at], (name, StageView(name)), *known[at:]])
+                return self.stages[name]
             early = {name: StageView(name)} if name not in ("finish", "export") else {}
             late = {} if early else {name: StageView(name)}
             self.stages = {**early, **self.stages, **late}

@@ -33,6 +33,8 @@ class Judging:
     terms: registration.Terms
     registered: str
     """sha256 of the registration."""
+    trained: models.Base | None = None
+    """The base that was trained, where it was given new tokens."""
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
@@ -62,16 +64,18 @@ class Judging:
         named = [example.group or f"item {number}" for number, example in enumerate(gold)]
         return named if any(example.group for example in gold) else None
 
-    def arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
-        """Scores [S, n] of one arm."""
+    def arm(
+        self, name: str, base: models.Base, model: torch.nn.Module, fingerprint: str
+    ) -> np.ndarray[Any, Any]:
+        """Scores [S, n] of one arm, which reads with the tokenizer of ``base``."""
         sft, gold = self.examples
-        precision = self.context.precision(self.base, model)
+        precision = self.context.precision(base, model)
         metric = self.context.recipe.gate.metric
         judged = gold if metric == "choice" else []
-        paths = selfcheck.prove(self.context, self.base, model, precision, judged)
+        paths = selfcheck.prove(self.context, base, model, precision, judged)
         facts = {**paths.training(model), **paths.scoring(metric)}
         self.context.emit(Facts(stage=self.context.stage, facts=facts))
-        arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
+        arm = Arm(self.context, base, name, model, precision, sft, gold, fingerprint)
         return arm.scores()
 
     def baseline(self, fingerprint: str) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class Judging:
         declares take their share of alpha.
         """
         gate = self.context.recipe.gate
-        scores = self.arm("base", models.load(self.base), fingerprint)
+        scores = self.arm("base", self.base, models.load(self.base), fingerprint)
         alpha = gate.alpha / (1 + gate.earlier_tries)
         mde = measured_mde(group_means(scores, self.groups), alpha)
         return {
@@ -110,11 +114,18 @@ class Judging:
         self._say_changed_files()
         count = attempt.count()
         problem = attempt.note("scoring") or count.problem
+        if self.trained:
+            said = (
+                "the CPT arm with the new tokens, the base arm with its own; same items and seeds"
+            )
+            self.context.emit(Facts(stage="gate", facts={"tokens": said}))
         recipe = self.context.recipe
         model = models.load_folder(self.context.run.path / "model")
-        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", model, fingerprint)
+        base = self.trained or self.base
+        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", base, model, fingerprint)
         limits = effective(recipe.probe.thresholds)
-        rise = retention.measured(self.context, self.base, model, generic)
+        # With new tokens the same text is other tokens: training has measured that by bytes.
+        rise = None if self.trained else retention.measured(self.context, base, model, generic)
         rise = rise or made["train"]["generic_rise"]
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, recipe.gate, rise, limits, self.groups, count.others, tags)

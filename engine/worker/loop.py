@@ -248,6 +248,8 @@ class Stepper:
     on_oom: Callable[[int], None] = lambda rows: None
     spread: Alone | None = None
     """Over the ranks of the job; default: one process."""
+    mask: Callable[[], None] = lambda: None
+    """Takes from the gradients what a step must not train."""
 
     def __post_init__(self) -> None:
         self.over = self.spread or Alone(self.model)
@@ -289,6 +291,7 @@ class Stepper:
             group["lr"] = lr * group["scale"]
         total = self.over.ranks.sum(self._accumulate(rows))
         self.scaler.unscale_(self.optimizer)
+        self.mask()
         norm = self._clip()
         # One device sync a step: the update must not happen on a broken gradient.
         loss_value, norm_value = torch.stack([total, norm]).tolist()

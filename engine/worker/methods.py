@@ -92,7 +92,7 @@ def ready(model: torch.nn.Module, recipe: recipes.Recipe, rank: int, seed: int) 
     else:
         for layer in _layers(model)[1][: train.freeze_layers]:
             layer.requires_grad_(False)
-    set_embeddings(model, train.train_embeddings)
+    set_embeddings(model, train.train_embeddings or recipe.vocab.extend)
     return model
 
 

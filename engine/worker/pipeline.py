@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine import __version__, demo
+from engine.corpus import Corpus
 from engine.decision import decide, settled
 from engine.errors import Blocked, Exit, InputError
 from engine.events import Alarm, Facts, RunEnded, RunStarted
 from engine.evidence import Evidence, Verdict
+from engine.first_run import check_first_run
 from engine.gate_verdict import GateVerdict
 from engine.preflight import check_recipe
 from engine.recipe import Recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
-from engine.run import STAGES, digest, home
+from engine.run import EXTEND, STAGES, digest, home
 from engine.secret import forget_tokens
 from engine.worker import kernels, methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
+from engine.worker.extend import EXTENDED, Extended, extend_inputs, extend_stage, opened, wide_base
 from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
+from engine.worker.store import store_folder
 from engine.worker.store_checks import check_ids, stores_exist
 from engine.worker.tokens import TokenStore
 from engine.worker.train import Training, heldout_rows
@@ -57,6 +61,8 @@ class Pipeline:
     def __post_init__(self) -> None:
         self.stages = Stages(self.context)
         self.gate_hashes = registration.hashes(self.recipe.gate)
+        self.trained = self.base
+        """What is packed for and trained: the base, with new tokens if the recipe asks."""
 
     @property
     def made(self) -> dict[str, Any]:
@@ -81,8 +87,9 @@ class Pipeline:
             chosen = self.context.scratch(PRECISION) or {}
             registration.check(run, self.terms(chosen.get("name")))
 
-    def stores(self) -> tuple[TokenStore, TokenStore]:
-        folders = self.made["scan"]["stores"]
+    def stores(self, stage: str = "scan") -> tuple[TokenStore, TokenStore]:
+        """Both sides as a stage's tokenizer reads them."""
+        folders = self.made[stage]["stores"]
         return TokenStore(Path(folders["domain"])), TokenStore(Path(folders["generic"]))
 
     def evidence(self) -> Evidence:
@@ -164,6 +171,28 @@ class Pipeline:
             if not recipe.recipe.override:
                 raise NotYet(message + "; add gold items or seeds, or use --override")
 
+    def check_first_run(self) -> None:
+        """Refuse new tokens that no finished run argues for, before anything is read."""
+        if self.recipe.vocab.extend and not self.context.run.training_begun:
+            self._first_run()
+
+    def _first_run(self) -> dict[str, Any]:
+        corpus = store_folder(Corpus(self.recipe.corpus), self.base.tokenizer).name
+        return check_first_run(self.recipe, self.base.identity, corpus)
+
+    def extend(self) -> None:
+        """New tokens; all that follows reads, trains and judges the base that has them."""
+        inputs = [self.stages.prints["scan"], *extend_inputs(self.recipe, self.base)]
+        folder = self.context.run.path / EXTENDED
+        self.stages.run(
+            EXTEND,
+            inputs,
+            lambda _: extend_stage(self.context, self.base, self.stores(), self._first_run()),
+            files=lambda _: sorted(folder.iterdir()),
+            usable=stores_exist,
+        )
+        self.trained = wide_base(self.context.run.path, self.base)
+
     def pack(self) -> None:
         recipe = self.recipe
         inputs = [
@@ -175,12 +204,14 @@ class Pipeline:
             recipe.train.batch_tokens,
             recipe.train.seed,
             recipe.train.eval_tokens,
+            *([self.stages.prints[EXTEND]] if EXTEND in self.made else []),
         ]
         folder = self.context.run.path / "pack"
+        stores = self.stores(EXTEND if EXTEND in self.made else "scan")
         self.stages.run(
             "pack",
             inputs,
-            lambda _: mix.pack_stage(self.context, self.base, *self.stores()),
+            lambda _: mix.pack_stage(self.context, self.trained, *stores),
             files=lambda made: mix.pack_files(folder, made["generic_rows"]),
         )
 
@@ -190,10 +221,15 @@ class Pipeline:
         return {
             "corpus or packing": digest(self.made["pack"]["sha256"]),
             "mix": digest([self.made["pack"][k] for k in ("generic_rows", "sequence_length")]),
-            "base model": self.base.hash_of(tokenizer=False),
-            "tokenizer": self.base.hash_of(tokenizer=True),
+            "base model": self.trained.hash_of(tokenizer=False),
+            "tokenizer": self.trained.hash_of(tokenizer=True),
             "recipe": digest(
-                [recipe.train.made_of(), recipe.lora.model_dump(), recipe.model.dtype]
+                [
+                    recipe.train.made_of(),
+                    recipe.lora.model_dump(),
+                    recipe.model.dtype,
+                    *([recipe.vocab.model_dump()] if recipe.vocab.extend else []),
+                ]
             ),
             "precision": self.context.precision(self.base).name,
         }
@@ -223,18 +259,27 @@ class Pipeline:
         )
         tokens = self.made["scan"]["scan"]["domain"]["tokens"]
         try:
-            return Training(self.context, self.base, pool, heldout, tokens, identity).run()
+            return Training(
+                self.context, self.trained, pool, heldout, tokens, identity, self.extended()
+            ).run()
         finally:
             share_threads(self.recipe)
+
+    def extended(self) -> Extended | None:
+        """The new tokens as training uses them; None without any."""
+        if EXTEND not in self.made:
+            return None
+        stores, made = self.stores(), self.made[EXTEND]
+        return opened(self.context, self.base, self.trained, stores, made)
 
     def gate(self) -> GateVerdict:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
         inputs = [trained, before, contaminated_items(self.made)]
         generic = self.stores()[1]
+        wide = self.trained if EXTEND in self.made else None
+        judging = replace(self.judging, trained=wide)
         made = self.stages.run(
-            "gate",
-            inputs,
-            lambda f: self.judging.gate(f, self.made, self.attempt, generic),
+            "gate", inputs, lambda f: judging.gate(f, self.made, self.attempt, generic)
         )
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
 
@@ -258,6 +303,8 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     """Run the wanted stages in order; returns the event that ends the run."""
     recipe = context.recipe
     names = (["base"] if demo.is_demo(recipe) else []) + [s for s in STAGES if s in stages]
+    if recipe.vocab.extend and "pack" in names:
+        names.insert(names.index("pack"), EXTEND)
     resumed = context.run.events_path.stat().st_size > 0
     context.emit(
         RunStarted(
@@ -311,16 +358,20 @@ def serve(context: Context) -> None:
         return
     context.stage = "train"
     pipeline = Pipeline(context, prepare(context), STAGES)
-    made = {stage: context.run.read_artifact(stage) for stage in ("scan", "pack")}
+    wide = [EXTEND] if pipeline.recipe.vocab.extend else []
+    made = {stage: context.run.read_artifact(stage) for stage in ("scan", *wide, "pack")}
     if None in made.values():
         raise InputError("Rank 0's artifacts are not here; all nodes must share the run's folder")
     pipeline.made.update(made)
+    if wide:
+        pipeline.trained = wide_base(context.run.path, pipeline.base)
     pipeline.train_only(pipeline.identity())
 
 
 def _walk(pipeline: Pipeline) -> RunEnded:
     if "train" in pipeline.wanted:
         pipeline.check_registration()
+        pipeline.check_first_run()
     pipeline.scan()
     pipeline.probe()
     forget_tokens()  # models, texts and references are fetched by now
@@ -332,6 +383,8 @@ def _walk(pipeline: Pipeline) -> RunEnded:
         return _ended(verdict.outcome, verdict.sentence)
     if pipeline.gated:
         pipeline.baseline()
+    if pipeline.recipe.vocab.extend:
+        pipeline.extend()
     pipeline.pack()
     pipeline.train()
     if not pipeline.gated:

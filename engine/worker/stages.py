@@ -22,6 +22,7 @@ VERSIONS = {
     "probe": 1,
     "decide": 1,
     "baseline": 2,
+    "extend": 1,
     "pack": 1,
     "train": 1,
     "gate": 2,

@@ -16,9 +16,11 @@ from engine.worker import kernels, memory, methods, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
 from engine.worker.context import Context
+from engine.worker.extend import Extended
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix
+from engine.worker.new_rows import NewRows
 from engine.worker.pack import Ints, Pack
 from engine.worker.samples import Samples
 from engine.worker.spread import spread
@@ -40,6 +42,8 @@ class Training:
     """Domain and generic held-out rows."""
     tokens_in_corpus: int
     identity: dict[str, str]
+    extended: Extended | None = None
+    """The new tokens, where the recipe asks for some."""
     tokens: int = 0
     step: int = 0
     saved: int = -1
@@ -61,6 +65,7 @@ class Training:
         self.peak, first = memory.Peak(), self.step
         try:
             self._evaluate_if_due()
+            self._measure_if_due()
             self.watch.begin(self.step)
             while self.step < self.mix.steps:
                 self._controls()
@@ -68,6 +73,7 @@ class Training:
                 if self.step == first + MEMORY_STEPS:
                     self._compare_memory()
                 self._evaluate_if_due()
+                self._measure_if_due()
                 due = self.step % self.checkpoint_every == 0 and self.step < self.mix.steps
                 if due and self.saved != self.step:
                     self._save()
@@ -112,6 +118,11 @@ class Training:
         self.stepper = Stepper(
             model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
         )
+        self.new = self.extended and NewRows(
+            self.extended, recipe, self.spread, optimizer, self.mix.steps, self.lr
+        )
+        if self.new:
+            self.stepper.mask = self.new.mask
         self.warmup = min(
             max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
         )
@@ -164,6 +175,7 @@ class Training:
             "method": self.method,
             "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
+            **({"vocabulary": self.new.facts()} if self.new else {}),
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": self.spread.facts(),
@@ -193,6 +205,8 @@ class Training:
         state = restore(path, self.spread, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
         self.watch.restore(state)
+        if self.new:
+            self.new.measured = state["vocab"]
         self.stepper.micro_batch = state["micro_batch"]
         if state["scaler"]:
             self.stepper.scaler.load_state_dict(state["scaler"])
@@ -203,15 +217,7 @@ class Training:
         train = self.context.recipe.train
         started = time.monotonic()
         rows = self.mix.batch(self.step)
-        rate = learning_rate(
-            self.step,
-            self.mix.steps,
-            self.lr,
-            train.schedule,
-            self.warmup,
-            train.min_lr_share,
-            train.decay_share,
-        )
+        rate = self._rate()
         seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
         torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
         try:
@@ -229,6 +235,20 @@ class Training:
         if sentence:
             self._save(sentence)
             raise InputError(sentence)
+
+    def _rate(self) -> float:
+        train = self.context.recipe.train
+        if self.new:
+            return self.new.rate(self.step, self.warmup)
+        return learning_rate(
+            self.step,
+            self.mix.steps,
+            self.lr,
+            train.schedule,
+            self.warmup,
+            train.min_lr_share,
+            train.decay_share,
+        )
 
     def _evaluate_if_due(self) -> None:
         if not self.watch.due(self.step, self.eval_every):
@@ -248,6 +268,11 @@ class Training:
         if self.checkpoints.keep_best and self.watch.best == self.step:
             self._save()
         self.samples.tell(self.step, last=self.step == self.mix.steps)
+
+    def _measure_if_due(self) -> None:
+        """Bits per byte once the new rows were trained alone, and at the end."""
+        if self.new and (point := self.new.due(self.step)):
+            self.context.emit(self.new.measure(point, self.stepper, self._controls))
 
     def _controls(self) -> None:
         """Before each step and each batch of an evaluation; one that a stop cuts is made anew."""
@@ -277,6 +302,7 @@ class Training:
             "micro_batch": self.stepper.micro_batch,
             "scaler": self.stepper.scaler.state_dict(),
             "identity": self.identity,
+            "vocab": self.new.measured if self.new else {},
             "stopped_because": stopped_because,
         }
         tensors = collect(self.spread, self.stepper.optimizer)
@@ -347,6 +373,7 @@ class Training:
             "steps": self.mix.steps,
             "tokens": self.tokens,
             **self.watch.outcome(step),
+            **(self.new.retention(self.watch.limits) if self.new else {}),
             "dtype": self.precision.name,
             "lr": self.lr,
             "lr_why": self.lr_why,
@@ -355,6 +382,7 @@ class Training:
             "micro_batch": self.stepper.micro_batch,
             "memory_predicted_gb": self.memory.forecast.peak(self.stepper.micro_batch) / 1e9,
             "memory_peak_gb": None if (peak := self.peak.bytes()) is None else peak / 1e9,
+            **({"vocab": self.new.artifact()} if self.new else {}),
             "model_sha256": sha256_file(folder / "model.safetensors")
             if (folder / "model.safetensors").is_file()
             else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
