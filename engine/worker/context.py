@@ -234,7 +234,7 @@ class Context:
         shape, asked = (1, 128), self.recipe.model.dtype
         if models.device().type == "cuda":  # a small batch would time the launch of kernels
             length = mix.sequence_length(self.recipe, base)
-            shape = (max(1, memory.BATCH_TOKENS["cuda"] // length), length)
+            shape = (memory.batch_rows(length), length)
         chosen = models.choose_precision(asked, model or models.load(base), shape)
         made = {"asked": asked, **chosen.facts(), "device": models.device().type}
         write_json(private_dir(self.run.path / "artifacts") / PRECISION, made)

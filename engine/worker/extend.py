@@ -15,7 +15,7 @@ from engine.events import Facts, VocabPoint
 from engine.recipe import Recipe
 from engine.thresholds import effective
 from engine.vocab import Merge, Word, enough, merges, occurrences, pieces
-from engine.worker import heldout_text, mix, selfcheck, vocab
+from engine.worker import heldout_text, memory, mix, selfcheck, vocab
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.heldout_text import HeldoutText
@@ -180,7 +180,8 @@ def measure(
     """Held-out bits per byte of both sides, as an event too."""
     precision = context.precision(base, model)
     selfcheck.prove(context, base, model, precision)
-    batch = mix.micro_rows(context.recipe, mix.sequence_length(context.recipe, base))
+    length = mix.sequence_length(context.recipe, base)
+    batch = context.recipe.train.micro_batch or memory.batch_rows(length)
     losses = {
         side: heldout_text.read(said, base).bits_per_byte(
             model, precision, batch, context.raise_if_stopped

@@ -115,10 +115,9 @@ class Judging:
         count = attempt.count()
         problem = attempt.note("scoring") or count.problem
         if self.trained:
-            said = (
-                "the CPT arm with the new tokens, the base arm with its own; same items and seeds"
-            )
-            self.context.emit(Facts(stage="gate", facts={"tokens": said}))
+            said = "the CPT arm with the new tokens, the base arm with its own"
+            facts = {"tokens": f"{said}; same items and seeds"}
+            self.context.emit(Facts(stage="gate", facts=facts))
         recipe = self.context.recipe
         model = models.load_folder(self.context.run.path / "model")
         base = self.trained or self.base
@@ -129,8 +128,8 @@ class Judging:
         rise = rise or made["train"]["generic_rise"]
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, recipe.gate, rise, limits, self.groups, count.others, tags)
-        said = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
-        self._say_miscount("gate", problem or attempt.note("judged", **said))
+        told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
+        self._say_miscount("gate", problem or attempt.note("judged", **told))
         contaminated = contaminated_items(made)
         verdict = with_clean_part(
             verdict, arms, recipe.gate, limits, self.groups, contaminated, count.others

@@ -179,7 +179,7 @@ def plan(
     Gradient checkpointing is the recipe's, else on only where one row would not fit without.
     """
     room = int(FILL * share * free())
-    most = max(1, min(most_rows, BATCH_TOKENS[models.device().type] // length))
+    most = min(most_rows, batch_rows(length))
     asked = train.gradient_checkpointing
     for checkpointing in (False, True) if asked is None else (asked,):
         made = forecast(model, precision, length, checkpointing)
@@ -188,6 +188,11 @@ def plan(
         if found.fits:
             break
     return found
+
+
+def batch_rows(length: int) -> int:
+    """Rows of ``length`` tokens that are read at once where memory is no question."""
+    return max(1, BATCH_TOKENS[models.device().type] // length)
 
 
 def random_row(model: torch.nn.Module, length: int) -> Rows:
