@@ -1,7 +1,7 @@
 """Paired statistics: item scores of two arms over several seeds -> the gate's verdict.
 
-Scores come in as ``[S][n]``, seeds by items, each in 0..1; results are in points (0-100), CPT
-minus base. A TIE ships the base model. Power estimates live in ``engine.power``.
+Scores come in as ``[S][n]``, seeds by items, each in 0..1 (but for macro-F1); results are in
+points (0-100), CPT minus base. A TIE ships the base model. Power lives in ``engine.power``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import ceil, isfinite, log2
 from typing import TYPE_CHECKING, Any
 
-from engine.crossed import crossed_error, mean_squares, scores
+from engine.crossed import crossed_error, mean_squares, scores, shares
 from engine.errors import InputError
 from engine.evidence import GateVerdict
+from engine.metrics import METRICS
 from engine.power import POWER, items_needed, measured_mde, prior_mde
 from engine.recipe import Gate
 
@@ -149,6 +150,8 @@ def judge(
     EARNED and HURT also need as many items that changed as an exact sign test needs at this
     alpha (6 at 0.05); a zero-width interval on three items proves nothing.
     """
+    if METRICS[gate.metric].bounded:
+        shares(base, "base"), shares(cpt, "CPT")
     result = paired_test(base, cpt, gate.alpha, groups)
     table = differences(base, cpt, groups)
     outcome, label = classify(result.estimate, result.low, result.high, gate.margin)
@@ -188,11 +191,14 @@ def with_clean_part(
     limits: dict[str, float],
     groups: Groups,
     contaminated: Sequence[int],
+    rescored: tuple[Any, Any] | None = None,
 ) -> GateVerdict:
     """The verdict with the one on the items that do not stand in the corpus beside it.
 
-    ``contaminated`` are item numbers (0-based). The outcome stays that of the registered gold
-    set; the sentence says what the clean part gives. Unchanged where nothing is contaminated.
+    ``contaminated`` are item numbers (0-based). ``rescored`` are the arms' scores of the clean
+    items where a part of the scores is not the score of a part (macro-F1). The outcome stays
+    that of the registered gold set; the sentence says what the clean part gives. Unchanged where
+    nothing is contaminated.
     """
     import numpy as np
 
@@ -204,7 +210,7 @@ def with_clean_part(
         said = "every item also stands in the corpus: no clean part is left"
         return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
     names = None if groups is None else [groups[i] for i in keep]
-    base, cpt = (table[:, keep] for table in tables)
+    base, cpt = rescored or (table[:, keep] for table in tables)
     clean = judge(base, cpt, gate, verdict.generic_rise, limits, names)
     said = (
         f"without the {tables[0].shape[1] - len(keep)} items that also stand in the corpus: "

@@ -13,13 +13,16 @@ import torch
 from engine.errors import InputError
 from engine.events import Alarm, Facts
 from engine.gate import group_means, judge, measured_mde, with_clean_part
-from engine.gold import Example, load_examples, pick
+from engine.gold import Example, gold_items, sft_items
+from engine.metrics import METRICS, Answer, item_scores
 from engine.run import sha256_file
+from engine.secondary import nats_gained
 from engine.thresholds import effective
 from engine.worker import model as models
 from engine.worker import registration, selfcheck
+from engine.worker.arm_files import ArmFiles
 from engine.worker.context import Context
-from engine.worker.probe import Arm
+from engine.worker.probe import Arm, Result
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Judging:
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
-        run = self.context.run
-        copies = [registration.copy_of(run, name) for name in registration.FILES]
+        run, gate = self.context.run, self.context.recipe.gate
+        copies = [registration.copy_of(run, gate, name) for name in registration.FILES]
         return [registration.registration_file(run), *copies]
 
     @cached_property
@@ -43,15 +46,13 @@ class Judging:
         """SFT data and gold set out of the registered copies."""
         gate, copies = self.context.recipe.gate, {}
         for name, said in registration.FILES.items():
-            copies[name] = registration.copy_of(self.context.run, name)
+            copies[name] = registration.copy_of(self.context.run, gate, name)
             if sha256_file(copies[name]) != self.terms[said]:
                 raise InputError(
                     f"{copies[name]} is not what was registered; restore it with: "
                     f"cpt resume {self.context.run.id}"
                 )
-        sft = load_examples(copies["sft"])
-        gold = load_examples(copies["gold"], need_choices=gate.metric == "choice")
-        return pick(sft, gate.probe.max_examples), pick(gold, gate.max_items)
+        return sft_items(copies["sft"], gate), gold_items(copies["gold"], gate)
 
     @property
     def groups(self) -> list[str] | None:
@@ -60,45 +61,80 @@ class Judging:
         named = [example.group or f"item {number}" for number, example in enumerate(gold)]
         return named if any(example.group for example in gold) else None
 
-    def arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> np.ndarray[Any, Any]:
-        """Scores [S, n] of one arm."""
+    def arm(self, name: str, model: torch.nn.Module, fingerprint: str) -> Result:
+        """One arm, scored on the gold set under every seed."""
         sft, gold = self.examples
         precision = self.context.precision(self.base, model)
         metric = self.context.recipe.gate.metric
-        judged = gold if metric == "choice" else []
+        judged = gold if METRICS[metric].choices else []
         paths = selfcheck.prove(self.context, self.base, model, precision, judged)
-        facts = {**paths.training(model), **paths.scoring(metric)}
+        facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
         self.context.emit(Facts(stage=self.context.stage, facts=facts))
         arm = Arm(self.context, self.base, name, model, precision, sft, gold, fingerprint)
-        return arm.scores()
+        return arm.result()
 
     def baseline(self, fingerprint: str) -> dict[str, Any]:
         """The base's arm, and what its own variance lets this gate detect.
 
         Items of one source count as one, as they do in the gate's test.
         """
-        scores = self.arm("base", models.load(self.base), fingerprint)
-        mde = measured_mde(group_means(scores, self.groups), self.context.recipe.gate.alpha)
+        found = self.arm("base", models.load(self.base), fingerprint)
+        mde = measured_mde(group_means(found.scores, self.groups), self.context.recipe.gate.alpha)
         return {
-            "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
-            "items": scores.shape[1],
+            "scores": (100 * found.scores.mean(axis=1)).round(4).tolist(),
+            "items": found.scores.shape[1],
             "mde": round(mde, 3),
-            "per_item": scores.tolist(),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "probe": found.rate,
             "registration": self.registered,
         }
 
-    def gate(self, fingerprint: str, made: dict[str, Any]) -> dict[str, Any]:
-        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before."""
+    def gate(self, fingerprint: str, made: dict[str, Any], baseline: str) -> dict[str, Any]:
+        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
+
+        ``baseline`` is the fingerprint of the base's arm.
+        """
         self._say_changed_files()
-        recipe = self.context.recipe
+        gate, before = self.context.recipe.gate, made["baseline"]
         model = models.load_folder(self.context.run.path / "model")
-        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", model, fingerprint)
-        limits = effective(recipe.probe.thresholds)
-        rise = made["train"]["generic_rise"]
-        verdict = judge(*arms, recipe.gate, rise, limits, self.groups)
+        found = self.arm("cpt", model, fingerprint)
+        arms = np.array(before["per_item"]), found.scores
+        limits = effective(self.context.recipe.probe.thresholds)
+        verdict = judge(*arms, gate, made["train"]["generic_rise"], limits, self.groups)
         contaminated = contaminated_items(made)
-        verdict = with_clean_part(verdict, arms, recipe.gate, limits, self.groups, contaminated)
-        return {**verdict.model_dump(), "per_item": arms[1].tolist()}
+        clean = self._clean_scores(found, baseline, contaminated)
+        verdict = with_clean_part(verdict, arms, gate, limits, self.groups, contaminated, clean)
+        gained = nats_gained(before["per_item_logprob"], found.logprobs, gate.alpha, self.groups)
+        return {
+            **verdict.model_dump(),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "logprob": gained and gained.model_dump(),
+            "probe": found.rate,
+        }
+
+    def _clean_scores(
+        self, found: Result, baseline: str, contaminated: list[int]
+    ) -> tuple[Any, Any] | None:
+        """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
+        gate, gold = self.context.recipe.gate, self.examples[1]
+        keep = [number for number in range(len(gold)) if number not in set(contaminated)]
+        if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
+            return None
+        folder = self.context.run.path / "artifacts" / "arms"
+        base = [ArmFiles(folder, "base", baseline).read(str(seed)) for seed in gate.seeds]
+        if not all(base):
+            return None
+        sides = [[one["answers"] for one in base if one], found.answers]
+        clean = [gold[number] for number in keep]
+        one, two = (
+            np.array(
+                [item_scores(clean, [Answer(text=row[i]) for i in keep], gate) for row in side]
+            )
+            for side in sides
+        )
+        return one, two
 
     def _say_changed_files(self) -> None:
         now = registration.hashes(self.context.recipe.gate)

@@ -20,7 +20,7 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.worker import mix, probe_stage, registration, scan
+from engine.worker import lm_eval_task, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
@@ -212,8 +212,9 @@ class Pipeline:
     def gate(self) -> GateVerdict:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
         inputs = [trained, before, contaminated_items(self.made)]
-        made = self.stages.run("gate", inputs, lambda f: self.judging.gate(f, self.made))
-        return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
+        made = self.stages.run("gate", inputs, lambda f: self.judging.gate(f, self.made, before))
+        known = GateVerdict.model_fields
+        return GateVerdict.model_validate({k: v for k, v in made.items() if k in known})
 
     def report(self) -> None:
         """Written anew each time: it is cheap, and it must show the newest state."""
@@ -244,6 +245,7 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     if recipe.launch.threads:
         torch.set_num_threads(recipe.launch.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    lm_eval_task.materialise(context)
     if demo.is_demo(recipe):
         from engine.worker.demo_base import base_stage
 

@@ -18,13 +18,13 @@ from engine.secret import masked
 from engine.worker.context import Context
 
 VERSIONS = {
-    "scan": 1,
+    "scan": 2,
     "probe": 1,
     "decide": 1,
-    "baseline": 1,
+    "baseline": 2,
     "pack": 1,
     "train": 1,
-    "gate": 1,
+    "gate": 2,
     "report": 1,
 }
 """Raise a stage's number when its code makes something else of the same inputs: artifacts that
