@@ -50,7 +50,7 @@ def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str
     chosen yet is left out.
     """
     gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path"})
-    probe = {**recipe.gate.probe.model_dump(), "lrs": recipe.gate.probe.rates}
+    probe = {**recipe.gate.probe.model_dump(), "lrs": list(recipe.gate.probe.rates)}
     limits = effective(recipe.probe.thresholds)
     return {
         **{f"gate.{key}": value for key, value in gate.items()},

@@ -29,7 +29,7 @@ def base(tiny_model: Path) -> models.Base:
 
 def test_a_tokenizer_without_a_template_is_refused(tiny_model: Path) -> None:
     plain = models.resolve(recipes.Model(id=str(tiny_model)))
-    with pytest.raises(InputError, match=r'no chat template; set gate\.template'):
+    with pytest.raises(InputError, match=r"no chat template; set gate\.template"):
         Encoder(plain, "chat")
 
 

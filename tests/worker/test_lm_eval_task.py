@@ -42,6 +42,11 @@ generation_kwargs: {until: ["\\n"]}
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
 
+ROLLING = """output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "{{question}}"
+"""
+
 
 @pytest.fixture
 def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -57,7 +62,7 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     kinds = {
         "choosing": CHOICE,
         "saying": GENERATE,
-        "rolling": 'output_type: loglikelihood_rolling\ndoc_to_text: ""\ndoc_to_target: "{{question}}"\n',
+        "rolling": ROLLING,
         "judged": GENERATE.replace("metric: exact_match", "metric: bleu"),
         "filtered": GENERATE
         + "filter_list: [{name: x, filter: [{function: regex, regex_pattern: '(.*)'}]}]\n",
