@@ -76,7 +76,11 @@ class TestResult:
 
 
 def scores(values: Any, arm: str) -> Table:
-    """Check one arm's scores: ``[S][n]``, finite, in 0..1."""
+    """Check one arm's scores: ``[S][n]``, finite.
+
+    An item may lie outside 0..1 where the metric is no mean over items: the jackknife values of
+    macro-F1 do. ``shares`` refuses that for all other metrics.
+    """
     import numpy as np
 
     try:
@@ -85,14 +89,25 @@ def scores(values: Any, arm: str) -> Table:
         table = np.empty(0)
     if table.ndim != 2 or table.size == 0:
         raise InputError(f"the {arm} arm needs one row of item scores per seed, all equally long")
-    good = (table >= 0) & (table <= 1)
-    if not good.all():
-        seed, item = (int(place) for place in np.argwhere(~good)[0])
+    _refuse(table, ~np.isfinite(table), arm, "not a finite number")
+    return table
+
+
+def shares(values: Any, arm: str) -> Table:
+    """Check one arm's scores as ``scores`` does, each item in 0..1."""
+    table = scores(values, arm)
+    _refuse(table, (table < 0) | (table > 1), arm, "not in 0..1")
+    return table
+
+
+def _refuse(table: Table, bad: Any, arm: str, why: str) -> None:
+    """InputError naming the first bad score."""
+    if bad.any():
+        seed, item = (int(place[0]) for place in bad.nonzero())
         raise InputError(
             f"the {arm} arm's score of item {item} at seed row {seed} is {table[seed, item]}, "
-            "not in 0..1; score that arm again"
+            f"{why}; score that arm again"
         )
-    return table
 
 
 def both_arms(base: Any, cpt: Any) -> tuple[Table, Table]:

@@ -327,6 +327,7 @@ def _gate_remarks(found: GateFiles, limit: float) -> Finding:
         )
     if found.overlap_items > 0:
         remarks.append(f"{found.overlap_items} prompts also stand in the SFT data")
+    remarks += found.remarks
     if not remarks:
         return Finding("go", answer)
     way = "take these items out of the gold set, or read the gate's result with care"

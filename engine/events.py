@@ -164,7 +164,10 @@ class Alarm(Event, kind="alarm"):
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSeed(Event, kind="gate.seed"):
-    """One SFT probe finished: score is in points (0-100) over ``items`` gold items."""
+    """One SFT probe finished: score is in points (0-100) over ``items`` gold items.
+
+    ``lr`` is the probe's peak rate; ``logprob`` the mean nats of the gold answers.
+    """
 
     arm: str
     seed: int
@@ -172,6 +175,8 @@ class ArmSeed(Event, kind="gate.seed"):
     items: int
     done: int
     total: int
+    lr: float | None = None
+    logprob: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

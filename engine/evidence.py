@@ -290,6 +290,8 @@ class GateFiles(Record):
     mde: float
     """Minimum detectable effect in points at 80% power, from prior variances."""
     plausible_gain: float
+    remarks: list[str] = Field(default_factory=list)
+    """What is odd about the files, one sentence each."""
 
 
 class Cost(Record):

@@ -61,6 +61,7 @@ def _scan(found: dict[str, Any]) -> list[str]:
     lines += [line for tell in tellers for line in _told(tell, found.get("scan") or {})]
     if (ratio := dig(found, "fertility", "ratio")) is not None:
         lines.append(f"domain words cost {ratio:.2f}x the tokens of generic words")
+    lines += [f"gate: {one_line(remark)}" for remark in dig(found, "gate", "remarks") or []]
     return lines
 
 
@@ -215,7 +216,23 @@ def _gate(found: dict[str, Any]) -> list[str]:
         f"verdict: {found['outcome']}{label}: {found['estimate']:+.2f} points "
         f"({found['low']:+.2f} to {found['high']:+.2f}), margin {found['margin']:g}",
         one_line(found.get("sentence", "")),
+        *_secondary(found),
     ]
+
+
+def _secondary(found: dict[str, Any]) -> list[str]:
+    """The gold answers' log-probability, and the rate of the probe."""
+    lines = []
+    if gained := found.get("logprob"):
+        low, high = (f"{gained[key]:+.3f}" for key in ("low", "high"))
+        lines.append(
+            f"gold answers' log-probability: {gained['value']:+.3f} nats an answer "
+            f"({low} to {high}); it decides nothing"
+        )
+    if (rate := dig(found, "probe", "lr")) is not None:
+        how = "chosen on the dev split" if dig(found, "probe", "grid") else "given"
+        lines.append(f"rate of the CPT arm's probe: {rate:g}, {how}")
+    return lines
 
 
 _FINDINGS: dict[str, Any] = {

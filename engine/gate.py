@@ -1,8 +1,8 @@
 """The gate: item scores of two arms over several seeds -> its verdict, torch-free.
 
-Scores come in as ``[S][n]``, seeds by items, each in 0..1; results are in points (0-100), CPT
-minus base. A TIE ships the base model. ``crossed`` has the test, ``power`` what it can show,
-``secondary`` what is shown beside it, ``tries`` who else asked the same gold set.
+Scores come in as ``[S][n]``, seeds by items, each in 0..1 (but for macro-F1); results are in
+points (0-100), CPT minus base. A TIE ships the base model. ``crossed`` has the test, ``power``
+what it can show, ``secondary`` what is shown beside it, ``tries`` who else asked the same gold set.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from engine.crossed import Groups, TestResult, group_means, paired_test, scores
+from engine.crossed import Groups, TestResult, group_means, paired_test, scores, shares
 from engine.evidence import Interval
 from engine.gate_verdict import GateVerdict
+from engine.metrics import METRICS
 from engine.power import Wanted, detectable, items_needed, measured_mde, prior_mde, wanted
 from engine.recipe import Gate
 from engine.secondary import (
@@ -97,6 +98,8 @@ def judge(
     exact sign test needs at alpha / tries (6 at 0.05): a zero-width interval on three items
     proves nothing. Raises InputError where the tables are no scores.
     """
+    if METRICS[gate.metric].bounded:
+        shares(base, "base"), shares(cpt, "CPT")
     result = paired_test(base, cpt, gate.alpha, groups)
     known = [*other_tries, *[1.0] * gate.earlier_tries, result.p_value]
     alpha, corrected = gate.alpha / len(known), holm(known)[-1]
@@ -178,11 +181,14 @@ def with_clean_part(
     groups: Groups,
     contaminated: Sequence[int],
     other_tries: Sequence[float] = (),
+    rescored: tuple[Any, Any] | None = None,
 ) -> GateVerdict:
     """The verdict with the one on the items that do not stand in the corpus beside it.
 
-    ``contaminated`` are item numbers (0-based). The outcome stays that of the registered gold
-    set; the sentence says what the clean part gives. Unchanged where nothing is contaminated.
+    ``contaminated`` are item numbers (0-based). ``rescored`` are the arms' scores of the clean
+    items where a part of the scores is not the score of a part (macro-F1). The outcome stays
+    that of the registered gold set; the sentence says what the clean part gives. Unchanged where
+    nothing is contaminated.
     """
     import numpy as np
 
@@ -194,7 +200,7 @@ def with_clean_part(
         said = "every item also stands in the corpus: no clean part is left"
         return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
     names = None if groups is None else [groups[i] for i in keep]
-    base, cpt = (table[:, keep] for table in tables)
+    base, cpt = rescored or (table[:, keep] for table in tables)
     clean = judge(base, cpt, gate, _rise(verdict), limits, names, other_tries)
     said = (
         f"without the {tables[0].shape[1] - len(keep)} items that also stand in the corpus: "

@@ -1,16 +1,17 @@
-"""Gold set and SFT data: jsonl -> examples, and the checks before they may judge anything."""
+"""Gold set and SFT data: files -> examples, and what the gate could show with them."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
 from engine.evidence import GateFiles
+from engine.gold_checks import check_void, majority, remarks, taught
+from engine.gold_rows import FORMATS, records
+from engine.metrics import METRICS
 from engine.overlap import Overlap, Overlapped
 from engine.power import prior_mde
 from engine.recipe import Gate
@@ -26,12 +27,16 @@ __all__ = [
     "identity",
     "load_examples",
     "pick",
+    "sft_items",
 ]
 
 MOST_CHOICES = 50
 """More distinct completions than this are free text, not choices; engineering choice."""
 GROUP_KEYS = ("group", "document")
-LFS = "version https://git-lfs.github.com/spec/"
+ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant"}
+"""Roles of a message, also as ShareGPT names them; ``system`` and others stay."""
+LM_EVAL = "lm-eval:"
+"""Prefix of a gold set that is an lm-eval task; the worker writes it out as jsonl."""
 
 
 @dataclass(frozen=True)
@@ -41,77 +46,91 @@ class Example:
     prompt: str
     completion: str
     choices: tuple[str, ...] = ()
-    """What the log-likelihood metric compares; empty for exact match and SFT data."""
+    """What the log-likelihood metrics compare; empty for continuations and SFT data."""
     label: str = ""
     """Name of the answer; the stripped completion where the file gives none."""
     group: str = ""
     """Items of one name share a source and count as one; '' stands alone."""
     tags: tuple[str, ...] = ()
+    pattern: str = ""
+    """What the metric ``regex`` looks for; '' for the recipe's."""
+    turns: tuple[tuple[str, str], ...] = ()
+    """(role, text) before the completion, of a chat; then ``prompt`` is their text joined."""
 
 
-def load_examples(path: Path, need_choices: bool = False) -> list[Example]:
-    """Read a jsonl file of ``prompt``, ``completion`` and optional fields.
+def load_examples(
+    path: Path,
+    need_choices: bool = False,
+    columns: Mapping[Any, str] | None = None,
+    chat: bool = False,
+) -> list[Example]:
+    """Read a file of ``prompt``, ``completion`` and optional fields (see ``FORMATS``).
 
-    Optional: ``choices`` (strings), ``label``, ``group`` (or ``document``), ``tags``.
-    With ``need_choices`` and none in the file, the choices are the file's distinct completions.
-    Raises InputError with the file, the line and the way out. Duplicates are kept: see
-    ``duplicates``.
+    Optional: ``choices`` (strings), ``label``, ``group`` (or ``document``), ``tags``,
+    ``pattern``. With ``chat`` a row may hold ``messages`` instead: the last turn of the
+    assistant is the completion. With ``need_choices`` and none in the file, the choices are the
+    file's distinct completions. Raises InputError with the file, the line and the way out.
+    Duplicates are kept: see ``duplicates``.
     """
-    examples = [
-        _example(line, f"{path}, line {number}")
-        for number, line in enumerate(_lines(path), start=1)
-        if line.strip()
-    ]
+    examples = [_example(row, where, chat) for where, row in records(path, columns or {})]
     if not examples:
-        raise InputError(f"{path} is empty; give one JSON object with prompt and completion a line")
+        raise InputError(f"{path} is empty; give a {FORMATS} file with prompt and completion")
     return _with_choices(examples, path) if need_choices else examples
 
 
-def _lines(path: Path) -> list[str]:
-    """The file's lines, split at newlines only (JSON strings may hold other separators)."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; check the path in the recipe's [gate]") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 at byte {error.start}; convert it with iconv -t utf-8"
-        ) from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{path} cannot be read ({reason}); give a jsonl file") from None
-    if text.startswith(LFS):
-        raise InputError(f"{path} is a Git LFS pointer, not the data; run git lfs pull")
-    if text.lstrip().startswith("[") and len(text.lstrip().splitlines()[0].strip()) == 1:
-        raise InputError(f"{path}, line 1 opens a JSON list; write one object a line (jq -c '.[]')")
-    return text.split("\n")
-
-
-def _example(line: str, where: str) -> Example:
-    """One line as an example; ``where`` names it in errors."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise InputError(f"{where} is not JSON; write one object a line") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{where} is not a JSON object; give it the keys prompt and completion")
+def _example(row: dict[str, Any], where: str, chat: bool) -> Example:
+    """One record as an example; ``where`` names it in errors."""
+    turns: tuple[tuple[str, str], ...] = ()
+    if row.get("messages") is not None and "prompt" not in row:
+        if not chat:
+            raise InputError(
+                f'{where} holds messages; set gate.template = "chat", or give prompt and completion'
+            )
+        *turns_before, (_, answer) = _turns(row["messages"], where)
+        turns = tuple(turns_before)
+        row = {**row, "prompt": "\n".join(text for _, text in turns), "completion": answer}
     completion = _text(row, "completion", where)
     group = next((row[key] for key in GROUP_KEYS if row.get(key) not in (None, "")), "")
+    label = row.get("label")
     return Example(
         prompt=_text(row, "prompt", where),
         completion=completion,
         choices=_strings(row, "choices", where),
-        label=str(row.get("label") or completion.strip()),
+        label=completion.strip() if label in (None, "") else str(label),
         group=str(group),
         tags=_strings(row, "tags", where),
+        pattern=str(row.get("pattern") or ""),
+        turns=turns,
     )
+
+
+def _turns(messages: Any, where: str) -> list[tuple[str, str]]:
+    """(role, text) up to the last turn of the assistant, which comes last."""
+    turns = []
+    for message in messages if isinstance(messages, list) else [None]:
+        role = text = None
+        if isinstance(message, dict):
+            role, text = message.get("role", message.get("from")), message.get("content")
+            text = message.get("value") if text is None else text
+        if not isinstance(role, str) or not isinstance(text, str):
+            raise InputError(
+                f"{where}: a message needs a role and a text as content; correct or drop the row"
+            )
+        turns.append((ROLES.get(role, role), _whole(text, "messages", where)))
+    last = max((at for at, (role, _) in enumerate(turns) if role == "assistant"), default=0)
+    if last == 0:
+        raise InputError(f"{where}: no turn of an assistant follows another; correct or drop it")
+    return turns[: last + 1]
 
 
 def _text(row: dict[str, Any], key: str, where: str) -> str:
     """A required string that holds more than blanks."""
     if key not in row:
         keys = ", ".join(list(row)[:6]) or "none"
-        raise InputError(f"{where} has no '{key}' (its keys: {keys}); rename or add it")
+        raise InputError(
+            f"{where} has no '{key}' (its keys: {keys}); rename it, or name it in "
+            "gate.gold_columns or gate.sft_columns"
+        )
     value = row[key]
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: '{key}' must be text, and not blank; correct or drop the line")
@@ -182,34 +201,51 @@ def pick(examples: list[Example], limit: int | None) -> list[Example]:
 
 
 def gold_items(path: Path, gate: Gate) -> list[Example]:
-    """The items that the gate will use, in the order of their numbers everywhere."""
-    return pick(load_examples(path, need_choices=gate.metric == "choice"), gate.max_items)
+    """The items that the gate will use, in the order of their numbers everywhere.
+
+    InputError also where the gate's metric cannot judge them.
+    """
+    metric, chat = METRICS[gate.metric], gate.template == "chat"
+    examples = load_examples(path, metric.choices, gate.gold_columns, chat)
+    metric.check(examples, gate)
+    return pick(examples, gate.max_items)
+
+
+def sft_items(path: Path, gate: Gate) -> list[Example]:
+    """The examples that the gate's probe trains on."""
+    chat = gate.template == "chat"
+    examples = load_examples(path, columns=gate.sft_columns, chat=chat)
+    return pick(examples, gate.probe.max_examples)
 
 
 def gate_files(
-    gold_path: Path, sft_path: Path, gate: Gate, overlapped: Overlapped | None = None
+    gold_path: Path,
+    sft_path: Path,
+    gate: Gate,
+    overlapped: Overlapped | None = None,
+    cut: Sequence[str] = (),
 ) -> GateFiles:
-    """Check both files and say what the gate could show.
+    """Check both files and say what the gate could show. InputError where it could show nothing.
 
     ``overlapped`` is what an ``Overlap`` of the same items found in the corpus. None means
     that the corpus was not looked at; the share is then 0, so pass it where there is a corpus.
+    ``cut`` says what the model's context cuts off, which takes its tokenizer.
     """
-    gold = gold_items(gold_path, gate)
-    sft = load_examples(sft_path)
-    answers = Counter(example.completion for example in gold)
-    taught = {_plain(example.prompt) for example in sft}
+    gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
+    check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
     return GateFiles(
         gold_items=len(gold),
-        sft_examples=min(len(sft), gate.probe.max_examples or len(sft)),
+        sft_examples=len(sft),
         metric=gate.metric,
         seeds=len(gate.seeds),
-        majority_rate=answers.most_common(1)[0][1] / len(gold),
-        overlap_items=sum(_plain(example.prompt) in taught for example in gold),
+        majority_rate=majority(gold)[1],
+        overlap_items=len(taught(gold, sft)),
         contaminated_share=len(hit) / len(gold),
         contaminated_items=hit,
         mde=prior_mde(effective_items(gold), len(gate.seeds)),
         plausible_gain=gate.plausible_gain,
+        remarks=[*remarks(gold, sft, gate), *cut],
     )
 
 
@@ -217,7 +253,3 @@ def effective_items(examples: Sequence[Example]) -> int:
     """Items after those of one group are counted as one: what the gate's test sees."""
     named = {example.group for example in examples if example.group}
     return len(named) + sum(not example.group for example in examples)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())

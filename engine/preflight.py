@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.recipe import Recipe
+from engine.recipe import Gate, Recipe
 
 LFS_HEADER = b"version https://git-lfs"
 SPARE_BYTES = 200 << 20
@@ -65,10 +66,20 @@ def check_space(folder: Path, need: int) -> None:
         )
 
 
+def check_lm_eval(gate: Gate) -> None:
+    """InputError unless lm-eval is installed and the folder of its tasks is there."""
+    if importlib.util.find_spec("lm_eval") is None:
+        raise InputError(
+            f"gate.gold is {gate.gold}, which needs lm-eval: pip install 'cpt-tui[lm-eval]'"
+        )
+    if gate.lm_eval_path is not None and not Path(gate.lm_eval_path).is_dir():
+        raise InputError(f"{gate.lm_eval_path}: no such folder; correct gate.lm_eval_path")
+
+
 def check_recipe(recipe: Recipe, home: Path) -> None:
     """Everything a recipe points at, within a few seconds and without torch."""
     from engine.corpus import Corpus
-    from engine.gold import load_examples
+    from engine.gold import LM_EVAL, gold_items, sft_items
 
     model = Path(recipe.model.id)
     if model.is_dir():
@@ -78,10 +89,12 @@ def check_recipe(recipe: Recipe, home: Path) -> None:
     Corpus(recipe.corpus).check()
     Corpus(recipe.generic).check()
     gate = recipe.gate
-    if gate.gold is not None:
-        load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
+    if gate.gold is not None and gate.gold.startswith(LM_EVAL):
+        check_lm_eval(gate)
+    elif gate.gold is not None:
+        gold_items(Path(gate.gold), gate)
     if gate.sft is not None:
-        load_examples(Path(gate.sft))
+        sft_items(Path(gate.sft), gate)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not os.access(home, os.W_OK):
         raise InputError(f"{home}: not writable; set CPT_HOME to a folder of yours")

@@ -26,7 +26,9 @@ _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
 _PATH_KEYS = (("model", "id"), ("corpus", "path"), ("generic", "path"))
-_FILE_KEYS = (("gate", "gold"), ("gate", "sft"))
+_FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
+_ELSEWHERE = ("hub:", "demo:", "lm-eval:")
+"""Beginnings of values that are no path."""
 
 
 def locate(text: str, key: tuple[str, ...]) -> int | None:
@@ -131,7 +133,7 @@ def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
     values = recipe.model_dump(by_alias=True)
     for section, key in _PATH_KEYS + _FILE_KEYS:
         value = values[section][key]
-        if value is None or value.startswith(("hub:", "demo:")) or value == "embedded":
+        if value is None or value.startswith(_ELSEWHERE) or value == "embedded":
             continue
         if ".." in Path(value).parts:
             raise InputError(

@@ -11,11 +11,13 @@ import torch
 
 from engine import recipe as recipes
 from engine.evidence import Cost
-from engine.gold import load_examples, pick
+from engine.gold import gold_items, sft_items
+from engine.metrics import METRICS
 from engine.worker import memory, methods
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder
+from engine.worker.generate import new_tokens
 from engine.worker.loop import Stepper, make_optimizer, mean_loss
 from engine.worker.mix import domain_budget, sequence_length
 
@@ -80,8 +82,9 @@ def flops_per_token(method: str, parameters: int, base: models.Base, length: int
 def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
     """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
     gate = recipe.gate
-    probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples]
-    return [recipe.pack.mix_back, gate.metric, len(gate.seeds), gate.max_items, *probe]
+    probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples, gate.probe.rates]
+    scoring = [gate.metric, gate.template, gate.max_new_tokens, len(gate.seeds), gate.max_items]
+    return [recipe.pack.mix_back, *scoring, *probe]
 
 
 def timed_speed(model: torch.nn.Module, precision: models.Precision, length: int) -> float:
@@ -114,15 +117,20 @@ def fastest(work: Callable[[], object]) -> float:
 
 
 def gate_tokens(gate: recipes.Gate, base: models.Base) -> float:
-    """Training-equivalent tokens of the whole gate: 2 arms x seeds x (SFT + scoring)."""
+    """Training-equivalent tokens of the whole gate: 2 arms x (seeds x (SFT + scoring) + rates).
+
+    A dev trial of a rate trains as a seed does, and scores no gold item.
+    """
     if gate.gold is None or gate.sft is None:
         return 0.0
-    encoder = Encoder(base)
-    sft = pick(load_examples(Path(gate.sft)), gate.probe.max_examples)
-    gold = load_examples(Path(gate.gold), need_choices=gate.metric == "choice")
-    gold = pick(gold, gate.max_items)
+    encoder = Encoder(base, gate.template)
+    sft, gold = sft_items(Path(gate.sft), gate), gold_items(Path(gate.gold), gate)
     training = sum(len(encoder.training(e)) for e in sft) * gate.probe.epochs
-    scoring = sum(
-        len(encoder.prompt(e.prompt, base.context // 2)) + 4 * len(e.choices) for e in gold
-    )
-    return 2 * len(gate.seeds) * (training + FORWARD_SHARE * scoring)
+    heads = sum(len(encoder.before(e, base.context // 2)) for e in gold)
+    if METRICS[gate.metric].choices:
+        scoring = heads + sum(4 * len(e.choices) for e in gold)
+    else:  # read once for the log-probability and once to go on from it
+        scoring = 2 * heads + 2 * sum(new_tokens(encoder, gold, gate))
+    trials = len(gate.probe.rates) if len(gate.probe.rates) > 1 else 0
+    seeds = len(gate.seeds)
+    return 2 * ((seeds + trials) * training + seeds * FORWARD_SHARE * scoring)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import InputError
 from engine.gold import Example
 from engine.worker import model as models
 from engine.worker.loop import IGNORE, Rows
@@ -20,11 +21,24 @@ Pairs = Any
 
 @dataclass(frozen=True)
 class Encoder:
-    """Examples to token ids: prompt and completion apart, EOS at the end of training text."""
+    """Examples to token ids: prompt and completion apart, EOS at the end of training text.
+
+    With the template ``chat`` a prompt is what the tokenizer's own chat template makes of it.
+    Raises InputError where the tokenizer has none.
+    """
 
     base: models.Base
+    template: str = "plain"
+
+    def __post_init__(self) -> None:
+        if self.template == "chat" and not self.base.tokenizer.chat_template:
+            raise InputError(
+                f"{self.base.name}: its tokenizer has no chat template; set gate.template = "
+                '"plain", or bring a model that has one'
+            )
 
     def ids(self, text: str) -> list[int]:
+        """Ids of plain text: what looks like a special token in it is none."""
         found: list[int] = self.base.tokenizer(
             text, add_special_tokens=False, split_special_tokens=True, verbose=False
         )["input_ids"]
@@ -36,13 +50,25 @@ class Encoder:
         Never empty: EOS stands in where nothing fits, since a completion follows something.
         """
         head = [] if self.base.bos is None else [self.base.bos]
-        ids = self.ids(text)
+        return self._fitted(head, self.ids(text), room)
+
+    def before(self, example: Example, room: int) -> list[int]:
+        """All that the model reads before the completion, cut as ``prompt`` is."""
+        if self.template == "plain":
+            return self.prompt(example.prompt, room)
+        return self._fitted([], chat_ids(self, example), room)
+
+    def _fitted(self, head: list[int], ids: list[int], room: int) -> list[int]:
         kept = max(0, room - len(head))
         return [*head, *ids[max(0, len(ids) - kept) :]] or [self.base.eos]
 
-    def completion(self, text: str) -> list[int]:
-        """Completion ids and EOS; half of the context at most, cut at the right end."""
-        return [*self.ids(text), self.base.eos][: self.longest]
+    def answer(self, text: str) -> list[int]:
+        """Ids of a completion, uncut; a chat's has no white space around it."""
+        return self.ids(text.strip() if self.template == "chat" else text)
+
+    def completion(self, text: str, end: bool = True) -> list[int]:
+        """Completion ids and (with ``end``) EOS; half of the context at most, cut at the right."""
+        return [*self.answer(text), *([self.base.eos] if end else [])][: self.longest]
 
     @property
     def longest(self) -> int:
@@ -52,11 +78,85 @@ class Encoder:
     def training(self, example: Example) -> Pairs:
         """One SFT example as (id, label) pairs; loss on the completion and EOS only."""
         completion = self.completion(example.completion)
-        prompt = self.prompt(example.prompt, self.base.context - len(completion))
+        prompt = self.before(example, self.base.context - len(completion))
         pairs: Pairs = np.zeros(len(prompt) + len(completion), dtype=PAIR)
         pairs["id"] = prompt + completion
         pairs["label"] = [IGNORE] * len(prompt) + completion
         return pairs
+
+
+def chat_ids(encoder: Encoder, example: Example) -> list[int]:
+    """The turns before the completion in the tokenizer's chat template, up to the answer's start.
+
+    What looks like a special token in a turn's own text is none. Raises InputError where the
+    template refuses the turns (a system prompt, two turns of one role).
+    """
+    tokenizer, turns = encoder.base.tokenizer, example.turns or (("user", example.prompt),)
+    special = [token for token in tokenizer.all_special_tokens if token]
+    if not any(token in text for _, text in turns for token in special):
+        return _parsed(tokenizer, _rendered(encoder, turns))
+    marked = tuple((role, MARK.format(at)) for at, (role, _) in enumerate(turns))
+    ids: list[int] = []
+    rest = _rendered(encoder, marked)
+    for (_, text), (_, mark) in zip(turns, marked, strict=True):
+        before, _, rest = rest.partition(mark)
+        ids += [*_parsed(tokenizer, before), *encoder.ids(text)]
+    return ids + _parsed(tokenizer, rest)
+
+
+MARK = "cpt-turn-{}-text"
+"""Stands for a turn's text while the template is filled in around it."""
+
+
+def _rendered(encoder: Encoder, turns: Sequence[tuple[str, str]]) -> str:
+    messages = [{"role": role, "content": text} for role, text in turns]
+    try:
+        text: str = encoder.base.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # whatever the template's author raises
+        what = " ".join(str(error).split())[:100] or type(error).__name__
+        roles = ", ".join(role for role, _ in turns)
+        raise InputError(
+            f"{encoder.base.name}: its chat template refuses the turns {roles} ({what}); change "
+            'those rows or set gate.template = "plain"'
+        ) from None
+    return text
+
+
+def _parsed(tokenizer: Any, text: str) -> list[int]:
+    """Ids of template text, in which special tokens are special."""
+    found: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return found
+
+
+def cut_by_context(encoder: Encoder, gold: Sequence[Example], sft: Sequence[Example]) -> list[str]:
+    """What the model's context cuts off gold set and SFT data, one sentence each.
+
+    A completion keeps half of the context, and its prompt the rest.
+    """
+    context, said = encoder.base.context, []
+    for name, examples in (("gold", gold), ("SFT", sft)):
+        prompts = sum(_overlong(encoder, example) for example in examples)
+        ends = sum(len(encoder.answer(e.completion)) >= encoder.longest for e in examples)
+        for count, what, lost in ((prompts, "prompts", "beginning"), (ends, "completions", "end")):
+            if count:
+                said.append(
+                    f"{count} of {len(examples)} {name} {what} do not fit this model's context of "
+                    f"{context} tokens and lose their {lost}"
+                )
+    return said
+
+
+def _overlong(encoder: Encoder, example: Example) -> bool:
+    """Whether the prompt and its longest completion are more than the context."""
+    texts = example.choices or (example.completion,)
+    answer = max(len(encoder.completion(text)) for text in texts)
+    return len(encoder.before(example, FAR)) + answer > encoder.base.context
+
+
+FAR = 1 << 40
+"""Room without a limit."""
 
 
 def pack_examples(pairs: Sequence[Pairs], length: int, pad: int) -> Rows:

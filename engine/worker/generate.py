@@ -1,4 +1,4 @@
-"""Greedy continuations: exact answers of the gate, and what a base writes after a prompt."""
+"""Greedy continuations: the gate's answers in words, and what a base writes after a prompt."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from engine.errors import InputError
 from engine.gold import Example
+from engine.recipe import Gate
 from engine.worker import model as models
 from engine.worker.examples import Encoder
+from engine.worker.likelihood import Kept, Told, untold
 from engine.worker.paths import paths_of
-from engine.worker.score import Told, untold
 
 BATCH = 32
 """Prompts that are continued together."""
@@ -29,53 +30,66 @@ def nothing() -> None:
     """What is called where nobody listens."""
 
 
-def check_answers(base: models.Base, gold: Sequence[Example]) -> None:
-    """InputError where an exact answer leaves its prompt less than half of the context."""
-    encoder = Encoder(base)
-    long = sum(len(encoder.ids(e.completion)) + SPARE > encoder.longest for e in gold)
-    if long:
-        raise InputError(
-            f"{long} of {len(gold)} gold completions are longer than half of {base.name}'s context "
-            f"({base.context} tokens), so exact_match cannot judge them; shorten or drop them"
-        )
-
-
-@torch.no_grad()
-def exact_match(
+def texts_of(
     model: torch.nn.Module,
-    base: models.Base,
+    encoder: Encoder,
     gold: Sequence[Example],
+    gate: Gate,
     precision: models.Precision,
     told: Told = untold,
-) -> list[float]:
-    """1.0 where the greedy continuation equals the completion up to outer white space.
+    kept: Kept | None = None,
+) -> list[str]:
+    """The greedy continuation of every gold item's prompt.
 
-    A prompt is cut for the longest answer of its batch, not of the gold set. Raises InputError
-    as ``check_answers`` does; what ``told`` raises ends it at the next token.
+    Raises InputError as ``new_tokens`` does; what ``told`` raises ends it at the next token.
     """
-    check_answers(base, gold)
-    found = [0.0] * len(gold)
+    kept = kept or Kept()
     done = 0
-    for batch, prompts, new in batches(Encoder(base), gold):
-        say = functools.partial(told, done / len(gold))
-        texts = generate(model, base, prompts, new, precision, say)
-        for i, text in zip(batch, texts, strict=True):
-            found[i] = float(text.strip() == gold[i].completion.strip())
+    for batch, prompts, new in batches(encoder, gold, new_tokens(encoder, gold, gate)):
+        told(done / len(gold))
+        if not kept.has(batch):
+            say = functools.partial(told, done / len(gold))
+            texts = generate(model, encoder.base, prompts, new, precision, say)
+            kept.add(dict(zip(batch, texts, strict=True)))
         done += len(batch)
-    return found
+    return [kept.found[i] for i in range(len(gold))]
+
+
+def new_tokens(encoder: Encoder, gold: Sequence[Example], gate: Gate) -> list[int]:
+    """Tokens that each item's continuation may have.
+
+    For ``exact_match`` its own completion's and a few more: a longer answer is wrong whatever
+    follows. Else as many for all, by default those of the longest gold completion, so that no
+    item's length is given away. Half of the context at most. InputError where an exact answer
+    cannot fit, so that no model could be right.
+    """
+    sizes = [len(encoder.answer(e.completion)) + SPARE for e in gold]
+    long = sum(size > encoder.longest for size in sizes)
+    if gate.metric == "exact_match":
+        if long:
+            base = encoder.base
+            raise InputError(
+                f"{long} of {len(gold)} gold completions are longer than half of {base.name}'s "
+                f"context ({base.context} tokens), so exact_match cannot judge them; shorten or "
+                "drop them"
+            )
+        return sizes
+    return [min(encoder.longest, gate.max_new_tokens or max(sizes))] * len(gold)
 
 
 def batches(
-    encoder: Encoder, gold: Sequence[Example]
+    encoder: Encoder, gold: Sequence[Example], new: Sequence[int]
 ) -> Iterator[tuple[list[int], list[list[int]], int]]:
-    """(items, their prompts, tokens to write): answers of about one length together."""
-    answers = [len(encoder.ids(e.completion)) for e in gold]
-    order = sorted(range(len(gold)), key=lambda i: (answers[i], len(gold[i].prompt)))
+    """(items, their prompts, tokens to write): answers of about one length together.
+
+    A prompt is cut for the longest answer of its batch, not of the gold set.
+    """
+    order = sorted(range(len(gold)), key=lambda i: (new[i], len(gold[i].prompt)))
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        new = answers[batch[-1]] + SPARE
-        room = encoder.base.context - new
-        yield batch, [encoder.prompt(gold[i].prompt, room) for i in batch], new
+        most = new[batch[-1]]
+        room = encoder.base.context - most
+        yield batch, [encoder.before(gold[i], room) for i in batch], most
 
 
 def continuations(

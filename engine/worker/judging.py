@@ -13,14 +13,17 @@ import torch
 from engine.errors import InputError
 from engine.events import Alarm, Facts
 from engine.gate import group_means, judge, measured_mde, with_clean_part
-from engine.gold import Example, identity, load_examples, pick
+from engine.gold import Example, gold_items, identity, sft_items
+from engine.metrics import METRICS, Answer, item_scores
 from engine.run import sha256_file
+from engine.secondary import nats_gained
 from engine.thresholds import effective
 from engine.tries import Try
 from engine.worker import model as models
 from engine.worker import registration, retention, selfcheck
+from engine.worker.arm_files import ArmFiles
 from engine.worker.context import Context
-from engine.worker.probe import Arm
+from engine.worker.probe import Arm, Result
 from engine.worker.tokens import TokenStore
 
 
@@ -38,8 +41,8 @@ class Judging:
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
-        run = self.context.run
-        copies = [registration.copy_of(run, name) for name in registration.FILES]
+        run, gate = self.context.run, self.context.recipe.gate
+        copies = [registration.copy_of(run, gate, name) for name in registration.FILES]
         return [registration.registration_file(run), *copies]
 
     @cached_property
@@ -47,15 +50,13 @@ class Judging:
         """SFT data and gold set out of the registered copies."""
         gate, copies = self.context.recipe.gate, {}
         for name, said in registration.FILES.items():
-            copies[name] = registration.copy_of(self.context.run, name)
+            copies[name] = registration.copy_of(self.context.run, gate, name)
             if sha256_file(copies[name]) != self.terms[said]:
                 raise InputError(
                     f"{copies[name]} is not what was registered; restore it with: "
                     f"cpt resume {self.context.run.id}"
                 )
-        sft = load_examples(copies["sft"])
-        gold = load_examples(copies["gold"], need_choices=gate.metric == "choice")
-        return pick(sft, gate.probe.max_examples), pick(gold, gate.max_items)
+        return sft_items(copies["sft"], gate), gold_items(copies["gold"], gate)
 
     @property
     def groups(self) -> list[str] | None:
@@ -64,19 +65,17 @@ class Judging:
         named = [example.group or f"item {number}" for number, example in enumerate(gold)]
         return named if any(example.group for example in gold) else None
 
-    def arm(
-        self, name: str, base: models.Base, model: torch.nn.Module, fingerprint: str
-    ) -> np.ndarray[Any, Any]:
-        """Scores [S, n] of one arm, which reads with the tokenizer of ``base``."""
+    def arm(self, name: str, base: models.Base, model: torch.nn.Module, fingerprint: str) -> Result:
+        """One arm under every seed; it reads with the tokenizer of ``base``."""
         sft, gold = self.examples
         precision = self.context.precision(base, model)
         metric = self.context.recipe.gate.metric
-        judged = gold if metric == "choice" else []
+        judged = gold if METRICS[metric].choices else []
         paths = selfcheck.prove(self.context, base, model, precision, judged)
-        facts = {**paths.training(model), **paths.scoring(metric)}
+        facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
         self.context.emit(Facts(stage=self.context.stage, facts=facts))
         arm = Arm(self.context, base, name, model, precision, sft, gold, fingerprint)
-        return arm.scores()
+        return arm.result()
 
     def baseline(self, fingerprint: str) -> dict[str, Any]:
         """The base's arm, and what its own variance lets this gate detect.
@@ -85,20 +84,25 @@ class Judging:
         declares take their share of alpha.
         """
         gate = self.context.recipe.gate
-        scores = self.arm("base", self.base, models.load(self.base), fingerprint)
+        found = self.arm("base", self.base, models.load(self.base), fingerprint)
         alpha = gate.alpha / (1 + gate.earlier_tries)
-        mde = measured_mde(group_means(scores, self.groups), alpha)
+        mde = measured_mde(group_means(found.scores, self.groups), alpha)
         return {
-            "scores": (100 * scores.mean(axis=1)).round(4).tolist(),
-            "items": scores.shape[1],
+            "scores": (100 * found.scores.mean(axis=1)).round(4).tolist(),
+            "items": found.scores.shape[1],
             "mde": round(mde, 3),
-            "per_item": scores.tolist(),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "probe": found.rate,
             "registration": self.registered,
         }
 
     def trying(self, training: dict[str, str]) -> Try:
         """This run's try against its gold set, by what is trained."""
-        gold = identity(load_examples(registration.copy_of(self.context.run, "gold")))
+        gate = self.context.recipe.gate
+        whole = gate.model_copy(update={"max_items": None})
+        copy = registration.copy_of(self.context.run, gate, "gold")
+        gold = identity(gold_items(copy, whole))
         return Try(gold, self.context.run.id, self.registered, training)
 
     def begin(self, attempt: Try) -> None:
@@ -108,9 +112,17 @@ class Judging:
         self._say_miscount("train", attempt.note("registered") or problem)
 
     def gate(
-        self, fingerprint: str, made: dict[str, Any], attempt: Try, generic: TokenStore
+        self,
+        fingerprint: str,
+        made: dict[str, Any],
+        baseline: str,
+        attempt: Try,
+        generic: TokenStore,
     ) -> dict[str, Any]:
-        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before."""
+        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
+
+        ``baseline`` is the fingerprint of the base's arm.
+        """
         self._say_changed_files()
         count = attempt.count()
         problem = attempt.note("scoring") or count.problem
@@ -118,23 +130,54 @@ class Judging:
             said = "the CPT arm with the new tokens, the base arm with its own"
             facts = {"tokens": f"{said}; same items and seeds"}
             self.context.emit(Facts(stage="gate", facts=facts))
-        recipe = self.context.recipe
+        gate, before = self.context.recipe.gate, made["baseline"]
         model = models.load_folder(self.context.run.path / "model")
         base = self.trained or self.base
-        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", base, model, fingerprint)
-        limits = effective(recipe.probe.thresholds)
+        found = self.arm("cpt", base, model, fingerprint)
+        arms = np.array(before["per_item"]), found.scores
+        limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
         rise = None if self.trained else retention.measured(self.context, base, model, generic)
         rise = rise or made["train"]["generic_rise"]
         tags = [example.tags for example in self.examples[1]]
-        verdict = judge(*arms, recipe.gate, rise, limits, self.groups, count.others, tags)
+        verdict = judge(*arms, gate, rise, limits, self.groups, count.others, tags)
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
         contaminated = contaminated_items(made)
+        clean = self._clean_scores(found, baseline, contaminated)
         verdict = with_clean_part(
-            verdict, arms, recipe.gate, limits, self.groups, contaminated, count.others
+            verdict, arms, gate, limits, self.groups, contaminated, count.others, clean
         )
-        return {**verdict.model_dump(), "per_item": arms[1].tolist()}
+        gained = nats_gained(before["per_item_logprob"], found.logprobs, gate.alpha, self.groups)
+        return {
+            **verdict.model_dump(),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "logprob": gained and gained.model_dump(),
+            "probe": found.rate,
+        }
+
+    def _clean_scores(
+        self, found: Result, baseline: str, contaminated: list[int]
+    ) -> tuple[Any, Any] | None:
+        """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
+        gate, gold = self.context.recipe.gate, self.examples[1]
+        keep = [number for number in range(len(gold)) if number not in set(contaminated)]
+        if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
+            return None
+        folder = self.context.run.path / "artifacts" / "arms"
+        base = [ArmFiles(folder, "base", baseline).read(str(seed)) for seed in gate.seeds]
+        if not all(base):
+            return None
+        sides = [[one["answers"] for one in base if one], found.answers]
+        clean = [gold[number] for number in keep]
+        one, two = (
+            np.array(
+                [item_scores(clean, [Answer(text=row[i]) for i in keep], gate) for row in side]
+            )
+            for side in sides
+        )
+        return one, two
 
     def _say_miscount(self, stage: str, problem: str) -> None:
         if problem:

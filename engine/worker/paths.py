@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from engine.metrics import METRICS
+
 
 @dataclass(frozen=True)
 class Check:
@@ -54,7 +56,7 @@ class Paths:
 
     def scoring(self, metric: str) -> dict[str, str]:
         """How the gate's ``metric`` is computed, for the header."""
-        if metric == "choice":
+        if METRICS[metric].choices:
             return {"choices": _say(self.tree, "an item in one pass", "one by one; in one pass")}
         return {"generation": _say(self.padded, "padded, cached", "unpadded, no cache; padded")}
 

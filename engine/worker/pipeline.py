@@ -24,7 +24,7 @@ from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import EXTEND, STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.worker import kernels, methods, mix, probe_stage, registration, scan
+from engine.worker import kernels, lm_eval_task, methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
@@ -279,9 +279,12 @@ class Pipeline:
         wide = self.trained if EXTEND in self.made else None
         judging = replace(self.judging, trained=wide)
         made = self.stages.run(
-            "gate", inputs, lambda f: judging.gate(f, self.made, self.attempt, generic)
+            "gate",
+            inputs,
+            lambda f: judging.gate(f, self.made, before, self.attempt, generic),
         )
-        return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
+        known = GateVerdict.model_fields
+        return GateVerdict.model_validate({k: v for k, v in made.items() if k in known})
 
     def report(self) -> None:
         """Written anew each time: it is cheap, and it must show the newest state."""
@@ -311,6 +314,7 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
             run=context.run.id, pid=os.getpid(), stages=names, version=__version__, resumed=resumed
         )
     )
+    lm_eval_task.materialise(context)
     base = prepare(context)
     pipeline = Pipeline(context, base, stages)
     facts = {

@@ -13,6 +13,7 @@ from engine.worker.model import Base, device
 
 _LEFT_OUT = {
     "per_item",
+    "per_item_logprob",
     "stores",
     # Text of the corpus, which may be private: a recipe is made to be handed on.
     "boilerplate",

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.events import Alarm
+from engine.reading.kinds import codecs_of, kind_of, suffixes
 from engine.recipe import Gate, Recipe
 from engine.run import Run, private_dir, sha256_file, write_atomic, write_json
 from engine.thresholds import effective
@@ -48,8 +49,8 @@ def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str
     ``base`` is the base model's identity, ``files`` the ``hashes``; a precision that is not
     chosen yet is left out.
     """
-    gate = recipe.gate.model_dump(exclude={*FILES, "probe"})
-    probe = recipe.gate.probe.model_dump()
+    gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path"})
+    probe = {**recipe.gate.probe.model_dump(), "lrs": list(recipe.gate.probe.rates)}
     limits = effective(recipe.probe.thresholds)
     return {
         **{f"gate.{key}": value for key, value in gate.items()},
@@ -66,9 +67,11 @@ def registration_file(run: Run) -> Path:
     return run.artifact_path("registration")
 
 
-def copy_of(run: Run, name: str) -> Path:
-    """The run's own copy of ``gold`` or ``sft``: what the arms read."""
-    return run.path / "gate" / f"{name}.jsonl"
+def copy_of(run: Run, gate: Gate, name: str) -> Path:
+    """The run's own copy of ``gold`` or ``sft``: what the arms read. Its format is the file's."""
+    source = str(getattr(gate, name))
+    ends = suffixes(source)[len(codecs_of(source)) :: -1] if kind_of(source) else [".jsonl"]
+    return run.path / "gate" / f"{name}{''.join(ends)}"
 
 
 def kept(run: Run) -> Terms | None:
@@ -116,7 +119,7 @@ def register(context: Context, now: Terms) -> str:
     run, gate = context.run, context.recipe.gate
     check(run, now)
     for name, said in FILES.items():
-        _copy(Path(getattr(gate, name)), copy_of(run, name), now[said])
+        _copy(Path(getattr(gate, name)), copy_of(run, gate, name), now[said])
     before = kept(run)
     if before is not None and (changed := _changed(before, now)):
         message = f"registered again, before training: {', '.join(changed)} changed"

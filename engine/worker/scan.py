@@ -10,15 +10,18 @@ import numpy as np
 from engine import recipe as recipes
 from engine.corpus import Corpus, detect_shape
 from engine.evidence import Contamination, Fertility, Quality, Scan, SideScan, Term
-from engine.gold import Overlapped, gate_files, gold_items
+from engine.gold import Overlapped, gate_files, gold_items, sft_items
 from engine.run import sha256_file
 from engine.worker.context import Context
+from engine.worker.examples import Encoder, cut_by_context
 from engine.worker.model import Base
 from engine.worker.overlapped import open_store
 from engine.worker.store import STORE_VERSION
 from engine.worker.tokens import TokenStore, encode, tokenizer_identity
 
 WORST_TERMS = 15
+READS = ("metric", "template", "gold_columns", "sft_columns", "pattern")
+"""What decides how the gate's files are read and checked."""
 PADDED_BATCH = 8
 """Rows of the padded batch that packing is compared with."""
 
@@ -30,7 +33,8 @@ def scan_stage(context: Context, base: Base) -> dict[str, Any]:
     for corpus in (domain, generic):
         corpus.check()
     gate = recipe.gate
-    gold = gold_items(Path(gate.gold), gate) if gate.gold and gate.sft else []
+    files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
+    gold = gold_items(files[0], gate) if files else []
     shape = detect_shape(domain)
     store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
     other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
@@ -40,8 +44,10 @@ def scan_stage(context: Context, base: Base) -> dict[str, Any]:
         shape=shape,
         contamination=contamination(store, overlapped, len(gold)),
     )
-    files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
-    checked = gate_files(*files, gate, overlapped) if files else None
+    checked = None
+    if files:
+        cut = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+        checked = gate_files(*files, gate, overlapped, cut)
     return {
         "scan": scan.model_dump(),
         "fertility": measure_fertility(store, other, base).model_dump(),
@@ -60,7 +66,7 @@ def scan_inputs(recipe: recipes.Recipe, base: Base) -> list[Any]:
         tokenizer_identity(base.tokenizer),
         recipe.corpus.heldout_share,
         recipe.generic.heldout_share,
-        recipe.gate.metric,
+        recipe.gate.model_dump(include=set(READS)),
         len(recipe.gate.seeds),
         recipe.gate.plausible_gain,
         [sha256_file(f) for f in files if f.is_file()],

@@ -29,9 +29,9 @@ from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder
 from engine.worker.generate import continued
+from engine.worker.likelihood import Tree, likelihoods, tree_of
 from engine.worker.loop import IGNORE, Rows, token_losses
 from engine.worker.paths import Check, Paths, allow, paths_of
-from engine.worker.score import Tree, likelihoods, tree_of
 
 VERSION = 1
 """Counts changes of these checks: a record of another version is made anew."""
@@ -80,7 +80,8 @@ def prove(
         _note(context, base, record.paths)
     allow(model, record.paths)
     if gold and record.paths.tree.ok:
-        record = _with_gold(record, model, base, gold)
+        encoder = Encoder(base, context.recipe.gate.template)
+        record = _with_gold(record, model, encoder, gold)
         allow(model, record.paths)
     if record != kept:
         folder = private_dir(context.run.path / "artifacts")
@@ -238,15 +239,14 @@ def _taking(model: torch.nn.Module, paths: Paths) -> Iterator[None]:
 
 
 def _with_gold(
-    record: Record, model: torch.nn.Module, base: models.Base, gold: Sequence[Example]
+    record: Record, model: torch.nn.Module, encoder: Encoder, gold: Sequence[Example]
 ) -> Record:
     """The record with the tree compared on the longest gold item, if it was not yet."""
-    encoder = Encoder(base)
     longest = max((tree_of(encoder, example) for example in gold), key=len)
     item = digest([longest.prompt, longest.choices])
     if record.gold == item:
         return record
-    tree = _compared(lambda: tree_difference(model, base, [longest]))
+    tree = _compared(lambda: tree_difference(model, encoder.base, [longest]))
     return Record(record.key, dataclasses.replace(record.paths, tree=tree), item)
 
 

@@ -18,7 +18,7 @@ from engine.secret import masked
 from engine.worker.context import Context
 
 VERSIONS = {
-    "scan": 1,
+    "scan": 2,
     "probe": 1,
     "decide": 1,
     "baseline": 2,

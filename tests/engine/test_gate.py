@@ -136,7 +136,6 @@ def test_degenerate_tables_are_clear() -> None:
     [
         ([[0.0, 1.0]], [[0.0, 1.0, 1.0]], "differ in shape"),
         ([[0.0, float("nan")]], [[0.0, 1.0]], "base arm's score of item 1"),
-        ([[0.0, 1.0]], [[0.0, 100.0]], "CPT arm's score of item 1"),
         ([[0.0], [0.0, 1.0]], [[0.0, 1.0]], "equally long"),
         ([], [], "equally long"),
     ],
@@ -151,6 +150,15 @@ def test_seeds_are_taken_arm_by_arm() -> None:
     base, cpt = world(np.random.default_rng(3), sd=6.0, gain=8)
     one, two = paired_test(base, cpt), paired_test(base, cpt[[2, 0, 4, 1, 3]])
     assert (one.se, one.df, one.p_value) == pytest.approx((two.se, two.df, two.p_value))
+
+
+def test_only_macro_f1_may_leave_the_unit_range() -> None:
+    """An item of a rare class moves macro-F1 by more than 1/n: its jackknife value is above 1."""
+    base, cpt = [[0.0] * 8] * 2, [[4.0] + [0.0] * 7] * 2
+    with pytest.raises(InputError, match=r"CPT arm's score of item 0 .* is 4.0, not in 0..1"):
+        verdict(base, cpt, seeds=[0, 1], why_fewer_seeds="a test")
+    found = verdict(base, cpt, seeds=[0, 1], why_fewer_seeds="a test", metric="macro_f1")
+    assert found.estimate == pytest.approx(50)
 
 
 # --- the verdict ----------------------------------------------------------------------

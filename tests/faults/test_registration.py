@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -176,3 +177,41 @@ def test_the_baselines_mde_counts_sources_not_items(world: dict[str, Any], tmp_p
 
 def _is_pack(event: Event) -> bool:
     return getattr(event, "stage", "") == "pack"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("plausible_gain = 100", 'plausible_gain = 100\nmetric = "macro_f1"', "gate.metric"),
+        ("plausible_gain = 100", "plausible_gain = 100\ntolerance = 0.5", "gate.tolerance"),
+        ("plausible_gain = 100", 'plausible_gain = 100\ntemplate = "chat"', "gate.template"),
+        ("lr = 1e-3\nbatch = 8", "lrs = [1e-3, 1e-4]\nbatch = 8", "gate.probe.lrs"),
+    ],
+)
+def test_metric_template_and_rates_are_terms_too(run: Run, old: str, new: str, named: str) -> None:
+    edit(run, old, new)
+    end = walk(run)
+    assert end.code == 1
+    assert named in end.message
+
+
+def test_a_table_is_registered_as_it_is_and_judges(world: dict[str, Any], tmp_path: Path) -> None:
+    """Gold set as csv with names of its own, SFT as json: copies keep their format."""
+    text, files = own_files(world, tmp_path)
+    rows = {name: [json.loads(x) for x in f.read_text().splitlines()] for name, f in files.items()}
+    table, sft = tmp_path / "gold.v1.csv", tmp_path / "sft.json"
+    with table.open("w", newline="") as handle:
+        out = csv.writer(handle)
+        out.writerow(["question", "answer"])
+        out.writerows([one["prompt"], one["completion"]] for one in rows["gold"])
+    sft.write_text(json.dumps(rows["sft"]))
+    text = text.replace(str(files["gold"]), str(table)).replace(str(files["sft"]), str(sft))
+    columns = 'gold_columns = { prompt = "question", completion = "answer" }'
+    run = create_run("table", text.replace("seeds =", f"{columns}\nseeds =", 1))
+    assert walk(run).code in VERDICTS
+    kept = {path.name for path in (run.path / "gate").iterdir()}
+    assert kept == {"gold.csv", "sft.json"}
+    assert run.read_artifact("gate")["per_item"] == world["gate"]["per_item"]
+    assert (
+        run.read_artifact("gate")["logprob"]["low"] <= run.read_artifact("gate")["logprob"]["value"]
+    )

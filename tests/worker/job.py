@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from engine.recipe import Lora
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.checkpoint import collect
 from engine.worker.loop import IGNORE, Rows, Stepper, make_optimizer, mean_loss
@@ -45,8 +46,8 @@ def prepared(folder: Path, method: str) -> torch.nn.Module:
     allow(model, Paths(packed=Check(True), chunked=Check(True)))
     if method == "full":
         return model
-    wrapped = models.wrap_lora(model, Lora.model_validate({}), 4, 0)
-    models.set_embeddings(wrapped, False)
+    wrapped = methods.wrap_lora(model, Lora.model_validate({}), 4, 0)
+    methods.set_embeddings(wrapped, False)
     return wrapped
 
 

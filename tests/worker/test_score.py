@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,24 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import recipe as recipes
-from engine.errors import InputError, Interrupted
-from engine.events import EventLog
+from engine.errors import InputError
 from engine.gold import Example
-from engine.run import create_run
+from engine.worker import likelihood
 from engine.worker import model as models
-from engine.worker import score
-from engine.worker.context import Context
 from engine.worker.examples import Encoder, pack_examples
-from engine.worker.generate import BATCH, SPARE, batches, continuations, exact_match
+from engine.worker.generate import BATCH, SPARE, batches, continuations, new_tokens
+from engine.worker.likelihood import likelihoods, tree_of
 from engine.worker.loop import IGNORE, Stepper, make_optimizer
 from engine.worker.paths import Paths, allow
-from engine.worker.probe import Arm
-from engine.worker.score import choice_scores, likelihoods, tree_of
+from engine.worker.score import gold_scores
 from engine.worker.selfcheck import examine
 from tests.tiny import WORDS
 from tests.worker.architectures import base_of, build
 
 FP32 = models.Precision("fp32", "test")
+CHOICE, EXACT = (recipes.Gate.model_validate({"metric": m}) for m in ("choice", "exact_match"))
 WORD = " river"
 
 
@@ -63,8 +60,8 @@ def test_a_choice_that_begins_another_does_not_always_win(
     rows = pack_examples([Encoder(base).training(example)] * 8, 64, base.eos)
     for _ in range(60):
         stepper.step(rows, 3e-3)
-    assert exact_match(model, base, [example], FP32) == [1.0]
-    assert choice_scores(model, base, [example], FP32) == [1.0]
+    assert gold_scores(model, base, [example], EXACT, FP32) == [1.0]
+    assert gold_scores(model, base, [example], CHOICE, FP32) == [1.0]
 
 
 def plain_likelihoods(
@@ -94,7 +91,7 @@ def test_likelihoods_are_those_of_a_plain_forward(
     network = build(name, len(base.tokenizer))
     other = base_of(base, network)
     allow(network, examine(network, other, FP32))
-    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
+    monkeypatch.setattr(likelihood, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
     gold = items(7)
     trees = [tree_of(Encoder(other), example) for example in gold]
     for found, expected in zip(
@@ -109,7 +106,7 @@ def test_a_diverged_model_has_no_score(base: models.Base, model: torch.nn.Module
     with torch.no_grad():
         model.get_parameter("model.norm.weight").fill_(float("nan"))
     with pytest.raises(InputError, match="no finite log-likelihood"):
-        choice_scores(model, base, items(3), FP32)
+        gold_scores(model, base, items(3), CHOICE, FP32)
 
 
 def test_choices_that_are_one_to_the_model_are_refused(
@@ -118,7 +115,7 @@ def test_choices_that_are_one_to_the_model_are_refused(
     long = " river" * base.context
     example = Example("a", long + " a", (long + " a", long + " b"))
     with pytest.raises(InputError, match="none can win"):
-        choice_scores(model, base, [example], FP32)
+        gold_scores(model, base, [example], CHOICE, FP32)
 
 
 # --- room ---------------------------------------------------------------------------------
@@ -166,7 +163,7 @@ def test_one_long_answer_shrinks_no_other_prompt(base: models.Base) -> None:
     gold = [Example(prompt, WORD) for _ in range(BATCH)]
     gold.insert(3, Example(prompt, " " + " ".join(WORDS[:20])))
     rooms = {}
-    for batch, prompts, new in batches(encoder, gold):
+    for batch, prompts, new in batches(encoder, gold, new_tokens(encoder, gold, EXACT)):
         for i, ids in zip(batch, prompts, strict=True):
             rooms[i] = len(ids)
             assert len(ids) + new <= base.context
@@ -181,7 +178,7 @@ def test_an_answer_beyond_the_context_is_refused_and_counted(
 ) -> None:
     gold = [Example("p", WORD), Example("p", " " + " ".join(WORDS * 20))]
     with pytest.raises(InputError, match="1 of 2 gold completions are longer than half"):
-        exact_match(model, base, gold, FP32)
+        gold_scores(model, base, gold, EXACT, FP32)
 
 
 # --- generation ---------------------------------------------------------------------------
@@ -235,13 +232,13 @@ def counted(model: torch.nn.Module) -> list[int]:
     return passes
 
 
-def test_a_stop_ends_choice_scores_within_a_batch(
+def test_a_stop_ends_choices_within_a_batch(
     base: models.Base, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
+    monkeypatch.setattr(likelihood, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
     passes = counted(model)
     with pytest.raises(Stop):
-        choice_scores(model, base, items(40), FP32, stop_after(2))
+        gold_scores(model, base, items(40), CHOICE, FP32, stop_after(2))
     assert passes == [2]
 
 
@@ -249,7 +246,7 @@ def test_a_stop_ends_generation_at_a_token(base: models.Base, model: torch.nn.Mo
     passes = counted(model)
     gold = [Example("the river", " ".join(WORDS[:12])) for _ in range(8)]
     with pytest.raises(Stop):
-        exact_match(model, base, gold, FP32, stop_after(2))
+        gold_scores(model, base, gold, EXACT, FP32, stop_after(3))
     assert 1 <= passes[0] <= 3
     passes[0] = 0
     with pytest.raises(Stop):
@@ -259,85 +256,7 @@ def test_a_stop_ends_generation_at_a_token(base: models.Base, model: torch.nn.Mo
 
 def test_progress_runs_from_start_to_end(base: models.Base, model: torch.nn.Module) -> None:
     shares: list[float] = []
-    choice_scores(model, base, items(200), FP32, shares.append)
+    gold_scores(model, base, items(200), CHOICE, FP32, shares.append)
     assert shares[0] == 0.0
     assert shares == sorted(shares)
     assert shares[-1] < 1.0
-
-
-# --- the arm ------------------------------------------------------------------------------
-
-
-def arm(base: models.Base, folder: Path, metric: str = "choice", **probe: object) -> Arm:
-    run = create_run("arm", "", folder)
-    recipe = recipes.Recipe.model_validate(
-        {
-            "model": {"id": "x"},
-            "corpus": {"path": "y"},
-            "gate": {
-                "metric": metric,
-                "seeds": [3, 4],
-                "why_fewer_seeds": "a test",
-                "probe": {"batch": 4, "epochs": 1, **probe},
-            },
-        }
-    )
-    context = Context(run, recipe, EventLog(run.events_path), stage="baseline")
-    model = models.load(base)
-    allow(model, examine(model, base, FP32))
-    return Arm(context, base, "base", model, FP32, items(12), items(9), "fingerprint")
-
-
-def test_a_diverging_arm_names_itself(base: models.Base, tmp_path: Path) -> None:
-    """Weights far too large: the first loss is finite, its update is not survived."""
-    diverging = arm(base, tmp_path, lr=1.0)
-    with torch.no_grad():
-        for parameter in diverging.model.parameters():
-            parameter.mul_(1e18)
-    with pytest.raises(InputError) as caught:
-        diverging.scores()
-    for part in ("base arm", "seed 3", "learning rate 1", "gate.probe.lr"):
-        assert part in str(caught.value)
-    assert not (diverging.context.run.path / "artifacts" / "arms").exists()
-
-
-@pytest.mark.parametrize("metric", ["choice", "exact_match"])
-def test_an_arm_stops_while_it_scores(
-    base: models.Base, tmp_path: Path, metric: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The signal arrives at the first scoring pass; the finished seed is kept, the next is not."""
-    stopped = arm(base, tmp_path, metric)
-    monkeypatch.setattr(score, "SCORE_TOKENS", {"cpu": 50, "cuda": 50})
-    trained = stopped._train
-
-    def train(seed: int, number: int) -> torch.nn.Module:
-        model = trained(seed, number)
-        if number == 1:
-            model.get_decoder().register_forward_hook(  # type: ignore[operator]
-                lambda *_: (
-                    stopped.context._on_signal(signal.SIGTERM, None)
-                    if not stopped.context._signals
-                    else None
-                )
-            )
-        return model
-
-    monkeypatch.setattr(stopped, "_train", train)
-    with pytest.raises(Interrupted):
-        stopped.scores()
-    kept = sorted(p.name for p in (stopped.context.run.path / "artifacts" / "arms").iterdir())
-    assert kept == ["base-3.json"]
-
-
-def test_what_is_cut_or_cannot_be_scored_is_said_before_training(
-    base: models.Base, tmp_path: Path
-) -> None:
-    long = Example("p", " " + " ".join(WORDS * 20))
-    told = arm(base, tmp_path, "exact_match")
-    told.gold.append(long)
-    with pytest.raises(InputError, match="1 of 10 gold completions"):
-        told.scores()
-    cut = arm(base, tmp_path / "b")
-    cut.sft.append(long)
-    cut.scores()
-    assert "1 of 13 SFT completions" in cut.context.run.events_path.read_text()
