@@ -44,7 +44,8 @@ def main() -> int:
 def work(run: Run, stages: tuple[str, ...]) -> int:
     """Lock the run, run its stages and log how they ended; returns the exit code."""
     from engine.errors import CptError, Interrupted
-    from engine.events import EventLog, Failed, RunEnded
+    from engine.events import Failed, RunEnded
+    from engine.history import IndexedLog
     from engine.recipe_io import load_recipe
     from engine.secret import masked
     from engine.worker.context import Context
@@ -52,7 +53,7 @@ def work(run: Run, stages: tuple[str, ...]) -> int:
     try:
         recipe, _ = load_recipe(run.recipe_path)
         with run.lock():
-            context = Context(run, recipe, EventLog(run.events_path))
+            context = Context(run, recipe, IndexedLog(run.events_path))
             context.install_signals()
             context.start_heartbeat()
             try:
