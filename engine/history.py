@@ -40,6 +40,8 @@ class History:
     saved: int = 0
     """Where the index on disk ends; 0 where there is none that holds."""
     _tail: Tail | None = None
+    _held: bool = False
+    """Whether the index on disk was found to hold."""
 
     @property
     def offset(self) -> int:
@@ -49,6 +51,7 @@ class History:
     def open(self) -> None:
         """Start from the index, if there is one that holds; else from the log's beginning."""
         kept = index.load(self.log)
+        self._held = kept is not None
         if kept is not None:
             self.view, self.landmarks, self.saved = kept.view, kept.landmarks, kept.offset
         self._tail = Tail(self.log, self.saved)
@@ -92,6 +95,14 @@ class History:
         with contextlib.suppress(OSError, ValueError):
             index.save(self.log, index.Snapshot(self.view, self.landmarks, self.offset))
         self.saved = self.offset
+
+    def leave_index(self) -> None:
+        """For viewers: write the index, unless the worker or another viewer keeps it."""
+        if self._held:
+            self.saved = max(self.saved, index.reach(self.log))
+        if not self._held or self.offset - self.saved >= 2 * SAVE_EVERY:
+            self.save()
+            self._held = True
 
     def window(self, name: str, first: float, last: float) -> Curve | None:
         """Every step of a series from ``first`` to ``last`` and a little around them.

@@ -75,6 +75,15 @@ def load(log: Path) -> Snapshot | None:
         return None
 
 
+def reach(log: Path) -> int:
+    """Where a log's index ends, by its own word; 0 where there is none."""
+    try:
+        with index_path(log).open("rb") as handle:
+            return int(json.loads(handle.readline(PROBE))["offset"])
+    except BROKEN:
+        return 0
+
+
 def _identity(handle: BinaryIO, offset: int) -> list[str]:
     """Digests of a log's beginning and of its end before ``offset``.
 
@@ -140,6 +149,6 @@ def _stage_back(raw: dict[str, Any]) -> StageView:
 
 
 def _curve_back(raw: dict[str, Any]) -> Curve:
-    series = {name: Series.restored(state) for name, state in raw["series"].items()}
+    series: dict[str, Any] = {name: Series.restored(state) for name, state in raw["series"].items()}
     step: Any = raw["step"] and ev.from_raw(raw["step"])
     return Curve(**series, step=step)
