@@ -93,8 +93,9 @@ class TrainingPanel(Vertical):
             self._draw_charts(view)
         self._put("#chart-note", self._note(curve))
         scroll = self.query_one("#training-scroll", VerticalScroll)
-        self._put("#training-text", training_text(view, curve, max(30, text_width(scroll))))
         samples = self.query_one("#samples", VerticalScroll)
+        text = training_text(view, curve, max(30, text_width(scroll)), not samples.display)
+        self._put("#training-text", text)
         self._put("#samples-text", samples_text(view, max(30, text_width(samples))))
 
     def _put(self, selector: str, text: Text) -> None:

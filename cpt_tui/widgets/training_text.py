@@ -22,8 +22,8 @@ SIDE_BY_SIDE = 64
 """Cells from which base and present stand beside each other."""
 
 
-def training_text(view: RunView, curve: Curve, width: int) -> Text:
-    """What the charts do not say, most urgent first."""
+def training_text(view: RunView, curve: Curve, width: int, sample: bool = False) -> Text:
+    """What the charts do not say, most urgent first; ``sample`` adds what it wrote last."""
     page = Page()
     page.add(NEVER_THE_VERDICT, "italic")
     if curve.step is None:
@@ -35,6 +35,10 @@ def training_text(view: RunView, curve: Curve, width: int) -> Text:
     _sparks(page, curve, width)
     _alarms(page, view, width)
     _checkpoint(page, view)
+    if sample and view.samples:
+        newest = view.samples[-1]
+        page.put(f"wrote at step {newest.step} (w shows all): ", "dim")
+        page.add(clean_line(f"{newest.prompt} {newest.text}", max(20, 2 * width - 36)))
     page.text.rstrip()
     return page.text
 

@@ -38,7 +38,7 @@ def test_items_of_a_finished_gate(run: Run) -> None:
     assert counts["tied"] == sum(d == 0 for d in by_hand)
     assert sum(by_hand) / 400 == pytest.approx(4.35)
     lost = found.of("lost")
-    assert [abs(i.difference or 0) for i in lost] == sorted((-d for d in by_hand if d < 0))[::-1]
+    assert [abs(i.difference or 0) for i in lost] == sorted(-d for d in by_hand if d < 0)[::-1]
     assert found.items[7].text is not None
     assert found.items[7].text.completion == " brain"
 
