@@ -37,9 +37,12 @@ class CptApp(App[int]):
         Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere")
     ]
 
-    def __init__(self, start: Run | None = None, home: Path | None = None) -> None:
+    def __init__(
+        self, start: Run | None = None, home: Path | None = None, overlay: Run | None = None
+    ) -> None:
         super().__init__()
         self.start_run = start
+        self.overlay = overlay
         self.home = home
         self.animation_level = "none"
 
@@ -64,21 +67,21 @@ class CptApp(App[int]):
         if self.start_run is not None:
             from cpt_tui.screens.run import RunScreen
 
-            self.push_screen(RunScreen(self.start_run))
+            self.push_screen(RunScreen(self.start_run, self.overlay))
         else:
             from cpt_tui.screens.home import HomeScreen
 
             self.push_screen(HomeScreen(self.home))
 
 
-def run_app(start: Run | None = None, home: Path | None = None) -> int:
+def run_app(start: Run | None = None, home: Path | None = None, overlay: Run | None = None) -> int:
     """Show the app until the user leaves; returns the exit code.
 
     ``home`` overrides the directory of runs for this app and the workers it starts.
     """
     if home is not None:
         os.environ["CPT_HOME"] = str(home)
-    app = CptApp(start, home)
+    app = CptApp(start, home, overlay)
     app.call_later(end_when_hung_up, app)
     code = app.run(mouse=os.environ.get("CPT_MOUSE", "0") not in ("", "0"))
     return code if code is not None else app.return_code or 0

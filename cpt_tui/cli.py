@@ -159,18 +159,21 @@ def watch(
     run_name: RunName = None,
     plain: Plain = False,
     once: Annotated[bool, typer.Option("--once", help="One snapshot, then exit.")] = False,
+    overlay: Annotated[
+        str | None, typer.Option(help="Another run, its curves drawn beneath.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Watch a run live; any number of viewers, and none of them touches the training."""
     from cpt_tui import headless as lines
 
-    chosen = find_run(run_name)
+    chosen, other = find_run(run_name), find_run(overlay) if overlay else None
     if once:
-        typer.echo(lines.snapshot(chosen, json_))
+        typer.echo(lines.snapshot(chosen, json_, other))
         return
     if plain or json_ or not interactive():
-        raise typer.Exit(lines.follow(chosen, json_))
-    raise typer.Exit(screen(chosen))
+        raise typer.Exit(lines.follow(chosen, json_, beneath=other))
+    raise typer.Exit(screen(chosen, other))
 
 
 @app.command()
@@ -280,11 +283,11 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def screen(start: Run | None) -> int:
+def screen(start: Run | None, overlay: Run | None = None) -> int:
     """Open the app (Textual is imported here and nowhere earlier)."""
     from cpt_tui.app import run_app
 
-    return run_app(start)
+    return run_app(start, overlay=overlay)
 
 
 def local(name: str) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from cpt_tui.terminal import now
-from engine.events import Event, Tail
+from engine import history
 from engine.launch import STALE_AFTER, Status, read_status
 from engine.run import Run
 from engine.view import RunView
 
-BLOCK = 1 << 20
+BLOCK = history.BLOCK
 """Bytes of log taken in at once; a long history is caught up with over several beats."""
 QUIET_AFTER = 60.0
 """Seconds without an event after which a living worker's quiet is told."""
@@ -20,39 +19,45 @@ BEAT_SECONDS = 0.4
 
 
 class Feed:
-    """What any number of viewers do: read, fold, say how old the data is. Never writes."""
+    """What any number of viewers do: read, fold, say how old the data is.
+
+    Writes nothing but the index of a long log that has none, for the next viewer.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.view = RunView()
         self.status: Status = Status(False, "none", "", None, None)
-        self.behind = 0
+        self.history = history.History(run.events_path)
+
+    @property
+    def view(self) -> RunView:
+        return self.history.view
+
+    @property
+    def behind(self) -> int:
         """Bytes of log not read yet."""
-        self._tail = Tail(run.events_path)
+        return self.history.behind
 
     async def poll(self) -> bool:
         """Read what is new; True if the view changed. Blocking reads happen in a thread."""
-        before = self.view.version
+        before = (id(self.view), self.view.version)
         deadline = asyncio.get_running_loop().time() + BEAT_SECONDS
         while True:
-            batch = await asyncio.to_thread(self._read)
-            self.view.apply_all(batch)
-            if not batch or not self.behind or asyncio.get_running_loop().time() > deadline:
+            start, batch = await asyncio.to_thread(self.history.read, BLOCK)
+            self.history.fold(start, batch)
+            if not self.behind or start == self.history.offset:
                 break
+            if asyncio.get_running_loop().time() > deadline:
+                break
+        if not self.behind and self.history.worth_saving:
+            await asyncio.to_thread(self.history.leave_index)
         self.status = await asyncio.to_thread(read_status, self.run)
-        return self.view.version != before
+        return (id(self.view), self.view.version) != before
 
     def poll_now(self) -> None:
-        """Read everything there is, at once; for short logs."""
-        while batch := self._read():
-            self.view.apply_all(batch)
+        """Read everything there is, at once."""
+        self.history.catch_up()
         self.status = read_status(self.run)
-
-    def _read(self) -> list[Event]:
-        batch = self._tail.read(BLOCK)
-        with contextlib.suppress(OSError):
-            self.behind = max(0, self.run.events_path.stat().st_size - self._tail.offset)
-        return batch
 
     @property
     def age_s(self) -> float | None:

@@ -10,10 +10,13 @@ import typer
 
 from cpt_tui.runs import process_lives
 from cpt_tui.safe import clean
+from engine import facts
 from engine.errors import Exit
-from engine.events import Alarm, Failed, RunEnded, StageDone, Tail, read_all
+from engine.events import Alarm, Failed, RunEnded, StageDone, Tail
+from engine.history import History
+from engine.items import load as load_items
 from engine.launch import answered, ask, read_status
-from engine.plain import Narrator, summary
+from engine.plain import Narrator, beneath_lines, summary
 from engine.run import Run
 from engine.view import RunView
 
@@ -23,14 +26,23 @@ STARTING_SECONDS = 30.0
 
 
 def follow(
-    run: Run, json_: bool, offset: int = 0, final_json: bool = False, pid: int | None = None
+    run: Run,
+    json_: bool,
+    offset: int = 0,
+    final_json: bool = False,
+    pid: int | None = None,
+    beneath: Run | None = None,
 ) -> int:
     """Print a run's events from ``offset`` until it ends; returns its exit code.
 
     ``json_`` prints events as JSON lines; ``final_json`` only one object at the end.
     ``pid`` is the worker just started, which may take long to its first sign of life.
-    Ctrl-C leaves the run alone. A worker that died returns code 6: it can be resumed.
+    ``beneath`` is another run whose losses are told first. Ctrl-C leaves the run alone. A
+    worker that died returns code 6: it can be resumed.
     """
+    if beneath is not None and not json_:
+        for line in beneath_lines((beneath.id, view_of(beneath))):
+            typer.echo(clean(line))
     tail, narrator, seen = Tail(run.events_path, offset), Narrator(), []
     started, last_life = time.monotonic(), time.monotonic()
     try:
@@ -124,24 +136,31 @@ def outcome(run: Run, seen: list[Any], end: RunEnded) -> dict[str, Any]:
 
 
 def view_of(run: Run) -> RunView:
-    """The run's state from its whole log."""
-    view = RunView()
-    view.apply_all(read_all(run.events_path))
+    """The run's state now: from the index of its log and the rest, or from the whole log."""
+    history = History(run.events_path)
+    view = history.catch_up()
+    if history.worth_saving:
+        history.leave_index()
     return view
 
 
-def snapshot(run: Run, json_: bool) -> str:
-    """``cpt watch --once``: a page of text, or one JSON object."""
-    view, status = view_of(run), read_status(run)
+def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
+    """``cpt watch --once``: a page of text, or one JSON object; ``beneath`` is another run."""
+    view, status, items = view_of(run), read_status(run), load_items(run)
+    other = (beneath.id, view_of(beneath)) if beneath else None
     if not json_:
-        return "\n".join(clean(line) for line in summary(view, status))
-    return json.dumps(
-        {
-            **row(run),
-            "stages": {name: {"state": s.state} for name, s in view.stages.items()},
-            "evidence": {name: view.evidence(name) for name in view.stages},
-        }
-    )
+        lines = summary(view, status, items=items, beneath=other)
+        return "\n".join(clean(line) for line in lines)
+    found = {
+        **row(run),
+        "stages": {name: {"state": s.state} for name, s in view.stages.items()},
+        "evidence": {name: view.evidence(name) for name in view.stages},
+        "training": facts.training(view),
+        "gate": facts.gate(view, items),
+    }
+    if other:
+        found["overlay"] = {"run": other[0], **facts.training(other[1])}
+    return json.dumps(found)
 
 
 def row(run: Run) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Key:
         return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
 
 
-ALL = ("home", "interview", "run", "report", "traceback")
+ALL = ("home", "interview", "run", "report", "traceback", "items", "item")
 EVERYWHERE = (*ALL, "help", "dialog")
 
 KEYS = (
@@ -157,14 +157,72 @@ KEYS = (
         ("run",),
         False,
     ),
+    *(
+        Key(f"run.{name}", keys, f"curve('{what}')", "", f"Training chart: {said}", ("run",), False)
+        for name, keys, what, said in (
+            ("curve", "v", "curve", "the next curve (loss, forgetting, rate, speed, memory)"),
+            ("axis", "x", "axis", "count in steps, or in tokens"),
+            ("change", "d", "change", "loss, or its change since the first evaluation"),
+            ("closer", "plus,equals_sign", "in", "closer; read from the log where it must be"),
+            ("wider", "minus", "out", "less close"),
+            ("whole", "0", "all", "all of it again"),
+        )
+    ),
+    *(
+        Key(
+            f"run.{what}",
+            what,
+            f"curve('{what}')",
+            "",
+            f"Training chart: {what} along the axis, while zoomed",
+            ("run",),
+            footer=False,
+            priority=True,
+        )
+        for what in ("left", "right")
+    ),
     Key(
-        "run.change",
-        "d",
-        "change",
-        "change",
-        "Training chart: loss, or its change since the first evaluation",
+        "run.overlay",
+        "o",
+        "overlay",
+        "overlay",
+        "Another run's curves beneath; again takes them away",
         ("run",),
-        footer=False,
+        False,
+    ),
+    Key(
+        "run.samples",
+        "w",
+        "samples",
+        "texts",
+        "What the model writes, base beside it; again for the numbers",
+        ("run",),
+        False,
+    ),
+    Key(
+        "run.items",
+        "enter",
+        "items",
+        "items",
+        "The gate's items: won, lost and tied, with their texts",
+        ("run",),
+        False,
+    ),
+    Key(
+        "items.open",
+        "enter",
+        "open_item",
+        "whole",
+        "One item whole: prompt, gold answer, what each arm scored",
+        ("items",),
+    ),
+    Key(
+        "items.filter",
+        "v",
+        "filter",
+        "won, lost, tied",
+        "The next kind of items: all, won, lost, tied",
+        ("items",),
     ),
     Key(
         "run.decision", "i", "interview", "interview", "The interview of this run", ("run",), False
@@ -186,7 +244,7 @@ KEYS = (
         "help",
         "help",
         "This page",
-        ("home", "run", "report", "traceback"),
+        ("home", "run", "report", "traceback", "items", "item"),
         display="?",
     ),
     Key(
@@ -231,7 +289,10 @@ def bindings(place: str) -> list[BindingType]:
 
 def described(place: str) -> list[tuple[str, str]]:
     """Keys and what they do on a screen, for the help page."""
-    names = {"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"}
+    names = {
+        **{"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"},
+        **{"plus": "+", "equals_sign": "=", "minus": "-", "enter": "Enter"},
+    }
     return [
         (" or ".join(names.get(k, k) for k in key.keys.split(",")), key.help)
         for key in KEYS

@@ -21,6 +21,8 @@ from engine.secret import masked
 REPAIR_BLOCK = 1 << 20
 """Bytes of the log's end that are looked through at a time for its last newline."""
 KINDS: dict[str, type[Event]] = {}
+_FIELDS: dict[type[Event], tuple[str, ...]] = {}
+"""Names of a class's fields: a long log asks for them a million times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,11 +219,17 @@ def parse(line: bytes | str) -> Event | None:
         raw = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(raw, dict):
-        return None
+    return from_raw(raw) if isinstance(raw, dict) else None
+
+
+def from_raw(raw: dict[str, Any]) -> Event:
+    """The event of a JSON object, ``Unknown`` for a kind or shape not known."""
     cls = KINDS.get(str(raw.get("kind")))
     if cls is not None:
-        values = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+        names = _FIELDS.get(cls)
+        if names is None:
+            names = _FIELDS[cls] = tuple(f.name for f in dataclasses.fields(cls))
+        values = {name: raw[name] for name in names if name in raw}
         try:
             return cls(**values)
         except TypeError:
@@ -303,7 +311,7 @@ class Tail:
     offset: int = 0
 
     def read(self, limit: int = 8 << 20) -> list[Event]:
-        """Complete events since the last call, at most ``limit`` bytes of them.
+        """Complete events since the last call: at most ``limit`` bytes of them, or one line.
 
         A log that shrank (repaired after a crash) is read on from its new end.
         """
@@ -313,6 +321,8 @@ class Tail:
                 self.offset = min(self.offset, size)
                 handle.seek(self.offset)
                 data = handle.read(limit)
+                while b"\n" not in data and (more := handle.read(limit)):
+                    data += more
         except OSError:
             return []
         complete = data[: data.rfind(b"\n") + 1]
@@ -323,6 +333,7 @@ class Tail:
 
 def read_all(path: Path) -> Iterator[Event]:
     """Every complete event of a log, in order."""
-    tail = Tail(path)
-    while batch := tail.read():
-        yield from batch
+    tail, before = Tail(path), -1
+    while tail.offset > before:
+        before = tail.offset
+        yield from tail.read()

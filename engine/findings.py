@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import words
+from engine import gate_words, words
 from engine.thresholds import THRESHOLDS
 from engine.words import one_line
 
@@ -217,6 +217,12 @@ def _gate(found: dict[str, Any]) -> list[str]:
         f"({found['low']:+.2f} to {found['high']:+.2f}), margin {found['margin']:g}",
         one_line(found.get("sentence", "")),
         *_secondary(found),
+        *gate_words.would_change(found),
+        *([f"tries: {tried}"] if (tried := gate_words.tries(found)) else []),
+        *(
+            f"tag {name}: {estimate} points ({ends}), {items} items, corrected {p}"
+            for name, items, estimate, ends, p in gate_words.tag_rows(found)
+        ),
     ]
 
 

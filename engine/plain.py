@@ -10,11 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from engine import events as ev
-from engine import words
+from engine import gate_words, words
 from engine.findings import NEVER_THE_VERDICT, POINTS, finding
 from engine.words import one_line
 
 if TYPE_CHECKING:
+    from engine.items import Items
     from engine.launch import Status
     from engine.view import RunView
 
@@ -162,8 +163,17 @@ _TELLERS: dict[type[ev.Event], Any] = {
 }
 
 
-def summary(view: RunView, status: Status, now: float | None = None) -> list[str]:
-    """The whole run on a page of text, at most 80 columns."""
+def summary(
+    view: RunView,
+    status: Status,
+    now: float | None = None,
+    items: Items | None = None,
+    beneath: tuple[str, RunView] | None = None,
+) -> list[str]:
+    """The whole run on a page of text, at most 80 columns.
+
+    ``items`` are the gate's; ``beneath`` is another run to compare with, and its name.
+    """
     now = time.time() if now is None else now
     age = words.duration(max(0.0, now - view.last_t)) if view.last_t else "no data yet"
     lines = [
@@ -174,7 +184,7 @@ def summary(view: RunView, status: Status, now: float | None = None) -> list[str
     ]
     for stage in view.stages.values():
         lines += _stage_lines(view, stage)
-    lines += _training_lines(view) + _gate_lines(view)
+    lines += _training_lines(view) + beneath_lines(beneath) + _gate_lines(view, items)
     for alarm in view.alarms[-3:]:
         lines += _wrapped(f"{alarm.level:<9}", one_line(alarm.message))
     if view.failure:
@@ -223,12 +233,45 @@ def _training_lines(view: RunView) -> list[str]:
                 f"         {name:<8}held-out loss {series.last[1]:.4f} "
                 f"({change:+.4f} since step {series.first[0]:g})"
             )
-    return [*lines, f"         forgetting: {view.guard}. {NEVER_THE_VERDICT}"]
+    green, amber = view.limits["forgetting_green"], view.limits["forgetting_amber"]
+    limits = f" (amber above {green:+g} nats, red above {amber:+g})"
+    lines.append(f"         forgetting: {view.guard}{limits if curve.generic.last else ''}")
+    lines.append(f"         {NEVER_THE_VERDICT}")
+    memory = f", {words.memory(curve.step.memory_gb)}" if curve.step.memory_gb else ""
+    lines.append(f"         {words.count(curve.step.tokens)} tokens seen{memory}")
+    if view.samples:
+        for line in _sample(view.samples[-1]):
+            lines += _wrapped(" " * 9, line)
+    return lines
 
 
-def _gate_lines(view: RunView) -> list[str]:
+def beneath_lines(beneath: tuple[str, RunView] | None) -> list[str]:
+    """Another run's held-out losses, to compare with; none where there is no other run."""
+    if beneath is None:
+        return []
+    name, view = beneath
+    curve = view.curves.get("train") or view.curve
+    lines = [f"beneath  {one_line(name)}"]
+    for side, series in (("domain", curve.domain), ("generic", curve.generic)):
+        if series.first and series.last:
+            lines.append(
+                f"         {side:<8}held-out loss {series.last[1]:.4f} at step "
+                f"{series.last[0]:g} ({series.last[1] - series.first[1]:+.4f})"
+            )
+    return lines if len(lines) > 1 else [*lines, "         no held-out loss yet"]
+
+
+def _gate_lines(view: RunView, items: Items | None) -> list[str]:
+    """Each arm's seeds and their spread, and the items that were won and lost."""
     lines = []
     for arm, seeds in view.arms.items():
-        scores = ", ".join(f"{seed.score:.1f}" for seed in seeds.values())
-        lines.append(f"gate     {arm} arm: {scores} points")
+        scores = [seed.score for seed in seeds.values()]
+        told = ", ".join(f"{score:.1f}" for score in scores)
+        lines += _wrapped("gate     ", f"{arm} arm: {told} points ({gate_words.spread(scores)})")
+    both = [(s, view.arms.get("cpt", {}).get(n)) for n, s in view.arms.get("base", {}).items()]
+    pairs = [cpt.score - base.score for base, cpt in both if cpt is not None]
+    if pairs:
+        lines += _wrapped("gate     ", f"CPT minus base by seed: {gate_words.spread(pairs)}")
+    for line in gate_words.page(items) if items else []:
+        lines.append(f"gate     {line}")
     return ["", *lines] if lines else []

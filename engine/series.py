@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 Point = tuple[float, float]
 Bucket = tuple[float, float, float, float]
@@ -82,6 +84,25 @@ class Series:
         if self.last and (not found or found[-1][0] < self.last[0]):
             found.append(self.last)
         return found
+
+    def state(self) -> list[Any]:
+        """All of it as plain JSON values, for an index; ``restored`` is the way back."""
+        return [getattr(self, name) for name in self.__slots__]
+
+    @classmethod
+    def restored(cls, state: Sequence[Any]) -> Series:
+        """A series that goes on as the one whose ``state`` this is.
+
+        Raises ValueError or TypeError where it is not the state of a series.
+        """
+        held = dict(zip(cls.__slots__, state, strict=True))
+        for name in ("first", "last", "_open"):
+            held[name] = held[name] and tuple(held[name])
+        held["_buckets"] = [tuple(bucket) for bucket in held["_buckets"]]
+        series = cls()
+        for name, value in held.items():
+            setattr(series, name, value)
+        return series
 
     def __len__(self) -> int:
         return len(self.points())

@@ -47,8 +47,13 @@ class Curve:
     tokens_per_s: Series = field(default_factory=Series)
     domain: Series = field(default_factory=Series)
     generic: Series = field(default_factory=Series)
+    memory: Series = field(default_factory=Series)
+    tokens: Series = field(default_factory=Series)
+    """Tokens seen by each step: what turns an axis of steps into one of tokens."""
     step: ev.TrainStep | None = None
     """The newest step."""
+    rewound: int | None = None
+    """Lowest step that it went back to (a resume) since a reader last set this to None."""
 
     def add_step(self, event: ev.TrainStep) -> bool:
         """Take a step in; True if the run went back (a resume) and later points were dropped."""
@@ -56,10 +61,13 @@ class Curve:
         if back:
             self.domain.drop_from(event.step + 0.5)
             self.generic.drop_from(event.step + 0.5)
+            self.rewound = min(event.step, self.rewound or event.step)
         self.loss.add(event.step, event.loss)
         self.lr.add(event.step, event.lr)
         self.grad_norm.add(event.step, event.grad_norm)
         self.tokens_per_s.add(event.step, event.tokens_per_s)
+        self.memory.add(event.step, event.memory_gb)
+        self.tokens.add(event.step, event.tokens)
         self.step = event
         return back
 

@@ -17,6 +17,8 @@ PLACES = {
     "run": "Run",
     "report": "Report",
     "traceback": "Traceback",
+    "items": "The gate's items",
+    "item": "One item",
 }
 ABOUT = (
     "The worker is a process of its own. Quitting, closing the laptop or losing",

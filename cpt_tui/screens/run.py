@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import ClassVar, cast
 
@@ -15,17 +16,17 @@ from textual.widgets import ContentSwitcher, Footer, Static
 from cpt_tui.feed import Feed
 from cpt_tui.keys import bindings
 from cpt_tui.safe import clean_line
-from cpt_tui.screens.base import CptScreen
-from cpt_tui.screens.confirm import ConfirmScreen
+from cpt_tui.screens.confirm import ChoiceScreen
+from cpt_tui.screens.control import ControlScreen
+from cpt_tui.widgets.curves import Overlay
 from cpt_tui.widgets.evidence_panel import EvidencePanel
 from cpt_tui.widgets.gate_panel import GatePanel
 from cpt_tui.widgets.packing_panel import PackingPanel
 from cpt_tui.widgets.panel import MALFORMED
 from cpt_tui.widgets.stage_rail import PANEL_OF, StageRail
-from cpt_tui.widgets.training_panel import TrainingPanel
-from engine import launch, words
-from engine.errors import CptError
-from engine.run import Run
+from cpt_tui.widgets.training_panel import Detail, TrainingPanel
+from engine import items, words
+from engine.run import Run, list_runs
 
 PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
@@ -33,16 +34,15 @@ BEAT = 1.0
 """Seconds between looks at the log; nothing is redrawn more often."""
 
 
-class RunScreen(CptScreen):
-    """Watches one run. Reads only, until the user asks for something and confirms it."""
+class RunScreen(ControlScreen):
+    """Watches one run, another run's curves beneath its own where ``overlay`` names one."""
 
     PLACE = "run"
     BINDINGS: ClassVar[list[BindingType]] = bindings("run")
 
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.run = run
-        self.feed = Feed(run)
+    def __init__(self, run: Run, overlay: Run | None = None) -> None:
+        super().__init__(run)
+        self.beneath = Feed(overlay) if overlay else None
         self.panel = 1
         self.following = True
         self.frozen = False
@@ -50,6 +50,7 @@ class RunScreen(CptScreen):
         self._malformed = False
         self._stale = False
         self._drawn_at = 0.0
+        self._items: tuple[tuple[str, int], ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
@@ -76,9 +77,11 @@ class RunScreen(CptScreen):
         self._reading = True
         try:
             changed = await self.feed.poll()
+            changed = await self._poll_beneath() or changed
+            changed = await self._look_at_items() or changed
         finally:
             self._reading = False
-        if self.feed.behind:
+        if self.feed.behind or (self.beneath and self.beneath.behind):
             self.set_timer(0.02, self.refresh_feed)
         self._stale = self._stale or changed
         if self._stale and not self.frozen and monotonic() - self._drawn_at >= BEAT * 0.9:
@@ -86,6 +89,40 @@ class RunScreen(CptScreen):
             self.redraw()
         else:
             self._draw_header()
+
+    async def _poll_beneath(self) -> bool:
+        """One look at the other run, if there is one."""
+        if self.beneath is None or not await self.beneath.poll():
+            return False
+        panel, view = self.query_one(TrainingPanel), self.beneath.view
+        curve = view.curves.get("train") or view.curve
+        if panel.overlay is None and curve.step is None and not self.beneath.behind:
+            name = clean_line(self.beneath.run.id, 60)
+            self.notify(f"{name} has no curves of training yet.", markup=False)
+        panel.overlay = Overlay(self.beneath.run.id, curve)
+        return True
+
+    async def _look_at_items(self) -> bool:
+        """The gold items, once the gate is in front and whenever their files changed."""
+        if self.panel != PANELS.index("gate") + 1:
+            return False
+        stamp = await asyncio.to_thread(items.stamp, self.run)
+        if stamp == self._items:
+            return False
+        self._items = stamp
+        self.query_one(GatePanel).items = await asyncio.to_thread(items.load, self.run)
+        return True
+
+    async def _look_closer(self) -> None:
+        """Read the part of the log that a zoomed curve needs, and draw again with it."""
+        panel = self.query_one(TrainingPanel)
+        wanted = panel.wanted()
+        if wanted is None:
+            return
+        found = await asyncio.to_thread(self.feed.history.window, *wanted)
+        if found is not None and self.is_attached:
+            panel.detail = Detail(*wanted, found)
+            self.redraw()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.redraw)
@@ -110,11 +147,13 @@ class RunScreen(CptScreen):
             self._draw_fault()
             self.query_one(StageRail).show(view, self.panel)
             self.put_text("#tabs", self._tabs())
-            panel = cast(EvidencePanel, self.query_one(f"#{PANELS[self.panel - 1]}"))
+            panel = self.query_one(f"#{PANELS[self.panel - 1]}")
             try:
-                panel.show(view)
+                cast(EvidencePanel, panel).show(view)
             except MALFORMED as error:
                 self._say_malformed(error)
+        if isinstance(panel, TrainingPanel) and panel.wanted():
+            self.run_worker(self._look_closer(), group="closer", exclusive=True)
 
     def _say_malformed(self, error: Exception) -> None:
         """A log of another version must not end the viewer; said once."""
@@ -150,7 +189,8 @@ class RunScreen(CptScreen):
         feed, text = self.feed, Text(no_wrap=True, overflow="ellipsis", end="")
         age = words.duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
         if feed.behind:
-            age = f"reading history, {words.size(feed.behind)} left"
+            read = feed.history.offset / (feed.history.offset + feed.behind)
+            age = f"reading history, {read:.0%}, {words.size(feed.behind)} left"
         tail = f"  worker {clean_line(feed.liveness())}  data {age}"
         room = max(20, self.size.width - len(tail) - 2)
         text.append(clean_line(self.run.id, room), "bold")
@@ -161,14 +201,15 @@ class RunScreen(CptScreen):
     def topic(self) -> str:
         return PANELS[self.panel - 1]
 
-    @property
-    def watched(self) -> Run | None:
-        return self.run
-
     def action_panel(self, number: int) -> None:
         self.following = False
         self._show_panel(number)
-        self.call_after_refresh(self.redraw)
+        self.call_after_refresh(self.refresh_panel)
+
+    async def refresh_panel(self) -> None:
+        """Draw a panel that just came to the front; the gate needs its items first."""
+        await self._look_at_items()
+        self.redraw()
 
     def action_follow(self) -> None:
         self.following = True
@@ -180,10 +221,47 @@ class RunScreen(CptScreen):
         self.frozen = not self.frozen
         self.redraw()
 
-    def action_change(self) -> None:
-        panel = self.query_one(TrainingPanel)
-        panel.change = not panel.change
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of a panel work while it is in front."""
+        place = {"curve": "training", "overlay": "training", "samples": "training", "items": "gate"}
+        return action not in place or PANELS[self.panel - 1] == place[action]
+
+    def action_curve(self, what: str) -> None:
+        self.query_one(TrainingPanel).turn(what)
         self.redraw()
+
+    def action_samples(self) -> None:
+        self.query_one(TrainingPanel).read_samples()
+        self.call_after_refresh(self.redraw)
+
+    @work
+    async def action_overlay(self) -> None:
+        """Pick another run whose curves are drawn beneath; again, to take it away."""
+        panel = self.query_one(TrainingPanel)
+        if self.beneath is not None:
+            self.beneath = panel.overlay = None
+            self.redraw()
+            return
+        home = self.run.path.parent.parent
+        others = [run for run in await asyncio.to_thread(list_runs, home) if run != self.run]
+        if not others:
+            self.notify("There is no other run to lay beneath.", markup=False)
+            return
+        names = [run.id for run in others]
+        chosen = await self.app.push_screen_wait(ChoiceScreen("Which run beneath?", names))
+        if chosen is not None:
+            self.beneath = Feed(others[chosen])
+            await self.refresh_feed()
+            self.redraw()
+
+    def action_items(self) -> None:
+        from cpt_tui.screens.items import ItemsScreen
+
+        found = self.query_one(GatePanel).items
+        if not found.items:
+            self.notify("No items are scored yet.", markup=False)
+            return
+        self.app.push_screen(ItemsScreen(found))
 
     def action_report(self) -> None:
         from cpt_tui.screens.report import ReportScreen
@@ -199,34 +277,3 @@ class RunScreen(CptScreen):
         from cpt_tui.screens.interview import InterviewScreen
 
         self.app.push_screen(InterviewScreen(self.run))
-
-    @work
-    async def action_stop(self) -> None:
-        await self._ask("stop", "Stop this run?", "It saves a checkpoint and can be resumed.")
-
-    @work
-    async def action_checkpoint(self) -> None:
-        await self._ask("checkpoint", "Save a checkpoint now?", "Training goes on after it.")
-
-    @work
-    async def action_pause(self) -> None:
-        if self.feed.view.paused:
-            await self._ask("resume", "Go on with training?", "From the step where it paused.")
-        else:
-            await self._ask(
-                "pause", "Pause training?", "The worker keeps its memory and waits for 'resume'."
-            )
-
-    async def _ask(self, action: str, question: str, detail: str) -> None:
-        """Ask back, then leave the request for the worker's next step."""
-        if not launch.read_status(self.run).alive:
-            self.notify("No worker is running on this run; nothing to do.", markup=False)
-            return
-        if not await self.app.push_screen_wait(ConfirmScreen(question, detail, action)):
-            return
-        try:
-            launch.ask(self.run, action)
-        except (CptError, OSError) as error:
-            self.notify(clean_line(error), severity="error", markup=False)
-            return
-        self.notify(f"Asked the worker to {action}; it does so at its next step.", markup=False)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from cpt_tui.safe import clean_line
 from cpt_tui.widgets.bars import Mark, bar, interval_scale
-from cpt_tui.widgets.page import Page
+from cpt_tui.widgets.page import Page, padded
 from cpt_tui.widgets.panel import Panel
-from engine import words
+from engine import gate_words, words
+from engine.items import Item, Items
 from engine.plain import progress_words
 from engine.view import RunView
 
+FEW = 3
+"""Items of each kind that the panel itself shows."""
+
 
 class GatePanel(Panel):
-    """Verdict first, then the interval, then the pairs."""
+    """Verdict first, then the interval, then what would change it, the pairs and the items."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.items = Items()
+        """The gold items with their scores, as far as the run's files have them."""
 
     def written(self, view: RunView, width: int) -> Text:
         page = Page()
@@ -24,9 +36,13 @@ class GatePanel(Panel):
             verdict(page, found, width)
             forgetting(page, found)
             interval(page, found, width)
+            changing(page, found, width)
         else:
             waiting(page, view)
         pairs(page, view, found, width)
+        tags(page, found)
+        listed(page, self.items, width)
+        page.text.rstrip()
         return page.text
 
 
@@ -41,6 +57,8 @@ def waiting(page: Page, view: RunView) -> None:
         )
     else:
         page.add("The base arm runs first, so its variance tells what can be seen at all.", "dim")
+    if view.arms.get("cpt"):
+        page.add(gate_words.LOOKING_IS_NOT_TESTING, "italic")
     for name in ("baseline", "gate"):
         stage = view.stages[name]
         if stage.progress:
@@ -74,19 +92,29 @@ def interval(page: Page, found: dict[str, Any], width: int) -> None:
     page.put(f"  {value:+.2f}", "bold").put(f"  interval {low:+.2f} to {high:+.2f}")
     page.add(f"  margin {margin:g}  {words.p_value(found['p_value'])}")
     page.add("  [ ] interval   o estimate   : margins", "dim")
-    sees = f"can see {found['mde']:.1f} points and more"
+    sees = f"can see {found['mde']:.1f} points and more (MDE)"
     page.add(f"  {found['items']} items x {found['seeds']} seeds, {sees}", "dim")
 
 
+def changing(page: Page, found: dict[str, Any], width: int) -> None:
+    """How firm the verdict is: tries counted, and what would make it another."""
+    page.heading("What would change the verdict")
+    for line in gate_words.would_change(found):
+        page.quote(line, width)
+    if tried := gate_words.tries(found):
+        page.quote(f"Tries: {tried}", width)
+
+
 def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
-    """Base against CPT for each seed, as far as they are in."""
+    """Base against CPT for each seed, as far as they are in, and how far the seeds spread."""
     base, cpt = scores(view, "base", found), scores(view, "cpt", found)
     if not base and not cpt:
         return
     page.heading("Seed by seed (order and adapter start shared by both arms)")
     page.add(f"  {'seed':>4}{'base':>9}{'CPT':>9}{'CPT-base':>10}", "dim")
     room = min(24, max(4, width - 47))
-    differences = [abs(cpt[s] - base[s]) for s in base if s in cpt] or [1.0]
+    differences = [cpt[s] - base[s] for s in base if s in cpt]
+    longest = max(map(abs, differences), default=1.0)
     for seed in sorted({*base, *cpt}):
         page.put(f"  {seed:>4}{_points(base.get(seed)):>9}{_points(cpt.get(seed)):>9}")
         if seed not in base or seed not in cpt:
@@ -95,7 +123,11 @@ def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
         difference = cpt[seed] - base[seed]
         page.put(f"{difference:>+10.2f}", "bold")
         page.put("  better " if difference > 0 else "  worse  " if difference < 0 else "  same   ")
-        page.draw(bar(abs(difference), max(differences), room).rstrip("░"), "dim").add()
+        page.draw(bar(abs(difference), longest, room).rstrip("░"), "dim").add()
+    named = (("base", list(base.values())), ("CPT", list(cpt.values())), ("CPT-base", differences))
+    for name, values in named:
+        if values:
+            page.put(f"  {name:<9}", "dim").add(gate_words.spread(values))
     for arm in view.arms.values():
         newest = list(arm.values())[-1]
         if newest.done < newest.total:
@@ -115,11 +147,95 @@ def _points(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def tags(page: Page, found: dict[str, Any]) -> None:
+    """The test on the items of each tag: secondary, never the verdict."""
+    rows = gate_words.tag_rows(found)
+    if not rows:
+        return
+    page.heading("By tag (secondary; p corrected among the tags)")
+    page.add(f"  {'tag':<18}{'items':>7}{'CPT-base':>10}  {'interval':<17}p", "dim")
+    for name, items, estimate, ends, corrected in rows:
+        page.put("  ").put(padded(clean_line(name, 17), 18)).put(f"{items:>7}")
+        page.put(f"{estimate:>10}", "bold").add(f"  {ends:<17}{corrected}")
+
+
+def listed(page: Page, items: Items, width: int) -> None:
+    """Items won, lost and tied, with the clearest of them in their own words."""
+    if not items.items:
+        return
+    page.heading("Items, CPT against base (Enter lists them all)")
+    page.add("  " + (gate_words.counted(items) or "the CPT arm has no seed yet"), "bold")
+    if items.fault:
+        page.quote(items.fault, width)
+    for state in ("lost", "won"):
+        for item in items.of(state)[:FEW]:
+            page.put(f"  {state:<6}", STATE[state])
+            page.add(item_line(item, width - 8))
+
+
+STATE = {"won": "green", "lost": "bold red", "tied": "dim", "waiting": "dim"}
+
+
+def item_line(item: Item, width: int) -> str:
+    """``#18 +40 Which sense of "potter" ...`` on one line, cut to ``width`` cells."""
+    gap = "" if item.difference is None else f" {item.difference:+.0f}"
+    text = item.text.prompt if item.text else "(text not at hand)"
+    head = f"#{item.number + 1}{gap} "
+    line = head + clean_line(text, 2 * width)
+    return line if cell_len(line) <= width else set_cell_size(line, width - 3) + "..."
+
+
+def item_text(item: Item, width: int) -> Text:
+    """An item whole: prompt, gold answer, choices, and what each arm did, seed by seed."""
+    page = Page()
+    page.put(f"Item {item.number + 1}: ", "bold").put(item.state, STATE[item.state])
+    gap = item.difference
+    page.add(f", CPT minus base {gap:+.1f} points" if gap is not None else "")
+    if item.text is None:
+        page.add("Its text is not at hand: the gold set of this run cannot be read.", "dim")
+    else:
+        page.heading("Prompt")
+        page.quote(item.text.prompt, width, limit=4000)
+        page.heading("Gold answer")
+        page.quote(item.text.completion, width, limit=2000)
+        if item.text.choices:
+            page.heading("Choices")
+            for choice in item.text.choices[:20]:
+                page.quote(choice, width, limit=300)
+        about = [*(item.text.tags), *([f"source {item.text.group}"] if item.text.group else [])]
+        if about:
+            page.heading("Tags and source").quote(", ".join(about), width)
+    page.heading("Score, seed by seed (1 is right)")
+    _seeds(page, item, width)
+    page.text.rstrip()
+    return page.text
+
+
+def _seeds(page: Page, item: Item, width: int) -> None:
+    """Scores of both arms, and their answers where the run kept them."""
+    seeds: Sequence[int] = sorted({*item.base.scores, *item.cpt.scores})
+    page.add(f"  {'seed':>4}{'base':>8}{'CPT':>8}", "dim")
+    for seed in seeds:
+        told = (_score(arm.scores.get(seed)) for arm in (item.base, item.cpt))
+        page.add(f"  {seed:>4}" + "".join(f"{value:>8}" for value in told))
+    means = (_score(arm.mean) for arm in (item.base, item.cpt))
+    page.add("  mean" + "".join(f"{value:>8}" for value in means), "bold")
+    for name, arm in (("base", item.base), ("CPT", item.cpt)):
+        for seed, answer in sorted(arm.answers.items()):
+            page.item(f"  {name}, seed {seed}:", clean_line(answer, 600), width, "dim", at=16)
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 def forgetting(page: Page, found: dict[str, Any]) -> None:
     """The second, separate line."""
     page.put("Forgetting, measured apart: ").state(found.get("guard", "unknown"))
     rise = found.get("generic_rise")
     if rise is None:
         page.add(", generic loss was not measured")
-    else:
-        page.add(f", {words.signed(rise)} nats")
+        return
+    low, high = found.get("generic_low"), found.get("generic_high")
+    ends = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
+    page.add(f", {words.signed(rise)} nats{ends}")

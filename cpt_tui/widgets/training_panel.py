@@ -1,29 +1,55 @@
-"""Panel 3: training, live. Domain and generic held-out loss on one chart."""
+"""Panel 3: training, live or finished. Domain and generic held-out loss on one chart."""
 
 from __future__ import annotations
 
 import contextlib
+import math
+from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
-from cpt_tui.widgets.bars import spark
-from cpt_tui.widgets.chart import Chart, Line
-from cpt_tui.widgets.page import STATE_STYLES, Page
-from cpt_tui.widgets.panel import MALFORMED
+from cpt_tui.widgets.chart import Chart
+from cpt_tui.widgets.curves import CHOICES, FORGETTING, HELD_OUT, TRAIN_LOSS, Overlay, plot
+from cpt_tui.widgets.panel import MALFORMED, text_width
+from cpt_tui.widgets.training_text import samples_text, training_text
+from cpt_tui.widgets.zoom import Zoom, closer, scaled, steps_of
 from engine import words
-from engine.events import TrainStep
-from engine.findings import NEVER_THE_VERDICT
-from engine.plain import progress_words
-from engine.series import Point, Series
+from engine.series import Point
 from engine.view import Curve, RunView
 
 NO_CURVE = "No held-out loss yet. The first point comes before the first step."
+DENSE = 4
+"""Points in a column that are as good as all of them: a column shows its lowest and highest."""
+KEYS = "v curve  x axis  +/- zoom  o overlay  w texts"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Every step of a part of a series, read from the log again."""
+
+    series: str
+    left: float
+    right: float
+    curve: Curve
+
+    def kept(self, series: str, left: float, right: float) -> float:
+        """How many steps it has there; all there are where it was read for just that part."""
+        if (self.series, self.left, self.right) == (series, left, right):
+            return math.inf
+        slack = 0.1 * (right - left)
+        if self.series != series or left < self.left or right - slack > self.right:
+            return 0
+        return within(self.curve, left, right)
+
+
+def within(curve: Curve, left: float, right: float) -> int:
+    """Steps of a curve that are kept in a part of it."""
+    return sum(left <= x <= right for x, _ in curve.loss.points())
 
 
 class TrainingPanel(Vertical):
@@ -33,30 +59,59 @@ class TrainingPanel(Vertical):
         super().__init__(**kwargs)
         self.change = False
         """Show each loss as its change since the first evaluation."""
+        self.tokens = False
+        """Count the x axis in tokens instead of steps."""
+        self.choice = 0
+        """Which of ``CHOICES`` stands on the large chart."""
+        self.zoom = Zoom()
+        self.overlay: Overlay | None = None
+        self.detail: Detail | None = None
         self._drawn: tuple[Any, ...] = ()
+        self._texts: dict[str, Text] = {}
         self._view: RunView | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="charts"):
             yield Chart("Held-out loss", NO_CURVE, id="heldout")
-            yield Chart("Train loss", "No steps yet.", id="train-loss")
-        yield Static(markup=False, id="training-text")
+            with Vertical(id="beside"):
+                yield Chart("Forgetting", NO_CURVE, id="forgetting")
+                yield Chart("Train loss", "No steps yet.", id="train-loss")
+        yield Static(markup=False, id="chart-note")
+        with Horizontal(id="training-lower"):
+            with VerticalScroll(id="training-scroll"):
+                yield Static(markup=False, id="training-text")
+            with VerticalScroll(id="samples"):
+                yield Static(markup=False, id="samples-text")
 
     def show(self, view: RunView) -> None:
         """Redraw what changed: the charts only when their points did."""
         self._view = view
         curve = view.curve
-        state = (
-            id(curve),
-            self.change,
-            self.size.width,
-            *(s.version for s in (curve.domain, curve.generic, curve.loss)),
-        )
+        state = self._state(curve)
         if state != self._drawn:
             self._drawn = state
-            self._draw_charts(view, curve)
-        width = max(30, self.size.width - 2)
-        self.query_one("#training-text", Static).update(training_text(view, curve, width))
+            self._draw_charts(view)
+        self._put("#chart-note", self._note(curve))
+        scroll = self.query_one("#training-scroll", VerticalScroll)
+        samples = self.query_one("#samples", VerticalScroll)
+        text = training_text(view, curve, max(30, text_width(scroll)), not samples.display)
+        self._put("#training-text", text)
+        self._put("#samples-text", samples_text(view, max(30, text_width(samples))))
+
+    def _put(self, selector: str, text: Text) -> None:
+        if self._texts.get(selector) != text:
+            self._texts[selector] = text
+            self.query_one(selector, Static).update(text)
+
+    def _state(self, curve: Curve) -> tuple[Any, ...]:
+        """All that the charts depend on."""
+        other = self.overlay.curve if self.overlay else Curve()
+        series = (curve.domain, curve.generic, curve.loss, other.domain, other.generic, other.loss)
+        return (
+            *(id(curve), id(self.detail), self.overlay, self.change, self.tokens, self.choice),
+            *(self.zoom.width, self.zoom.right, self.size.width),
+            *(one.version for one in series),
+        )
 
     def on_resize(self) -> None:
         """A panel that just came to the front knows its width only now."""
@@ -64,120 +119,100 @@ class TrainingPanel(Vertical):
             with contextlib.suppress(*MALFORMED):
                 self.show(self._view)
 
-    def _draw_charts(self, view: RunView, curve: Curve) -> None:
-        loss = Line("nats/token, raw", curve.loss.points())
-        self.query_one("#train-loss", Chart).show("Train loss", [loss])
-        if curve.domain.last is None and curve.generic.last is None and loss.points:
-            self.query_one("#heldout", Chart).show("Train loss (no held-out loss yet)", [loss])
-            return
-        pairs = [("domain", curve.domain), ("generic", curve.generic)]
-        lines = [Line(name, shifted(series, self.change)) for name, series in pairs]
-        legend = [_legend(name, series) for name, series in pairs]
-        what = "Base's held-out loss" if view.current == "base" else "Held-out"
-        title = "Change" if self.change else what
-        self.query_one("#heldout", Chart).show(title, lines, legend)
+    def _draw_charts(self, view: RunView) -> None:
+        window = self._axis_window(view.curve)
+        beside = FORGETTING if self.choice == 0 else HELD_OUT
+        below = TRAIN_LOSS if CHOICES[self.choice] != TRAIN_LOSS else FORGETTING
+        for selector, choice in (
+            ("#heldout", CHOICES[self.choice]),
+            ("#forgetting", beside),
+            ("#train-loss", below),
+        ):
+            drawn = plot(choice, view, self._points, self.change, self.overlay)
+            chart = self.query_one(selector, Chart)
+            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath)
 
+    def _points(self, curve: Curve, name: str) -> list[Point]:
+        """A series on the axis that is shown, close up where its steps were read again."""
+        points = getattr(curve, name).points()
+        detail = self.detail
+        mine = self._view is not None and curve is self._view.curve
+        if detail is not None and mine and detail.series == self._series(curve):
+            fine = getattr(detail.curve, name).points()
+            points = closer(points, fine, (detail.left, detail.right))
+        return scaled(points, curve.tokens.points()) if self.tokens else points
 
-def shifted(series: Series, change: bool) -> list[Point]:
-    """The points, or their change since the first."""
-    start = series.first[1] if change and series.first else 0.0
-    return [(x, y - start) for x, y in series.points()]
+    def _series(self, curve: Curve) -> str:
+        return curve.step.series if curve.step else "train"
 
+    def extent(self) -> tuple[float, float]:
+        """First and newest step of the curve in front."""
+        curve = self._view.curve if self._view else Curve()
+        return steps_of((curve.domain, curve.generic, curve.loss))
 
-def _legend(name: str, series: Series) -> str:
-    """``domain 2.1034 (-0.31)``"""
-    if series.first is None or series.last is None:
-        return name
-    change = series.last[1] - series.first[1]
-    return f"{name} {series.last[1]:.3f} ({change:+.3f})"
+    def wanted(self) -> tuple[str, float, float] | None:
+        """The part of a series that a closer look is worth reading the log for, if any."""
+        if self._view is None or self.zoom.whole:
+            return None
+        curve = self._view.curve
+        left, right = self.zoom.window(*self.extent())
+        series = self._series(curve)
+        enough = min(0.9 * (right - left), DENSE * self.size.width)
+        kept = self.detail.kept(series, left, right) if self.detail else 0
+        if max(kept, within(curve, left, right)) >= enough:
+            return None
+        return series, left, right
 
+    def _axis_window(self, curve: Curve) -> tuple[float, float] | None:
+        """The window in the axis' unit; None for all of it."""
+        if self.zoom.whole:
+            return None
+        left, right = self.zoom.window(*self.extent())
+        if not self.tokens:
+            return left, right
+        ends = scaled([(left, 0.0), (right, 0.0)], curve.tokens.points())
+        return ends[0][0], ends[1][0]
 
-def training_text(view: RunView, curve: Curve, width: int) -> Text:
-    """Under the charts: guard, progress, sparklines, alarms."""
-    page = Page()
-    page.add(NEVER_THE_VERDICT, "italic")
-    if curve.step is None:
-        stage = view.stages["train"]
-        waits = progress_words(stage.progress) if stage.progress else "no steps yet"
-        return page.add(f"Training: {waits}", "dim").text
-    _guard(page, view, curve)
-    _progress(page, view, curve)
-    _sparks(page, curve, width)
-    _alarms(page, view, width)
-    _sample(page, view, width)
-    page.text.rstrip()
-    return page.text
+    def _axis_ends(self, curve: Curve) -> tuple[float, float]:
+        """All of the axis in its unit, another run's longer curves included."""
+        curves = [curve, *([self.overlay.curve] if self.overlay else [])]
+        ends = [steps_of((c.domain, c.generic, c.loss)) for c in curves]
+        if self.tokens:
+            pairs = zip(curves, ends, strict=True)
+            moved = [scaled([(a, 0.0), (b, 0.0)], c.tokens.points()) for c, (a, b) in pairs]
+            ends = [(one[0][0], one[1][0]) for one in moved]
+        return min(a for a, _ in ends), max(b for _, b in ends)
 
+    def _note(self, curve: Curve) -> Text:
+        """What the x axis shows, and the keys that change it."""
+        unit = "tokens" if self.tokens else "steps"
+        left, right = self._axis_window(curve) or self._axis_ends(curve)
+        said = f"{unit} {words.count(left)} to {words.count(right)}"
+        if not self.zoom.whole:
+            said += glyphs("  ← → move  0 all")
+        text = Text(said, no_wrap=True, overflow="ellipsis", end="")
+        return text.append(f"  {KEYS}", "dim")
 
-def _guard(page: Page, view: RunView, curve: Curve) -> None:
-    """The forgetting guard in a word, with its number and limits."""
-    page.put("forgetting ", "dim")
-    if curve is not view.curves.get("train"):
-        page.add("not watched here: a demo builds its base model first", "dim")
-        return
-    page.state(view.guard)
-    rise = curve.generic_rise
-    if rise is None:
-        page.add(" (needs two evaluations of generic text)", "dim")
-        return
-    green, amber = view.limits["forgetting_green"], view.limits["forgetting_amber"]
-    page.add(f": generic {rise:+.3f} nats (limits {green:g} and {amber:g})")
+    # What the keys do; each is followed by a redraw.
 
+    def turn(self, what: str) -> None:
+        """``curve``, ``axis``, ``change``, ``in``, ``out``, ``left``, ``right`` or ``all``."""
+        first, last = self.extent()
+        if what == "curve":
+            self.choice = (self.choice + 1) % len(CHOICES)
+        elif what == "axis":
+            self.tokens = not self.tokens
+        elif what == "change":
+            self.change = not self.change
+        elif what in ("in", "out"):
+            self.zoom.scale(what == "in", first, last)
+        elif what in ("left", "right"):
+            self.zoom.pan(what == "right", first, last)
+        elif what == "all":
+            self.zoom.reset()
 
-def _progress(page: Page, view: RunView, curve: Curve) -> None:
-    step = curve.step
-    assert step is not None
-    left = _left(view, step)
-    memory = f"  {step.memory_gb:.1f} GB" if step.memory_gb else ""
-    page.put("step ", "dim").put(f"{step.step:,} of {step.total:,}", "bold")
-    page.put(f"  {words.count(step.tokens)} tokens  ").put(left, "bold").put(memory)
-    if curve.loss.lost:
-        page.put(f"  {len(curve.loss.lost)} steps not finite", "bold red")
-    page.add()
-
-
-def _left(view: RunView, step: TrainStep) -> str:
-    """Time left while it runs; where it stands once it does not."""
-    if view.paused:
-        return "paused"
-    if view.ended or view.failure:
-        return "done" if step.step >= step.total else "stopped here"
-    return f"{words.duration(step.eta_s)} left"
-
-
-def _sparks(page: Page, curve: Curve, width: int) -> None:
-    """Four curves in a row of characters each, on their own ranges."""
-    assert curve.step is not None
-    rows = (
-        ("train loss", words.loss(curve.step.loss), curve.loss),
-        ("rate (LR)", f"{curve.step.lr:.2e}", curve.lr),
-        ("grad norm", _plain(curve.step.grad_norm), curve.grad_norm),
-        ("tokens/s", words.count(curve.step.tokens_per_s), curve.tokens_per_s),
-    )
-    room = max(8, min(100, width - 24))
-    for label, value, series in rows:
-        page.put(f"{label:<11}", "dim").put(f"{value:<11}", "bold")
-        page.put(glyphs(spark(series.points(), room)), "dim").add()
-
-
-def _plain(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3f}"
-
-
-def _alarms(page: Page, view: RunView, width: int) -> None:
-    """The newest alarms; the newest of all first."""
-    for alarm in reversed(view.alarms[-2:]):
-        style, at = STATE_STYLES.get(alarm.level, ""), len(alarm.level) + 1
-        page.item(alarm.level, clean_line(alarm.message, 2 * (width - at) - 8), width, style, at)
-    if view.checkpoints:
-        newest = view.checkpoints[-1]
-        page.put("checkpoint ", "dim").put(clean_line(newest.name, 30))
-        page.add(f" at step {newest.step:,}, {newest.megabytes:.1f} MB", "dim")
-
-
-def _sample(page: Page, view: RunView, width: int) -> None:
-    """The newest continuation the model wrote."""
-    if view.samples:
-        sample = view.samples[-1]
-        page.put(f"wrote at step {sample.step}: ", "dim")
-        page.add(clean_line(f"{sample.prompt} {sample.current}", max(20, 2 * width - 24)))
+    def read_samples(self) -> None:
+        """Bring what the model writes to the front, or the numbers again."""
+        self.toggle_class("-writing")
+        name = "#samples" if self.has_class("-writing") else "#training-scroll"
+        self.call_after_refresh(self.query_one(name).focus)

@@ -89,7 +89,8 @@ def help_rank_0(run: Run, ranks: Ranks) -> int:
 def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
     """Lock the run, run its stages and log how they ended; returns the exit code."""
     from engine.errors import CptError, Interrupted
-    from engine.events import Alarm, EventLog, Failed, RunEnded
+    from engine.events import Alarm, Failed, RunEnded
+    from engine.history import IndexedLog
     from engine.recipe_io import load_recipe
     from engine.worker.context import Context
     from engine.worker.ranks import Ranks
@@ -98,7 +99,7 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
     try:
         recipe, _ = load_recipe(run.recipe_path)
         with run.lock():
-            context = Context(run, recipe, EventLog(run.events_path), ranks=ranks)
+            context = Context(run, recipe, IndexedLog(run.events_path), ranks=ranks)
             context.install_signals()
             context.start_heartbeat()
             try:

@@ -9,7 +9,7 @@ import tomlkit
 
 from engine import events as ev
 from engine.run import Run, write_atomic
-from tests.tui import worlds
+from tests.tui import gated, worlds
 from tests.tui.measured import EVIL
 
 NAME = "evil\x1b[31mEVIL\x1b]0;pwned\x07\u009b31m\u202e[nope]-0001"
@@ -59,7 +59,11 @@ def _training(world: worlds.World) -> None:
     worlds.training(world, 60, hostile=True)
     world.emit(ev.CheckpointSaved(step=60, name=EVIL, megabytes=1.0))
     world.emit(ev.Alarm(level="amber", stage="train", message=EVIL))
-    world.stage("gate", {**worlds.GATE, "sentence": EVIL, "label": EVIL})
+    tags = [{**tag, "tag": EVIL} for tag in gated.JUDGED["by_tag"]]
+    judged = {**gated.JUDGED, **worlds.GATE, "sentence": EVIL, "label": EVIL, "by_tag": tags}
+    world.stage("gate", judged)
+    gated.gold(world.run, hostile=True)
+    gated.arms(world.run, {"base": 5, "cpt": 5}, answers=True)
     world.emit(ev.Failed(stage="train", message=EVIL, traceback=f"Traceback\n{EVIL}\n"))
     world.emit(ev.RunEnded(outcome="FAILED", code=1, message=EVIL))
 

@@ -49,7 +49,7 @@ def test_decimation_keeps_extremes_and_drops_what_is_not_finite(
 )
 def test_drawing_holds_its_size(values: list[float], width: int, height: int) -> None:
     points = [(float(x), y) for x, y in enumerate(values)]
-    lines = draw([(0, points)], width, height).split("\n")
+    lines = draw([("braille", points)], width, height).split("\n")
     assert len(lines) == height
     assert max(map(len, lines)) <= width
 
@@ -57,7 +57,7 @@ def test_drawing_holds_its_size(values: list[float], width: int, height: int) ->
 def test_ascii_drawing_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPT_ASCII", "1")
     points = [(float(x), math.sin(x / 9)) for x in range(100)]
-    drawn = draw([(0, points), (1, points)], 60, 12)
+    drawn = draw([("*", points), ("o", points)], 60, 12)
     assert drawn.isascii()
     assert "*" in drawn or "o" in drawn
 

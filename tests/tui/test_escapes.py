@@ -28,13 +28,21 @@ def test_the_search_finds_what_was_planted() -> None:
 
 def test_the_app_shows_hostile_text_and_never_sends_it(tmp_path: Path) -> None:
     run = hostile.run(tmp_path)
+    other = worlds.World(tmp_path, f"beneath-{hostile.NAME}")
+    worlds.training(other, 60, hostile=True)
+    os.utime(other.run.events_path, (1, 1))
     assert "pwned" in hostile.raw_events(run)
     with Terminal(tmp_path, size=(120, 45)) as terminal:
         terminal.wait_for("[nope]-0001")
         seen = terminal.go("enter", "1 Evidence")
         for panel, word in (("1", "The path taken"), ("2", "Ledger"), ("3", "Held-out")):
             seen += terminal.go(panel, word) + terminal.press("end", "pagedown")
-        seen += terminal.go("4", "Seed by seed")
+        seen += terminal.go("w", "What it writes") + terminal.press("end", "w")
+        seen += terminal.go("o", "Which run beneath?") + terminal.go("enter", "beneath-")
+        seen += terminal.go("4", "What would change") + terminal.press("end")
+        seen += terminal.go("enter", "showing: all") + terminal.go("enter", "Gold answer")
+        seen += terminal.press("end") + terminal.go("escape", "showing: all")
+        seen += terminal.go("escape", "4 Gate")
         for key, word in (("t", "Errors and log"), ("r", "Report of"), ("g", "Glossary")):
             seen += terminal.go(key, word) + terminal.press("end")
             seen += terminal.go("escape", "4 Gate")
@@ -76,6 +84,7 @@ def test_marking_hostile_terms_keeps_them_inert(tmp_path: Path) -> None:
         ("watch", "--once"),
         ("watch", "--json"),
         ("watch", "--once", "--json"),
+        ("watch", "evil", "--once", "--overlay", "evil"),
         ("report",),
         ("runs",),
         ("runs", "--json"),

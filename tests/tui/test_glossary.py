@@ -42,6 +42,7 @@ LABELS = (
         "exact copies",
         "order",
     ),
+    *("what it writes", "tries", "by tag", "won", "lost", "tied", "sd", "memory"),
 )
 """Headings and labels of the screens that a newcomer may not know."""
 

@@ -125,6 +125,22 @@ def test_gate(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None
     assert snap_compare(app, terminal_size=size, run_before=press("4"))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_another_run_beneath(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
+    run = worlds.mid_training(tmp_path).run
+    other = worlds.World(tmp_path, "earlier-20251224-101010-beef")
+    worlds.before_training(other)
+    worlds.training(other, 900)
+    app = CptApp(run, overlay=other.run)
+    assert snap_compare(app, terminal_size=size, run_before=press("w", "plus"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_items(snap_compare: Snap, tmp_path: Path, size: tuple[int, int]) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    assert snap_compare(app, terminal_size=size, run_before=press("4", "enter", "v", "v"))
+
+
 def test_training_in_ascii_without_colour(
     snap_compare: Snap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

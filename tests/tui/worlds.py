@@ -13,6 +13,7 @@ import psutil
 
 from engine import events as ev
 from engine.run import STAGES, Run, private_dir, write_atomic, write_json
+from tests.tui import gated
 from tests.tui.measured import EVIL, probe, scan
 
 __all__ = ["EVIL", "World", "probe", "scan"]
@@ -151,13 +152,29 @@ def training(world: World, upto: int, total: int = 1000, hostile: bool = False) 
         world.emit(train_step(step, total), after=1.5)
         if step % 50 == 0:
             world.emit(eval_point(step))
+            if step % 100 == 0:
+                samples(world, step)
         if step % 200 == 0:
             world.emit(ev.CheckpointSaved(step=step, name=f"step-{step:06d}", megabytes=38.4))
-    text = EVIL if hostile else "was stable, extubated on day 2 and"
-    world.emit(
-        ev.Sample(stage="train", step=upto, prompt="The patient", base="went home", current=text)
-    )
+    samples(world, upto, hostile)
     world.emit(ev.Alarm(level="note", stage="train", message="micro-batch 4 fits; measured"))
+
+
+WRITES = (
+    ("The patient", "was stable, extubated on day 2 and sent home with his own physician."),
+    ("Z.n.", "Apoplex, Hemiparese links, now re-admitted with fever for three days."),
+)
+
+
+def samples(world: World, step: int, hostile: bool = False) -> None:
+    """What the model writes at a step, and what the base wrote."""
+    for prompt, text in WRITES:
+        base = "is a man who was a man who was a man of the house of the"
+        if hostile:
+            prompt = text = base = EVIL
+        world.emit(
+            ev.Sample(stage="train", step=step, prompt=prompt, base=base, current=text), after=0.1
+        )
 
 
 def before_training(world: World, hostile: bool = False) -> None:
@@ -230,7 +247,9 @@ def finished(root: Path, verdict: dict[str, Any] | None = None) -> World:
     for seed, score in enumerate(verdict["cpt_scores"]):
         event = ev.ArmSeed(arm="cpt", seed=seed, score=score, items=400, done=seed + 1, total=5)
         world.emit(event, after=200)
-    world.emit(ev.StageDone(stage="gate", seconds=1100.0, evidence=verdict))
+    gated.gold(world.run)
+    gated.artifacts(world.run)
+    world.emit(ev.StageDone(stage="gate", seconds=1100.0, evidence={**gated.JUDGED, **verdict}))
     write_atomic(world.run.report_path, "# Report\n\nEARNED: +4.35 points.\n")
     world.stage("report", {"path": str(world.run.report_path)}, 0.3)
     codes = {"EARNED": 0, "TIE": 4, "HURT": 5}

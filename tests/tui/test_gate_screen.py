@@ -1,0 +1,155 @@
+"""The gate screen: pairs, spread, tries, tags, and the items with their texts; live and done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.widgets import OptionList
+
+from cpt_tui.app import CptApp
+from cpt_tui.screens.items import ItemScreen, ItemsScreen
+from cpt_tui.screens.run import RunScreen
+from engine import events as ev
+from tests.tui import gated, hostile, worlds
+from tests.tui.driving import folded, screen_text, settle
+from tests.tui.test_training_screen import press
+
+TALL = (120, 90)
+
+
+def gating(root: Path, seeds: int) -> worlds.World:
+    """A run whose CPT arm has scored that many seeds."""
+    world = worlds.World(root)
+    worlds.before_training(world)
+    worlds.training(world, 60)
+    gated.gold(world.run)
+    world.emit(ev.StageStarted(stage="gate"))
+    score(world, seeds)
+    world.status("running", "gate", True)
+    return world
+
+
+def score(world: worlds.World, seeds: int) -> None:
+    gated.arms(world.run, {"base": 5, "cpt": seeds})
+    for seed in range(seeds):
+        points = worlds.GATE["cpt_scores"][seed]
+        event = ev.ArmSeed(arm="cpt", seed=seed, score=points, items=400, done=seed + 1, total=5)
+        world.emit(event)
+
+
+async def test_a_finished_gate_says_everything(tmp_path: Path) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        text = folded(app)
+        for words in (
+            "Verdict: EARNED",
+            "interval +1.90 to +6.80 margin 2",
+            "can see 3.6 points and more (MDE)",
+            "What would change the verdict",
+            "has judged 3 times, this run counted; corrected (Holm) p = 0.006",
+            "base mean 61.10, sd 0.84, 60.00 to 62.00",
+            "CPT-base mean 4.35, sd 0.80",
+            "By tag",
+            "abbreviation 67 +1.70 -2.40 to +5.80",
+            "63 won, 12 lost, 325 tied",
+            "Forgetting, measured apart: amber, +0.024 nats (+0.017 to +0.031)",
+        ):
+            assert words in text, words
+
+
+async def test_a_verdict_of_an_older_version_needs_none_of_it(tmp_path: Path) -> None:
+    world = worlds.World(tmp_path)
+    worlds.before_training(world)
+    world.emit(ev.StageDone(stage="gate", seconds=1, evidence=worlds.GATE))
+    app = CptApp(world.run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        await press(pilot, "4", "enter")
+        assert isinstance(app.screen, RunScreen)
+        text = folded(app)
+        assert "Verdict: EARNED" in text
+        assert "By tag" not in text
+        assert "Items, CPT" not in text
+        assert [note.message for note in app._notifications] == ["No items are scored yet."]
+
+
+async def test_it_is_live_while_the_arms_come_in(tmp_path: Path) -> None:
+    world = gating(tmp_path, 1)
+    app = CptApp(world.run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        await screen.refresh_panel()
+        await settle(pilot)
+        text = folded(app)
+        assert "No verdict before all seeds are in" in text
+        assert "cpt arm: 1 of 5 seeds done" in text
+        assert "1 60.50 - waiting" in text
+        before = next(line for line in screen_text(app).split("\n") if " won" in line)
+        score(world, 3)
+        screen._drawn_at = 0.0
+        await screen.refresh_feed()
+        await settle(pilot)
+        assert "cpt arm: 3 of 5 seeds done" in folded(app)
+        after = next(line for line in screen_text(app).split("\n") if " won" in line)
+        assert after != before
+
+
+async def test_items_can_be_listed_filtered_and_read(tmp_path: Path) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4", "enter")
+        assert isinstance(app.screen, ItemsScreen)
+        assert app.screen.query_one(OptionList).option_count == 400
+        await press(pilot, "v", "v")
+        assert app.screen.query_one(OptionList).option_count == 12
+        assert "showing: lost" in screen_text(app)
+        await press(pilot, "down", "enter")
+        assert isinstance(app.screen, ItemScreen)
+        text = folded(app)
+        assert "lost, CPT minus base -40.0 points" in text
+        assert "Which organ is meant?" in text
+        assert "Gold answer brain" in text
+        await press(pilot, "end")
+        assert "mean" in screen_text(app)
+        await press(pilot, "escape", "escape")
+        assert isinstance(app.screen, RunScreen)
+
+
+async def test_with_room_the_item_in_front_stands_beside_the_list(tmp_path: Path) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    async with app.run_test(size=(160, 50)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4", "enter")
+        first = folded(app)
+        assert "Gold answer" in first
+        await press(pilot, "down", "down")
+        assert folded(app) != first
+
+
+async def test_keys_of_a_panel_do_nothing_on_another(tmp_path: Path) -> None:
+    app = CptApp(worlds.finished(tmp_path).run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "enter", "o", "v", "plus")
+        assert isinstance(app.screen, RunScreen)
+        await press(pilot, "3")
+        assert "steps 0 to 1,000" in screen_text(app)
+
+
+async def test_hostile_items_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    world = worlds.finished(tmp_path)
+    gated.gold(world.run, hostile=True)
+    gated.arms(world.run, {"base": 5, "cpt": 5}, answers=True)
+    app = CptApp(world.run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        for keys in (["4"], ["enter"], ["enter"], ["end"]):
+            await press(pilot, *keys)
+            text = screen_text(app)
+            assert "[/nope]" in text
+            assert hostile.escaped(text.encode()) == []
