@@ -17,8 +17,8 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from cpt_tui.terminal import ascii_only, glyphs
-from cpt_tui.widgets.bars import ticks
 from engine import words
+from engine.scale import ticks
 from engine.series import Point
 
 PLAIN_MARKERS = ("*", "o", "+")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,10 @@ from engine.gold import Example
 from engine.run import private_dir, write_json
 from engine.worker import model as models
 from engine.worker.context import Context
-from engine.worker.examples import Encoder, pack_examples
+from engine.worker.examples import Encoder, Pairs, pack_examples
 from engine.worker.generate import check_answers, exact_match
 from engine.worker.loop import Stepper, learning_rate, make_optimizer
-from engine.worker.score import choice_scores, tree_of
+from engine.worker.score import Told, choice_scores, tree_of
 
 MICRO_TOKENS = 4_096
 
@@ -44,6 +44,10 @@ class Arm:
     sft: list[Example]
     gold: list[Example]
     fingerprint: str
+    extra: Callable[[list[Pairs]], list[Pairs]] = lambda taught: []
+    """More training text for a step's examples: stage two's generic pieces; none in the gate."""
+    unmerged: Callable[[torch.nn.Module], None] = lambda model: None
+    """Sees the trained model before its adapters are merged."""
 
     def scores(self) -> npt.NDArray[np.float64]:
         """Score of every gold item under every seed [S, n] in 0..1; finished seeds are reused.
@@ -95,14 +99,12 @@ class Arm:
 
     def _one(self, seed: int, number: int) -> list[float]:
         model = self._train(seed, number)
+        return self.score(model, lambda share: self._progress("scoring", number, 0.7 + 0.3 * share))
+
+    def score(self, model: torch.nn.Module, told: Told) -> list[float]:
+        """Score of every gold item (0..1) by the gate's metric."""
         score = exact_match if self.context.recipe.gate.metric == "exact_match" else choice_scores
-        return score(
-            model,
-            self.base,
-            self.gold,
-            self.precision,
-            lambda share: self._progress("scoring", number, 0.7 + 0.3 * share),
-        )
+        return score(model, self.base, self.gold, self.precision, told)
 
     def _progress(self, what: str, number: int, part: float) -> None:
         seeds = len(self.context.recipe.gate.seeds)
@@ -130,7 +132,8 @@ class Arm:
         optimizer = make_optimizer(model, lr)
         stepper = Stepper(model, optimizer, self.precision, 1.0, max(1, MICRO_TOKENS // length))
         for step, batch in enumerate(batches):
-            rows = pack_examples([pairs[i] for i in batch], length, self.base.eos)
+            taught = [pairs[i] for i in batch]
+            rows = pack_examples([*taught, *self.extra(taught)], length, self.base.eos)
             rate = learning_rate(step, len(batches), lr, "cosine", max(1, len(batches) // 10), 0.0)
             torch.manual_seed(seed * 1_000_003 + step)
             loss, norm = stepper.step(rows, rate)
@@ -141,6 +144,7 @@ class Arm:
                     "start a new run with a lower gate.probe.lr"
                 )
             self._progress("SFT", number, 0.7 * step / len(batches))
+        self.unmerged(model)
         return models.merged(model)
 
 

@@ -16,7 +16,7 @@ from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, Tra
 from engine.run import digest, sha256_file
 from engine.thresholds import effective
 from engine.worker import model as models
-from engine.worker import selfcheck
+from engine.worker import proof, selfcheck
 from engine.worker.checkpoint import Checkpoints, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
@@ -245,6 +245,7 @@ class Training:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
         folder = self.context.run.path / "model"
+        proof.keep(self.model, proof.live_file(self.context.run.path, "cpt"))
         models.save(models.merged(self.model), self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
@@ -259,10 +260,16 @@ class Training:
             "dtype": self.precision.name,
             "lr": self.lr,
             "method": self.context.recipe.train.method,
-            "model_sha256": sha256_file(folder / "model.safetensors")
-            if (folder / "model.safetensors").is_file()
-            else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
+            "model_sha256": weights_sha256(folder),
         }
+
+
+def weights_sha256(folder: Path) -> str:
+    """sha256 of a saved model's weights: of the one file, or over the shards' hashes."""
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return sha256_file(whole)
+    return digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))])
 
 
 def guard_level(rise: float, limits: dict[str, float]) -> str:
