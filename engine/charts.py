@@ -20,14 +20,14 @@ MOST_POINTS = 400
 """Points of a line that are drawn; an evaluation is made about 20 times a run."""
 STYLE = """
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#24292f}
-.t{font-weight:600;font-size:14px}.m{fill:#59636e;font-size:12px}
+.t{font-weight:600;font-size:14px}.o{font-weight:600;paint-order:stroke;stroke:#fff;stroke-width:5}.m{fill:#59636e;font-size:12px}
 .g{stroke:#d1d9e0;stroke-width:1}.z{stroke:#59636e;stroke-width:1.5}
 .d{stroke:#0860ca;fill:none;stroke-width:2.5}.e{stroke:#b35900;fill:none;stroke-width:2.5}
 .D{fill:#0860ca}.E{fill:#b35900}.h{fill:#fff;stroke:#59636e;stroke-width:2}
 .k{stroke:#0860ca;stroke-width:6;stroke-linecap:round}.j{stroke:#8c959f;stroke-width:3}
 .x{stroke:#b35900;stroke-width:1.5;stroke-dasharray:5 4}
 .b1{fill:#2da44e;fill-opacity:.16}.b2{fill:#d4a72c;fill-opacity:.22}.b3{fill:#cf222e;fill-opacity:.14}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.m{fill:#9198a1}.g{stroke:#3d444d}
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.o{stroke:#0d1117}.m{fill:#9198a1}.g{stroke:#3d444d}
 .z{stroke:#9198a1}.d{stroke:#58a6ff}.e{stroke:#f0a04b}.D{fill:#58a6ff}.E{fill:#f0a04b}
 .h{fill:#0d1117;stroke:#9198a1}.k{stroke:#58a6ff}.j{stroke:#6e7681}.x{stroke:#f0a04b}
 .b1,.b2,.b3{fill-opacity:.28}}
@@ -197,8 +197,8 @@ def interval(estimate: float, low: float, high: float, margin: float, level: flo
     """The difference with its interval, against zero and the margin."""
     title = f"CPT minus base, with its {level:.0%} interval"
     around = spread([low, high, 0.0, -margin, margin], 0.12)
-    plot = Plot(title, 170, around, (0.0, 1.0))
-    top, base, y = TOP + 14, 170 - plot.bottom, 88.0
+    plot = Plot(title, 176, around, (0.0, 1.0))
+    top, base, y = TOP + 14, 176 - plot.bottom, 100.0
     plot.columns("points")
     for x, kind, words in ((0.0, "z", "0"), (margin, "x", "margin"), (-margin, "x", "")):
         plot.line(kind, plot.px(x), top, plot.px(x), base)
@@ -207,7 +207,7 @@ def interval(estimate: float, low: float, high: float, margin: float, level: flo
     plot.line("k", plot.px(low), y, plot.px(high), y)
     told = f"{estimate:+.1f} ({low:+.1f} to {high:+.1f})"
     plot.dot("h", plot.px(estimate), y, told, 7)
-    plot.text(plot.px(estimate), y - 14, told, "t", _anchor(plot.px(estimate)))
+    plot.text(plot.px(estimate), y - 16, told, "o", _anchor(plot.px(estimate)))
     return plot.svg(f"CPT minus base {told} points; margin {margin:g}")
 
 

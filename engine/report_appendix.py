@@ -7,7 +7,7 @@ from typing import Any
 from engine.card import provenance
 from engine.findings import unanswered
 from engine.recipe import Recipe
-from engine.report_evidence import evidence, plain, table
+from engine.report_evidence import code, evidence, plain, table
 from engine.report_gate import gate_part
 from engine.report_page import NOT_THE_VERDICT
 from engine.run import Run
@@ -127,7 +127,7 @@ def _export(made: dict[str, Any] | None) -> str:
     pushed = f" Pushed to {plain(made['pushed'])}." if made.get("pushed") else ""
     return (
         f"## Export\n\nThe {made['what']} model, {size(made['bytes'])}, to "
-        f"`{plain(made['path'])}`. Loaded in a fresh process by plain transformers, its logits "
+        f"{code(made['path'])}. Loaded in a fresh process by plain transformers, its logits "
         f"differ by at most {found['largest']:.3g} from {plain(found['against'])} (tolerance "
         f"{found['tolerance']:.2g}, largest logit {found['largest_logit']:.3g}).{pushed}\n"
     )
@@ -145,5 +145,5 @@ def _thresholds(recipe: Recipe) -> str:
 def _provenance(run: Run) -> str:
     """Hashes, versions and seeds; the packs' hashes are a table of their own in the recipe."""
     known = provenance(run)
-    rows = [[plain(k), f"`{plain(v)}`"] for k, v in known.items() if not isinstance(v, dict)]
+    rows = [[plain(k), code(v)] for k, v in known.items() if not isinstance(v, dict)]
     return f"## Provenance\n\n{table(('what', 'value'), rows)}\n" if rows else ""

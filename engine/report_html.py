@@ -24,7 +24,8 @@ p,ul{margin:.6rem 0}li{margin:.15rem 0}
 .table{overflow-x:auto;margin:.8rem 0}table{border-collapse:collapse;font-size:.9rem;
 font-variant-numeric:tabular-nums}
 th,td{border-bottom:1px solid var(--rule);padding:.3rem .9rem .3rem 0;text-align:left;
-vertical-align:top;overflow-wrap:anywhere;min-width:4rem}th{color:var(--soft);font-weight:600}
+vertical-align:top;overflow-wrap:break-word}
+th{color:var(--soft);font-weight:600;white-space:nowrap}
 code,pre{font:.85em/1.5 ui-monospace,"SF Mono",Menlo,Consolas,monospace;background:var(--tint);
 border-radius:4px;overflow-wrap:anywhere}code{padding:.1em .3em}
 pre{padding:.8rem 1rem;white-space:pre-wrap}pre code{padding:0}

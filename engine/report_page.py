@@ -9,7 +9,7 @@ from engine.findings import dig
 from engine.power import items_needed
 from engine.recipe import Recipe
 from engine.report_events import History
-from engine.report_evidence import plain, table
+from engine.report_evidence import code, plain, table
 from engine.run import Run
 
 NOT_THE_VERDICT = "Training loss always falls; it is never the verdict."
@@ -48,7 +48,7 @@ def verdict_of(made: dict[str, Any]) -> str:
 
 def _title(run: Run, recipe: Recipe, made: dict[str, Any]) -> str:
     lines = [f"# {plain(recipe.recipe.name)}: {verdict_of(made)}"]
-    lines.append(f"Run `{run.id}`, model `{plain(recipe.model.id)}`.")
+    lines.append(f"Run `{run.id}`, model {code(recipe.model.id)}.")
     if recipe.recipe.purpose:
         lines.append(f"Purpose: {plain(recipe.recipe.purpose)}")
     decision = made.get("decide")
@@ -113,23 +113,27 @@ def _sure(recipe: Recipe, made: dict[str, Any]) -> str:
     gate = made.get("gate")
     if not gate:
         return ""
-    tries = gate.get("tries") or 1
     shared = dig(made, "scan", "gate", "contaminated_share") or 0.0
     items = [
         "The test was written down and hashed before training; it could not be chosen afterwards.",
         f"A difference of {gate['mde']:.1f} points and more would have been seen in 4 of 5 runs.",
-        f"{tries} {'try has' if tries == 1 else 'tries have'} been counted against this gold set"
-        + (
-            f"; corrected, {words.p_value(p)}."
-            if (p := gate.get("p_adjusted")) is not None
-            else "."
-        ),
+        _tries(gate),
         f"{shared:.1%} of the gold items also stand in the training text"
         + (f"; without them: {gate['clean_outcome']}." if gate.get("clean_outcome") else "."),
         f"General language: {_guard_words(gate)}",
         "The verdict speaks for this checkpoint and this task, not for the method.",
     ]
-    return "## How sure is this?\n\n" + "\n".join(f"- {item}" for item in items)
+    return "## How sure is this?\n\n" + "\n".join(f"- {item}" for item in items if item)
+
+
+def _tries(gate: dict[str, Any]) -> str:
+    """How often this gold set was asked; a run that did not count says nothing."""
+    tries, adjusted = gate.get("tries"), gate.get("p_adjusted")
+    if not tries:
+        return ""
+    said = "1 try has" if tries == 1 else f"{tries} tries have"
+    corrected = "" if adjusted is None else f"; corrected for them, {words.p_value(adjusted)}"
+    return f"{said} been counted against this gold set{corrected}."
 
 
 def _guard_words(gate: dict[str, Any]) -> str:
@@ -185,7 +189,8 @@ def _after_gate(run: Run, made: dict[str, Any], gate: dict[str, Any]) -> list[st
         items.append("Ship the base model; it is at least as good a bet, and it is already there.")
     if not done:
         items.append(f"Train the task model: `cpt finish {run.id}`")
-    items.append(f"Write the folder to ship: `cpt export {run.id} DIR`")
+    if done or outcome == "EARNED":
+        items.append(f"Write the folder to ship: `cpt export {run.id} DIR`")
     if gate["label"] == "underpowered":
         items.append(_more(gate))
     if outcome == "HURT" or gate["guard"] in ("amber", "red"):

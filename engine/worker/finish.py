@@ -118,10 +118,10 @@ class Finish:
         if before and after:
             return before, after
         arm = self._arm(name)
-        before = before or self._before(name, arm, number)
-        self._keep(before, fingerprint)
-        after = after or self._after(name, arm, number + 1)
-        self._keep(after, fingerprint)
+        if before is None:
+            before = self._keep(self._before(name, arm, number), fingerprint)
+        if after is None:
+            after = self._keep(self._after(name, arm, number + 1), fingerprint)
         return before, after
 
     def _arm(self, name: str) -> TaskArm:
@@ -172,10 +172,8 @@ class Finish:
     def _row(
         self, name: str, gold: list[float], losses: dict[str, float], reused: list[str]
     ) -> dict[str, Any]:
-        row = {"name": name, "gold": round(100 * float(np.mean(gold)), 4), **losses}
-        told = f"gold {row['gold']:.1f}, " + ", ".join(f"{k} {v:.4f}" for k, v in losses.items())
-        self.context.emit(Facts(stage="finish", facts={name: f"{told} nats/token"}))
-        return {**row, "reused": reused}
+        points = round(100 * float(np.mean(gold)), 4)
+        return {"name": name, "gold": points, **losses, "reused": reused}
 
     def _replay(self, arm: TaskArm) -> Replay:
         encoder = Encoder(self.base)
@@ -214,6 +212,10 @@ class Finish:
         whole = not saved or (self.folder.is_dir() and weights_sha256(self.folder) == saved)
         return row if whole else None
 
-    def _keep(self, row: dict[str, Any], fingerprint: str) -> None:
+    def _keep(self, row: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+        """Keep a finished row, and say it."""
         folder = private_dir(self.context.run.path / "artifacts" / "finish-rows")
         write_json(folder / f"{row['name']}.json", {"fingerprint": fingerprint, "row": row})
+        told = f"gold {row['gold']:.1f}, domain {row['domain']:.4f}, generic {row['generic']:.4f}"
+        self.context.emit(Facts(stage="finish", facts={row["name"]: f"{told} nats/token"}))
+        return row
