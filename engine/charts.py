@@ -80,14 +80,13 @@ class Plot:
             f'height="{max(0.0, bottom - top):.1f}"/>'
         )
 
-    def rows(self, label: str) -> None:
-        """Grid lines of the y axis with their values, and what they are."""
+    def rows(self) -> None:
+        """Grid lines of the y axis with their values."""
         marks = ticks(*self.y, 5)
         for value in marks:
             y = self.py(value)
             self.line("g", LEFT, y, WIDTH - RIGHT, y)
             self.text(LEFT - 8, y + 4, number(value, marks), "m", "end")
-        self.text(LEFT - 8, TOP - 12, label, "m", "end" if len(label) < 9 else "start")
 
     def columns(self, label: str) -> None:
         """Values of the x axis, and what they are."""
@@ -139,8 +138,10 @@ def spread(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
 def losses(domain: Points, generic: Points) -> str:
     """Held-out loss of both sides over the steps of training."""
     both = [*domain, *generic]
-    plot = Plot("Held-out loss while training", 300, _steps(both), spread([y for _, y in both]))
-    plot.rows("nats/token")
+    plot = Plot(
+        "Held-out loss while training, nats/token", 300, _steps(both), spread([y for _, y in both])
+    )
+    plot.rows()
     plot.columns("step")
     ends = []
     for kind, name, points in (("d", "domain", domain), ("e", "generic", generic)):
@@ -163,10 +164,12 @@ def forgetting(generic: Points, green: float, amber: float) -> str:
     start = generic[0][1]
     change = [(x, y - start) for x, y in generic]
     low, high = spread([0.0, amber * 1.4, *(y for _, y in change)])
-    plot = Plot("Forgetting: generic loss since the start", 260, _steps(change), (low, high))
+    plot = Plot(
+        "Forgetting: generic loss since the start, nats/token", 260, _steps(change), (low, high)
+    )
     for kind, bottom, top in (("b1", low, green), ("b2", green, amber), ("b3", amber, high)):
         plot.band(kind, bottom, top)
-    plot.rows("nats/token")
+    plot.rows()
     plot.columns("step")
     plot.line("z", LEFT, plot.py(0), WIDTH - RIGHT, plot.py(0))
     plot.curve("e", change, "generic")
@@ -195,15 +198,13 @@ def pairs(seeds: Sequence[int], base: Sequence[float], cpt: Sequence[float]) -> 
 
 def interval(estimate: float, low: float, high: float, margin: float, level: float) -> str:
     """The difference with its interval, against zero and the margin."""
-    title = f"CPT minus base, with its {level:.0%} interval"
+    title = f"CPT minus base, {level:.0%} interval; zero (line), margin {margin:g} (dashed)"
     around = spread([low, high, 0.0, -margin, margin], 0.12)
     plot = Plot(title, 176, around, (0.0, 1.0))
     top, base, y = TOP + 14, 176 - plot.bottom, 100.0
     plot.columns("points")
-    for x, kind, words in ((0.0, "z", "0"), (margin, "x", "margin"), (-margin, "x", "")):
+    for x, kind in ((0.0, "z"), (margin, "x"), (-margin, "x")):
         plot.line(kind, plot.px(x), top, plot.px(x), base)
-        if words and (words == "0" or plot.px(margin) - plot.px(0.0) > 30):
-            plot.text(plot.px(x), top - 4, words, "m", "middle")
     plot.line("k", plot.px(low), y, plot.px(high), y)
     told = f"{estimate:+.1f} ({low:+.1f} to {high:+.1f})"
     plot.dot("h", plot.px(estimate), y, told, 7)
