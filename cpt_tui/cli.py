@@ -240,12 +240,67 @@ def gate(run_name: RunName = None, json_: Json = False) -> None:
 
 
 @app.command()
-def report(run_name: RunName = None) -> None:
-    """Print a run's report (Markdown)."""
+def finish(
+    run_name: RunName = None,
+    mix_back: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Generic share of SFT's loss tokens.")
+    ] = None,
+    why_no_mix_back: Annotated[str, typer.Option(help="Required with --mix-back 0.")] = "",
+    anyway: Annotated[
+        str, typer.Option(help="Start from the CPT checkpoint after a TIE or HURT; say why.")
+    ] = "",
+    plain: Plain = False,
+    json_: Json = False,
+    detach: Detach = False,
+) -> None:
+    """Stage two: train the task model, from the CPT checkpoint only if it earned it."""
+    from cpt_tui import ship
+
     chosen = find_run(run_name)
-    if not chosen.report_path.is_file():
-        raise InputError(f"Run {chosen.id} has no report yet; watch it with: cpt watch {chosen.id}")
-    typer.echo(clean(chosen.report_path.read_text(errors="replace")))
+    asked = {"mix_back": mix_back, "why_no_mix_back": why_no_mix_back, "anyway": anyway}
+    ship.prepare_finish(chosen, asked)
+    follow_or_show(chosen, (*STAGES, "finish"), plain, json_, detach)
+
+
+@app.command()
+def export(
+    run_name: Annotated[str, typer.Argument(help="Run id or its beginning.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    what: Annotated[
+        str, typer.Option(help="cpt or task; default: the task model where there is one.")
+    ] = "",
+    push: Annotated[str, typer.Option(help="Also push to the hub: OWNER/NAME (private).")] = "",
+    anyway: Annotated[
+        str, typer.Option(help="Export a CPT checkpoint that did not earn it; say why.")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Write a folder to ship: weights, tokenizer, model card, and the proof that it reloads."""
+    from cpt_tui import ship
+
+    chosen = find_run(run_name)
+    ship.order_export(chosen, folder, what, push, anyway)
+    raise typer.Exit(follow(chosen, ("export",), json_))
+
+
+@app.command()
+def report(
+    run_name: RunName = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Print the path of the page for a browser.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Print a run's report (Markdown); --html names the same as one self-contained page."""
+    from cpt_tui import ship
+
+    chosen = find_run(run_name)
+    if json_:
+        typer.echo(json.dumps(ship.report_facts(chosen)))
+    elif html:
+        typer.echo(clean(str(ship.report_files(chosen)[1])))
+    else:
+        typer.echo(clean(ship.report_files(chosen)[0].read_text(errors="replace")))
 
 
 @app.command()

@@ -200,7 +200,8 @@ class Failed(Event, kind="failed"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnded(Event, kind="run.ended"):
-    """``outcome``: GO, NO-GO, NOT YET, EARNED, TIE, HURT, STOPPED, FAILED; ``code``: exit code."""
+    """``outcome``: GO, NO-GO, NOT YET, EARNED, TIE, HURT, DONE (an export of a run that no gate
+    judged), STOPPED, FAILED; ``code``: exit code."""
 
     outcome: str
     code: int

@@ -241,6 +241,27 @@ def _secondary(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _finish(found: dict[str, Any]) -> list[str]:
+    lines = [one_line(found["why"])]
+    for row in found["rows"]:
+        lines.append(
+            f"{row['name']:<9} gold {row['gold']:.1f}, domain {row['domain']:.4f}, "
+            f"generic {row['generic']:.4f} nats/token"
+        )
+    return [*lines, f"generic text in SFT's loss: {found['achieved_mix']:.1%}"]
+
+
+def _export(found: dict[str, Any]) -> list[str]:
+    proof = found["proof"]
+    lines = [
+        f"exported to {one_line(found['path'])} ({words.size(found['bytes'])})",
+        f"largest logit difference after a reload in a fresh process: "
+        f"{proof['largest']:.2g} (tolerance {proof['tolerance']:.2g})",
+        f"GGUF: {one_line(found['gguf'])}",
+    ]
+    return [*lines, f"pushed to {one_line(found['pushed'])}"] if found.get("pushed") else lines
+
+
 _FINDINGS: dict[str, Any] = {
     "scan": _scan,
     "probe": _probe,
@@ -250,5 +271,7 @@ _FINDINGS: dict[str, Any] = {
     "pack": _pack,
     "train": _train,
     "gate": _gate,
+    "finish": _finish,
+    "export": _export,
     "report": lambda found: [f"report: {one_line(found['path'])}"],
 }

@@ -45,10 +45,10 @@ def revision(source: Source) -> str:
     try:
         return within(PATIENCE, ask)
     except TimeoutError:
-        problem = f"the hub did not answer in {PATIENCE:.0f} s"
+        found = f"the hub did not answer in {PATIENCE:.0f} s"
     except Exception as error:
-        problem = _problem(error)
-    raise InputError(f"{source.path} cannot be read, {problem}: {INSTEAD}")
+        found = problem(error)
+    raise InputError(f"{source.path} cannot be read, {found}: {INSTEAD}")
 
 
 WORDS = {
@@ -59,7 +59,7 @@ WORDS = {
 }
 
 
-def _problem(error: BaseException) -> str:
+def problem(error: BaseException) -> str:
     """What went wrong, in our words: a server's own may hold anything."""
     chain = _chain(error)
     names = " ".join(type(one).__name__ for one in chain)
@@ -128,7 +128,7 @@ def hub_rows(source: Source, commit: str) -> Iterator[Row]:
             yield Row(number, record)
     except Exception as error:
         where = f"{source.path} (split {source.split})"
-        raise InputError(f"{where} cannot be read, {_problem(error)}: {INSTEAD}") from None
+        raise InputError(f"{where} cannot be read, {problem(error)}: {INSTEAD}") from None
 
 
 def _patient() -> Any:

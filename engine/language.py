@@ -73,3 +73,8 @@ def languages(texts: Iterable[tuple[str, float]]) -> list[Language]:
         small = weights.pop(name)
         weights[UNKNOWN] += small
     return [Language(name=name, share=weight / total) for name, weight in weights.most_common()]
+
+
+def code_of(name: str) -> str | None:
+    """The language's ISO code (the first in the table that has this English name), or None."""
+    return next((code for code, known in _names().items() if known == name), None)

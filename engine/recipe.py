@@ -389,6 +389,27 @@ class Gate(Section):
         return self
 
 
+class Finish(Section):
+    """``[finish]``: stage two, the task model, trained after the verdict."""
+
+    run: bool = Field(False, description="train the task model after the gate")
+    mix_back: Share = Field(
+        0.10, description="share of generic tokens among those that carry loss in SFT"
+    )
+    why_no_mix_back: str = Field("", description="required when mix_back = 0")
+    anyway: str = Field(
+        "",
+        max_length=2000,
+        description="why to start from the CPT checkpoint after a TIE or HURT; kept for ever",
+    )
+
+    @model_validator(mode="after")
+    def _argued(self) -> Finish:
+        if self.mix_back == 0 and not self.why_no_mix_back:
+            raise ValueError("mix_back = 0 invites forgetting in SFT; say why in why_no_mix_back")
+        return self
+
+
 class Launch(Section):
     """``[launch]``"""
 
@@ -418,6 +439,7 @@ class Recipe(Section):
     lora: Lora = Field(default_factory=lambda: Lora.model_validate({}))
     vocab: Vocab = Field(default_factory=lambda: Vocab.model_validate({}))
     gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
+    finish: Finish = Field(default_factory=lambda: Finish.model_validate({}))
     launch: Launch = Field(default_factory=lambda: Launch.model_validate({}))
     evidence: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     verdict: dict[str, Any] = Field(default_factory=dict, description="added by the run")

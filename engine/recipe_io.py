@@ -169,6 +169,15 @@ def merge(document: Any, values: dict[str, Any]) -> None:
             document[key] = list(value) if isinstance(value, tuple) else value
 
 
+def amend(path: Path, changes: dict[str, dict[str, Any]]) -> None:
+    """Add a later stage's intent to a run's recipe; comments and order survive. InputError."""
+    document = tomlkit.parse(path.read_text())
+    merge(document, changes)
+    text = tomlkit.dumps(document)
+    validate(parse_toml(text, path.name), text, path.name)
+    write_atomic(path, text)
+
+
 def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
     """Replace the tables a run adds (``[evidence]``, ``[verdict]``, ``[provenance]``)."""
     document = tomlkit.parse(path.read_text())

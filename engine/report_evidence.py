@@ -25,6 +25,12 @@ def plain(text: object) -> str:
     return " ".join(kept.split())
 
 
+def code(text: object) -> str:
+    """Foreign text as a code span, in a table too: one line, nothing in it ends the span."""
+    kept = "".join(c if c.isprintable() else " " for c in str(text)).replace("`", "'")
+    return f"`{' '.join(kept.split()) or ' '}`".replace("|", "\\|")
+
+
 def evidence(made: dict[str, Any]) -> str:
     """The whole part; empty before the scan."""
     if "scan" not in made:

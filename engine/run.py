@@ -31,6 +31,8 @@ CHECK_STAGES = STAGES[:3]
 
 EXTEND = "extend"
 """The stage before ``pack`` where the recipe asks for new tokens, and only there."""
+LATER_STAGES = ("finish", "export")
+"""Stage two (the task model) and the folder to ship: only where they are asked for."""
 
 
 def home() -> Path:
@@ -203,10 +205,20 @@ class Run:
         finally:
             handle.close()
 
-    def request(self, action: str, by: str = "user") -> None:
-        """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint`` at its next step."""
+    def request(self, action: str, by: str = "user", **details: Any) -> None:
+        """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint`` at its next step.
+
+        ``export`` is an order with details, which the next worker reads.
+        """
         folder = private_dir(self.path / "control")
-        write_json(folder / action, {"by": by, "t": time.time()})
+        write_json(folder / action, {"by": by, "t": time.time(), **details})
+
+    def requested(self, action: str) -> dict[str, Any]:
+        """The details of a pending request; empty if there is none. It is not consumed."""
+        try:
+            return dict(json.loads((self.path / "control" / action).read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def take_request(self, action: str) -> bool:
         """True once for each pending request; the request is consumed."""

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from engine.scale import ticks
 from engine.series import Point
 
 LEVELS = "▁▂▃▄▅▆▇█"
-LEAST_SPAN = 1e-300
-"""A narrower range is one value: its steps would be too small for a float."""
 
 
 def bar(value: float, largest: float, width: int) -> str:
@@ -172,16 +171,3 @@ def ruler(low: float, high: float, width: int) -> str:
     span = high - low
     named = [(round((x - low) / span * (width - 1)), f"{x:.{digits}f}") for x in marks]
     return name_rows(named, width)[0]
-
-
-def ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Round values between ``low`` and ``high``, about ``wanted`` of them."""
-    span = high - low
-    if not LEAST_SPAN < span < math.inf:
-        return [low]
-    raw = span / max(1, wanted)
-    base = 10.0 ** math.floor(math.log10(raw))
-    step = next((base * m for m in (1, 2, 2.5, 5) if base * m >= raw), base * 10)
-    start = math.ceil(low / step - 1e-9)
-    stop = math.floor(high / step + 1e-9)
-    return [k * step for k in range(start, stop + 1)]

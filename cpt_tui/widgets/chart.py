@@ -18,9 +18,9 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from cpt_tui.terminal import ascii_only, glyphs
-from cpt_tui.widgets.bars import ticks
 from cpt_tui.widgets.levels import Level, with_levels
 from engine import words
+from engine.scale import ticks
 from engine.series import Point
 
 PLAIN_MARKERS = ("*", "o", "+")

@@ -23,6 +23,8 @@ PANEL_OF = {
     "train": 3,
     "gate": 4,
     "report": 4,
+    "finish": 4,
+    "export": 4,
 }
 """The panel that shows a stage."""
 

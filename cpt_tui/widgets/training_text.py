@@ -38,7 +38,7 @@ def training_text(view: RunView, curve: Curve, width: int, sample: bool = False)
     if sample and view.samples:
         newest = view.samples[-1]
         page.put(f"wrote at step {newest.step} (w shows all): ", "dim")
-        page.add(clean_line(f"{newest.prompt} {newest.text}", max(20, 2 * width - 36)))
+        page.add(clean_line(f"{newest.prompt} {newest.current}", max(20, 2 * width - 36)))
     page.text.rstrip()
     return page.text
 

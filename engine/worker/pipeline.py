@@ -28,7 +28,9 @@ from engine.worker import kernels, lm_eval_task, methods, mix, probe_stage, regi
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
+from engine.worker.export import export_run
 from engine.worker.extend import EXTENDED, Extended, extend_inputs, extend_stage, opened, wide_base
+from engine.worker.finish import FOLDER, Finish
 from engine.worker.judging import Judging, contaminated_items
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
@@ -75,6 +77,11 @@ class Pipeline:
     @property
     def gated(self) -> bool:
         return self.recipe.gate.gold is not None and self.recipe.gate.sft is not None
+
+    @property
+    def finishing(self) -> bool:
+        """Whether stage two was asked for, by the recipe or by ``cpt finish``."""
+        return self.recipe.finish.run or "finish" in self.wanted
 
     def terms(self, precision: str | None) -> registration.Terms:
         """The gate as it would be registered now."""
@@ -142,7 +149,7 @@ class Pipeline:
 
     def decide(self) -> Verdict:
         evidence = self.evidence()
-        inputs = [evidence.model_dump(), self.recipe.model_dump(exclude=set(RESULTS))]
+        inputs = [evidence.model_dump(), self.recipe.model_dump(exclude={*RESULTS, "finish"})]
         made = self.stages.run(
             "decide", inputs, lambda _: decide(evidence, self.recipe).model_dump()
         )
@@ -286,6 +293,18 @@ class Pipeline:
         known = GateVerdict.model_fields
         return GateVerdict.model_validate({k: v for k, v in made.items() if k in known})
 
+    def finish(self) -> None:
+        """Stage two, after the verdict: the task model and its four rows."""
+        recipe = self.recipe
+        stage = Finish(self.context, self.base, self.judging, self.made, self.stores()[1])
+        inputs = [
+            self.made["train"]["model_sha256"],
+            self.stages.prints["gate"],
+            self.made["gate"]["outcome"],
+            recipe.finish.model_dump(exclude={"run"}),
+        ]
+        self.stages.run("finish", inputs, stage.run, files=lambda _: stage.files())
+
     def report(self) -> None:
         """Written anew each time: it is cheap, and it must show the newest state."""
         self.context.stage = "report"
@@ -304,10 +323,13 @@ class NotYet(Blocked):
 
 def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     """Run the wanted stages in order; returns the event that ends the run."""
+    if stages == ("export",):
+        return export_run(context)
     recipe = context.recipe
     names = (["base"] if demo.is_demo(recipe) else []) + [s for s in STAGES if s in stages]
     if recipe.vocab.extend and "pack" in names:
         names.insert(names.index("pack"), EXTEND)
+    names += ["finish"] if "finish" in stages or (recipe.finish.run and "gate" in stages) else []
     resumed = context.run.events_path.stat().st_size > 0
     context.emit(
         RunStarted(
@@ -400,7 +422,15 @@ def _walk(pipeline: Pipeline) -> RunEnded:
         )
     judged = pipeline.gate()
     pipeline.report()
-    return _ended(judged.outcome, judged.sentence)
+    if not pipeline.finishing:
+        return _ended(judged.outcome, judged.sentence)
+    pipeline.finish()
+    pipeline.report()
+    if "finish" not in pipeline.wanted:
+        return _ended(judged.outcome, judged.sentence)
+    folder, why = pipeline.context.run.path / FOLDER, pipeline.made["finish"]["why"]
+    said = f"The task model is in {folder}. {why}"
+    return RunEnded(outcome=judged.outcome, code=int(Exit.OK), message=said)
 
 
 def _ended(outcome: str, sentence: str) -> RunEnded:

@@ -22,7 +22,7 @@ from engine.recipe import Gate
 from engine.run import digest
 from engine.worker import methods
 from engine.worker import model as models
-from engine.worker.examples import Encoder, pack_examples
+from engine.worker.examples import Encoder, Pairs, pack_examples
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
 
 MICRO_TOKENS = 4_096
@@ -36,6 +36,10 @@ DEV_LEAST = 8
 
 Say = Callable[[float], None]
 """Hears the share of the steps that is done; what it raises (a stop) ends the training."""
+
+
+Extra = Callable[[list[Pairs]], list[Pairs]]
+"""More training text for a step's examples: stage two's generic pieces; none in the gate."""
 
 
 class Diverged(InputError):
@@ -60,7 +64,13 @@ class Tuner:
         return mine
 
     def train(
-        self, model: torch.nn.Module, examples: Sequence[Example], lr: float, seed: int, say: Say
+        self,
+        model: torch.nn.Module,
+        examples: Sequence[Example],
+        lr: float,
+        seed: int,
+        say: Say,
+        extra: Extra = lambda taught: [],
     ) -> None:
         """The pinned steps on what ``begin`` returned. Raises Diverged."""
         probe, pairs = self.gate.probe, self._pairs(examples)
@@ -69,7 +79,8 @@ class Tuner:
         micro = max(1, MICRO_TOKENS // length)
         stepper = Stepper(model, make_optimizer(model, lr), self.precision, 1.0, micro)
         for step, batch in enumerate(batches):
-            rows = pack_examples([pairs[i] for i in batch], length, self.base.eos)
+            taught = [pairs[i] for i in batch]
+            rows = pack_examples([*taught, *extra(taught)], length, self.base.eos)
             rate = learning_rate(step, len(batches), lr, "cosine", max(1, len(batches) // 10), 0.0)
             torch.manual_seed(seed * 1_000_003 + step)
             loss, norm = stepper.step(rows, rate)

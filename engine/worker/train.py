@@ -12,7 +12,7 @@ import torch
 from engine.errors import InputError, Interrupted
 from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, sha256_file, write_json
-from engine.worker import kernels, memory, methods, selfcheck
+from engine.worker import kernels, memory, methods, proof, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
 from engine.worker.context import Context
@@ -368,7 +368,13 @@ class Training:
             load_weights(self.checkpoints.at(step), model)
         folder = self.context.run.path / "model"
         whole = self.base if methods.is_qlora(self.context.recipe) else None
-        models.save(methods.merged(model, whole), self.base, folder)
+        live = proof.live_file(self.context.run.path, "cpt")
+        if whole is None:
+            proof.keep(model, live)
+        model = methods.merged(model, whole)
+        if whole is not None:  # adapters on 4-bit weights are not what is saved
+            proof.keep(model, live)
+        models.save(model, self.base, folder)
         return {
             "steps": self.mix.steps,
             "tokens": self.tokens,
@@ -383,10 +389,16 @@ class Training:
             "memory_predicted_gb": self.memory.forecast.peak(self.stepper.micro_batch) / 1e9,
             "memory_peak_gb": None if (peak := self.peak.bytes()) is None else peak / 1e9,
             **({"vocab": self.new.artifact()} if self.new else {}),
-            "model_sha256": sha256_file(folder / "model.safetensors")
-            if (folder / "model.safetensors").is_file()
-            else digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))]),
+            "model_sha256": weights_sha256(folder),
         }
+
+
+def weights_sha256(folder: Path) -> str:
+    """sha256 of a saved model's weights: of the one file, or over the shards' hashes."""
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return sha256_file(whole)
+    return digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))])
 
 
 def heldout_rows(folder: Path) -> Rows:

@@ -19,9 +19,9 @@ from cpt_tui.widgets.bars import (
     ridge,
     spark,
     spread_range,
-    ticks,
 )
 from cpt_tui.widgets.chart import decimate, draw
+from engine.scale import ticks
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 POINTS = st.lists(st.tuples(st.integers(0, 10_000), FLOATS), max_size=200).map(
