@@ -280,7 +280,9 @@ class Vocab(Section):
     rows_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of steps in which only the new tokens' rows are trained, first"
     )
-    rows_lr: Rate | None = Field(None, description="their peak rate; default the run's own")
+    rows_lr: Rate | None = Field(
+        None, description="their peak rate, then and later; default ten times the run's own"
+    )
 
     @model_validator(mode="after")
     def _offered(self) -> Vocab:

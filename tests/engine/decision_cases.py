@@ -222,6 +222,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("method", {}, {}, "note", "LoRA rank 64 for 20.0M tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
+    ("vocabulary", {"fertility": fertility(2.1)}, {}, "note", "may offer it once finished"),
     ("vocabulary", {}, {"distil": True}, "note", "distilled"),
     ("cost", {}, {}, "open", "not timed"),
 ]

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.findings import finding
+from engine.recipe import Recipe
 from engine.recipe_io import parse_toml, validate
 from engine.report import write_report
 from engine.report_evidence import evidence, plain
+from engine.report_vocab import vocabulary
 from engine.words import p_value
 from tests.tui import measured, worlds
 
@@ -129,3 +131,49 @@ def test_evidence_before_the_scan_is_empty() -> None:
 def test_p_values_are_never_zero(p: float, words: str) -> None:
     assert p_value(p) == words
     assert p_value(None) == p_value(float("nan")) == "p not known"
+
+
+def trained(ratio: float, **answers: bool) -> tuple[Recipe, dict[str, Any]]:
+    recipe = Recipe.model_validate(
+        {"model": {"id": "m"}, "corpus": {"path": "c"}, "interview": answers}
+    )
+    return recipe, {"scan": {"fertility": {"ratio": ratio}}, "train": {"steps": 40}}
+
+
+def test_a_second_run_is_offered_new_tokens_by_what_the_first_measured() -> None:
+    offer = vocabulary("first-1", *trained(2.1))
+    assert "costs 2.10 times" in offer
+    assert 'extend = true\nfirst_run = "first-1"' in offer
+    assert vocabulary("first-1", *trained(1.9)) == ""
+    assert vocabulary("first-1", *trained(2.1, distil=True)) == ""
+    recipe, made = trained(2.1)
+    del made["train"]
+    assert vocabulary("first-1", recipe, made) == ""
+
+
+def test_new_tokens_are_reported_with_their_price() -> None:
+    recipe, made = trained(2.1)
+    made["extend"] = EXTENDED
+    bits = {**EXTENDED["bits_per_byte"], "end": {"domain": 1.5, "generic": 1.3}}
+    made["train"]["vocab"] = {"bits_per_byte": bits, "rows_steps": 4}
+    text = vocabulary("second-1", recipe, made)
+    for part in (
+        *("341 new tokens, out of 444", "| domain | 1178.0 | 968.0 | -17.8% |"),
+        *("| before new tokens | 2.5000 | 1.3500 |", "| trained | 1.5000 | 1.3000 |"),
+        *("first 4 of 40 steps", "| glio | gl · io | 90 | 180 |", "run `first-1`"),
+    ):
+        assert part in text, part
+    assert any("1178 -> 968" in line for line in finding("extend", EXTENDED))
+
+
+EXTENDED: dict[str, Any] = {
+    **{"tokens": 341, "candidates": 444, "least": 100, "training_tokens": 617_017},
+    "on_the_way": 106,
+    "first_run": {"run": "first-1", "fertility_ratio": 2.1, "limit": 2.0},
+    "tokens_per_document": {"domain": [1178.0, 968.0], "generic": [2340.0, 2336.0]},
+    "bits_per_byte": {
+        "before": {"domain": 2.5, "generic": 1.35},
+        "init": {"domain": 2.36, "generic": 1.36},
+    },
+    "largest": [{"token": "glio", "pieces": ["gl", "io"], "count": 90, "saved": 180}],
+}

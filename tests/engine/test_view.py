@@ -209,3 +209,15 @@ def test_summary_fits_80_ascii_columns(tmp_path: Path, make: object) -> None:
 def test_summary_of_a_run_without_events() -> None:
     lines = summary(RunView(), Status(False, "none", "", None, None))
     assert "worker   not started" in lines
+
+
+def test_new_tokens_have_their_stage_before_packing() -> None:
+    """Only in runs that ask for some; old logs know no such stage."""
+    view = RunView()
+    assert "extend" not in view.stages
+    stages = ["scan", "probe", "decide", "extend", "pack", "train", "report"]
+    view.apply(ev.RunStarted(run="r", pid=1, stages=stages))
+    names = list(view.stages)
+    assert names.index("extend") == names.index("pack") - 1
+    point = ev.VocabPoint(point="init", domain=2.3568, generic=1.3594)
+    assert "2.3568" in plain_lines(point)[0]
