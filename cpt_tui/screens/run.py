@@ -68,7 +68,12 @@ class RunScreen(ControlScreen):
 
     async def on_mount(self) -> None:
         await self.refresh_feed()
-        self.set_interval(BEAT, self.refresh_feed)
+        self.set_interval(BEAT, self._beat)
+
+    def _beat(self) -> None:
+        """One more look at the log, as a task of its own: keys must not wait for it."""
+        if not self._reading:
+            self.run_worker(self.refresh_feed(), group="feed")
 
     async def refresh_feed(self) -> None:
         """One beat: read what is new, redraw at most once."""
@@ -82,7 +87,7 @@ class RunScreen(ControlScreen):
         finally:
             self._reading = False
         if self.feed.behind or (self.beneath and self.beneath.behind):
-            self.set_timer(0.02, self.refresh_feed)
+            self.set_timer(0.02, self._beat)
         self._stale = self._stale or changed
         if self._stale and not self.frozen and monotonic() - self._drawn_at >= BEAT * 0.9:
             self._follow()
