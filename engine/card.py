@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.findings import dig
 from engine.language import code_of
 from engine.recipe import Recipe
-from engine.recipe_io import parse_toml
+from engine.recipe_io import provenance
 from engine.report_evidence import code, plain, table
 from engine.run import Run
 from engine.words import p_value
@@ -252,20 +252,26 @@ def _data(subject: Subject) -> str:
 
 def _limits(subject: Subject) -> str:
     gate = subject.made.get("gate") or {}
-    guard = dig(subject.made, "train", "guard")
     items = [
         "The verdict speaks for this checkpoint and this gold set, not for the recipe, and not "
         "for other tasks.",
         f"The gate could detect {gate['mde']:.1f} points and more." if gate else "",
-        f"Forgetting on generic text: {guard}; only loss was measured, no ability."
-        if guard
-        else "",
+        _forgotten(subject),
         "Nothing was aligned or filtered for safety; what the corpus says, the model may repeat.",
         "The licence of the base holds; whether the corpus may be used so was for its user to "
         "check.",
-        "" if hub_model(subject.recipe) else "The base was a local folder; its sha256 is below.",
+        "" if hub_model(subject.recipe) else "The base is named by no hub id; its sha256 is below.",
     ]
     return "## Limits\n\n" + "\n".join(f"- {item}" for item in items if item) + "\n"
+
+
+def _forgotten(subject: Subject) -> str:
+    """What generic text lost up to this model; empty where it was not measured."""
+    found = subject.made.get("finish" if subject.what == "task" else "train") or {}
+    if not found.get("guard"):
+        return ""
+    rise = f"{found['generic_rise']:+.3f} nats over the base's"
+    return f"Generic loss: {rise} ({found['guard']}); only loss was measured, no ability."
 
 
 def _use(subject: Subject) -> str:
@@ -284,17 +290,9 @@ def _use(subject: Subject) -> str:
 
 
 def _provenance(subject: Subject) -> str:
-    known = provenance(subject.run)
+    known = provenance(subject.run.recipe_path)
     registered = dig(subject.made, "baseline", "registration")
     rows = [[plain(k), code(v)] for k, v in known.items() if not isinstance(v, dict)]
     rows += [["gate registration", code(registered)]] if registered else []
     rows += [["exported by", f"cpt {__version__}"], ["run", code(subject.run.id)]]
     return f"## Provenance\n\n{table(('what', 'value'), rows)}\n"
-
-
-def provenance(run: Run) -> dict[str, Any]:
-    """The ``[provenance]`` that the run wrote into its recipe; empty before that."""
-    try:
-        return dict(parse_toml(run.recipe_path.read_text(), "recipe.toml").get("provenance", {}))
-    except (OSError, InputError):
-        return {}

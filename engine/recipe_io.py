@@ -178,6 +178,14 @@ def amend(path: Path, changes: dict[str, dict[str, Any]]) -> None:
     write_atomic(path, text)
 
 
+def provenance(path: Path) -> dict[str, Any]:
+    """The ``[provenance]`` that a run wrote into its recipe; empty before that."""
+    try:
+        return dict(parse_toml(path.read_text(), path.name).get("provenance", {}))
+    except (OSError, InputError):
+        return {}
+
+
 def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
     """Replace the tables a run adds (``[evidence]``, ``[verdict]``, ``[provenance]``)."""
     document = tomlkit.parse(path.read_text())

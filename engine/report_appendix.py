@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.card import provenance
 from engine.findings import unanswered
 from engine.recipe import Recipe
+from engine.recipe_io import provenance
 from engine.report_evidence import code, evidence, plain, table
 from engine.report_gate import gate_part
 from engine.report_page import NOT_THE_VERDICT
@@ -146,6 +146,6 @@ def _thresholds(recipe: Recipe) -> str:
 
 def _provenance(run: Run) -> str:
     """Hashes, versions and seeds; the packs' hashes are a table of their own in the recipe."""
-    known = provenance(run)
+    known = provenance(run.recipe_path)
     rows = [[plain(k), code(v)] for k, v in known.items() if not isinstance(v, dict)]
     return f"## Provenance\n\n{table(('what', 'value'), rows)}\n" if rows else ""

@@ -82,7 +82,7 @@ def _outcome_words(gate: dict[str, Any]) -> str:
     """What the verdict means to somebody who pays for it."""
     compared = (
         f"Both models were fine-tuned {gate['seeds']} times by the same recipe and asked the same "
-        f"{gate['items']} questions."
+        f"questions, {gate['items']} independent ones."
     )
     gain = f"{abs(gate['estimate']):.1f} points"
     if gate["outcome"] == "EARNED":
@@ -106,7 +106,12 @@ def _task_table(finish: dict[str, Any] | None) -> str:
         name = f"**{row['name']}** (the task model)" if ships else row["name"]
         rows.append([name, f"{row['gold']:.1f}", f"{row['generic']:.4f}", f"{row['domain']:.4f}"])
     head = ("model", "gold, points", "generic, nats/token", "domain, nats/token")
-    return f"## The task model\n\n{plain(finish['why'])}\n\n{table(head, rows)}"
+    rise = f"Its generic loss is {finish['generic_rise']:+.3f} nats over the base's: "
+    rise += f"{finish['guard']}."
+    if finish["guard"] in ("amber", "red"):
+        share = 100 * finish["mix_back"]
+        rise += f" More generic text in SFT (now {share:.0f}%) holds it: `cpt finish --mix-back`."
+    return f"## The task model\n\n{plain(finish['why'])}\n\n{table(head, rows)}\n\n{rise}"
 
 
 def _sure(recipe: Recipe, made: dict[str, Any]) -> str:

@@ -105,6 +105,9 @@ def test_a_tie_is_finished_from_the_base_and_shipped(
     for part in ("# out", "**TIE", "so the base model is what to ship", "base+SFT", "## Limits"):
         assert part in card, part
     assert str(tmp_path) not in card
+    report = run.report_path.read_text()
+    assert "## Stage two" in report
+    assert "Loaded in a fresh process by plain transformers" in report
 
     assert cpt("export", run.id, str(out), "--json").returncode == 0  # kept: it is whole
     (out / "README.md").write_text("changed")

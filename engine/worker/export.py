@@ -23,6 +23,7 @@ from engine import __version__, card, hub_push
 from engine.errors import Exit, InputError
 from engine.events import Facts, RunEnded, RunStarted
 from engine.preflight import check_space
+from engine.report import write_report
 from engine.run import STAGES, sha256_file, write_atomic, write_json
 from engine.secret import forget_tokens, masked
 from engine.shipping import SOURCES, check_source, check_target, whole
@@ -68,6 +69,7 @@ def export_run(context: Context) -> RunEnded:
     if export.order.push:
         hub_push.check(export.order.push)
     made = export.run()
+    write_report(context.run, context.recipe, {**export.made, "export": made})
     gate = export.made.get("gate") or {}
     said = (
         f"Exported to {made['path']}: largest logit difference {made['proof']['largest']:.2g} "

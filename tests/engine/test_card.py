@@ -14,8 +14,8 @@ from huggingface_hub import ModelCard
 
 from engine import card
 from engine.errors import InputError
-from engine.recipe_io import parse_toml, validate
-from engine.run import Run, write_atomic
+from engine.recipe_io import parse_toml, provenance, validate
+from engine.run import write_atomic
 from tests.engine.test_report_html import EVIL, judged, with_purpose
 from tests.hubuploads import take_uploads
 
@@ -27,7 +27,7 @@ PROOF = {
 ROW = {"gold": 71.25, "domain": 2.9, "generic": 2.88, "reused": []}
 FINISH: dict[str, Any] = {
     **{"start": "CPT", "why": "The gate says EARNED.", "seed": 0, "metric": "choice"},
-    **{"achieved_mix": 0.1, "mix_back": 0.1},
+    **{"achieved_mix": 0.1, "mix_back": 0.1, "guard": "red", "generic_rise": 0.102},
     "rows": [{"name": name, **ROW} for name in ("base", "CPT", "base+SFT", "CPT+SFT")],
 }
 
@@ -71,7 +71,7 @@ def test_a_hub_base_is_named_and_a_local_one_is_not(tmp_path: Path) -> None:
     text = card.write(subject(tmp_path / "c", recipe=local), "m")
     assert ModelCard(text).data.base_model is None
     assert "secret-place" not in text
-    assert "The base was a local folder" in text
+    assert "named by no hub id" in text
 
 
 def test_a_task_model_carries_its_result(tmp_path: Path) -> None:
@@ -79,6 +79,8 @@ def test_a_task_model_carries_its_result(tmp_path: Path) -> None:
     (result,) = data.eval_results or []
     assert (result.metric_type, result.metric_value) == ("accuracy", 71.25)
     assert data.model_name == "m"
+    text = card.write(subject(tmp_path / "b", "task"), "m")
+    assert "Generic loss: +0.102 nats over the base's (red)" in text
 
 
 def test_the_bases_licence_is_taken_from_its_own_card(tmp_path: Path) -> None:
@@ -136,5 +138,5 @@ def test_a_run_without_a_verdict_says_so(tmp_path: Path) -> None:
     told = subject(tmp_path)
     del told.made["gate"]
     assert "**Not judged.**" in card.write(told, "m")
-    assert card.provenance(Run(tmp_path / "nowhere")) == {}
-    assert json.dumps(card.provenance(told.run))
+    assert provenance(tmp_path / "nowhere") == {}
+    assert json.dumps(provenance(told.run.recipe_path))
