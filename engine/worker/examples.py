@@ -17,6 +17,8 @@ from engine.worker.pack import BestFit
 PAIR: Any = np.dtype([("id", np.int64), ("label", np.int64)])
 """One token of a training example and its label."""
 Pairs = Any
+TAIL = 64
+"""Characters of a prompt that a completion's tokens may depend on; merges reach no further."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,24 @@ class Encoder:
         kept = max(0, room - len(head))
         return [*head, *ids[max(0, len(ids) - kept) :]] or [self.base.eos]
 
-    def answer(self, text: str) -> list[int]:
-        """Ids of a completion, uncut; a chat's has no white space around it."""
-        return self.ids(text.strip() if self.template == "chat" else text)
+    def answer(self, example: Example, text: str) -> list[int]:
+        """Ids of a completion as it follows the example's prompt, uncut.
 
-    def completion(self, text: str, end: bool = True) -> list[int]:
+        Read alone, it would begin with a space of its own in a Llama-type tokenizer. A chat's
+        has no white space around it. Where the last prompt token would be another one with the
+        completion behind it (a prompt that ends in a space), both are read alone.
+        """
+        if self.template == "chat":
+            tail, text = "\n", text.strip()
+        else:
+            tail = example.prompt[-TAIL:]
+        head, both = self.ids(tail), self.ids(tail + text)
+        return both[len(head) :] if both[: len(head)] == head else self.ids(text)
+
+    def completion(self, example: Example, text: str, end: bool = True) -> list[int]:
         """Completion ids and (with ``end``) EOS; half of the context at most, cut at the right."""
-        return [*self.answer(text), *([self.base.eos] if end else [])][: self.longest]
+        ids = self.answer(example, text)
+        return [*ids, *([self.base.eos] if end else [])][: self.longest]
 
     @property
     def longest(self) -> int:
@@ -77,7 +90,7 @@ class Encoder:
 
     def training(self, example: Example) -> Pairs:
         """One SFT example as (id, label) pairs; loss on the completion and EOS only."""
-        completion = self.completion(example.completion)
+        completion = self.completion(example, example.completion)
         prompt = self.before(example, self.base.context - len(completion))
         pairs: Pairs = np.zeros(len(prompt) + len(completion), dtype=PAIR)
         pairs["id"] = prompt + completion
@@ -138,7 +151,7 @@ def cut_by_context(encoder: Encoder, gold: Sequence[Example], sft: Sequence[Exam
     context, said = encoder.base.context, []
     for name, examples in (("gold", gold), ("SFT", sft)):
         prompts = sum(_overlong(encoder, example) for example in examples)
-        ends = sum(len(encoder.answer(e.completion)) >= encoder.longest for e in examples)
+        ends = sum(len(encoder.answer(e, e.completion)) >= encoder.longest for e in examples)
         for count, what, lost in ((prompts, "prompts", "beginning"), (ends, "completions", "end")):
             if count:
                 said.append(
@@ -151,7 +164,7 @@ def cut_by_context(encoder: Encoder, gold: Sequence[Example], sft: Sequence[Exam
 def _overlong(encoder: Encoder, example: Example) -> bool:
     """Whether the prompt and its longest completion are more than the context."""
     texts = example.choices or (example.completion,)
-    answer = max(len(encoder.completion(text)) for text in texts)
+    answer = max(len(encoder.completion(example, text)) for text in texts)
     return len(encoder.before(example, FAR)) + answer > encoder.base.context
 
 

@@ -63,7 +63,7 @@ def new_tokens(encoder: Encoder, gold: Sequence[Example], gate: Gate) -> list[in
     item's length is given away. Half of the context at most. InputError where an exact answer
     cannot fit, so that no model could be right.
     """
-    sizes = [len(encoder.answer(e.completion)) + SPARE for e in gold]
+    sizes = [len(encoder.answer(e, e.completion)) + SPARE for e in gold]
     long = sum(size > encoder.longest for size in sizes)
     if gate.metric == "exact_match":
         if long:

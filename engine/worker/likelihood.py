@@ -86,7 +86,7 @@ def tree_of(encoder: Encoder, example: Example, end: bool = True) -> Tree:
     ``end`` puts EOS behind each choice. InputError where two choices are the same tokens.
     """
     texts = example.choices or (example.completion,)
-    choices = [encoder.completion(text, end) for text in texts]
+    choices = [encoder.completion(example, text, end) for text in texts]
     if len({tuple(choice) for choice in choices}) < len(choices):
         raise InputError(
             f"Two choices of the gold item {example.prompt[-40:]!r} are the same "
