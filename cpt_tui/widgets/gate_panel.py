@@ -34,13 +34,13 @@ class GatePanel(Panel):
         found = view.evidence("gate")
         if found:
             verdict(page, found, width)
-            forgetting(page, found)
+            forgetting(page, found, width)
             interval(page, found, width)
             changing(page, found, width)
         else:
             waiting(page, view)
         pairs(page, view, found, width)
-        tags(page, found)
+        tags(page, found, width)
         listed(page, self.items, width)
         page.text.rstrip()
         return page.text
@@ -147,15 +147,16 @@ def _points(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def tags(page: Page, found: dict[str, Any]) -> None:
+def tags(page: Page, found: dict[str, Any], width: int) -> None:
     """The test on the items of each tag: secondary, never the verdict."""
     rows = gate_words.tag_rows(found)
     if not rows:
         return
     page.heading("By tag (secondary; p corrected among the tags)")
-    page.add(f"  {'tag':<18}{'items':>7}{'CPT-base':>10}  {'interval':<17}p", "dim")
+    room = max(6, min(18, width - 47))
+    page.add(f"  {'tag':<{room}}{'items':>6}{'CPT-base':>10}  {'interval':<17}p", "dim")
     for name, items, estimate, ends, corrected in rows:
-        page.put("  ").put(padded(clean_line(name, 17), 18)).put(f"{items:>7}")
+        page.put("  ").put(padded(clean_line(name, room - 1), room)).put(f"{items:>6}")
         page.put(f"{estimate:>10}", "bold").add(f"  {ends:<17}{corrected}")
 
 
@@ -229,7 +230,7 @@ def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def forgetting(page: Page, found: dict[str, Any]) -> None:
+def forgetting(page: Page, found: dict[str, Any], width: int) -> None:
     """The second, separate line."""
     page.put("Forgetting, measured apart: ").state(found.get("guard", "unknown"))
     rise = found.get("generic_rise")
@@ -238,4 +239,8 @@ def forgetting(page: Page, found: dict[str, Any]) -> None:
         return
     low, high = found.get("generic_low"), found.get("generic_high")
     ends = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
-    page.add(f", {words.signed(rise)} nats{ends}")
+    said = f", {words.signed(rise)} nats"
+    if len(f"Forgetting, measured apart: {found.get('guard')}{said}{ends}") > width - 2:
+        page.add(said)
+        said, ends = "", f" {ends}"
+    page.add(f"{said}{ends}")
