@@ -29,9 +29,6 @@ from engine.worker.score import choice_answers
 from engine.worker.selfcheck import examine
 
 FP32 = models.Precision("fp32", "benchmark")
-BATCHES = (1, 8, 32)
-"""lm-eval's batch sizes; it is compared at its fastest."""
-
 Rows = list[list[float]]
 
 
@@ -98,6 +95,7 @@ def main() -> None:
     parser.add_argument("--task", default="medical_question_type")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="of lm-eval")
     given = parser.parse_args()
     folder = given.material / "models" / given.model
     base = models.resolve(recipes.Model(id=str(folder)))
@@ -108,8 +106,8 @@ def main() -> None:
     allow(model, paths)
     print(f"{given.model}, {given.task}: {len(gold)} items, {len(gold[0].choices)} choices each, "
           f"{torch.get_num_threads()} threads, one pass an item: {paths.tree.found}")  # fmt: skip
-    peers = {batch: peer(folder, batch) for batch in BATCHES}
-    mine, other = ours(model, encoder, gold), theirs(peers[BATCHES[-1]], gold)
+    peers = {batch: peer(folder, batch) for batch in given.batches}
+    mine, other = ours(model, encoder, gold), theirs(peers[given.batches[-1]], gold)
     compare(mine, other, whole(encoder, gold))
     right = [
         [

@@ -20,8 +20,9 @@ from engine.worker.generate import BATCH, SPARE, batches, continuations, new_tok
 from engine.worker.likelihood import likelihoods, tree_of
 from engine.worker.loop import IGNORE, Stepper, make_optimizer
 from engine.worker.paths import Paths, allow
-from engine.worker.score import gold_scores
+from engine.worker.score import choice_answers, gold_scores
 from engine.worker.selfcheck import examine
+from tests.material import MATERIAL, needs_material
 from tests.tiny import WORDS
 from tests.worker.architectures import base_of, build
 
@@ -116,6 +117,45 @@ def test_choices_that_are_one_to_the_model_are_refused(
     example = Example("a", long + " a", (long + " a", long + " b"))
     with pytest.raises(InputError, match="none can win"):
         gold_scores(model, base, [example], CHOICE, FP32)
+
+
+@torch.no_grad()
+def test_bare_choices_are_scored_without_the_end(base: models.Base, model: torch.nn.Module) -> None:
+    """What a comparison with lm-eval needs; the last token is the choice's own."""
+    encoder, gold = Encoder(base), items(4)
+    bare = choice_answers(model, encoder, gold, FP32, end=False)
+    ended = choice_answers(model, encoder, gold, FP32)
+    for example, one, other in zip(gold, bare, ended, strict=True):
+        for text, nats, whole in zip(
+            example.choices, one.likelihoods, other.likelihoods, strict=True
+        ):
+            ids = torch.tensor([encoder.before(example, 99) + encoder.answer(example, text)])
+            logits = model(input_ids=ids, use_cache=False).logits[0, -1].log_softmax(-1)
+            assert whole - nats == pytest.approx(float(logits[base.eos]), abs=2e-4)
+
+
+@pytest.mark.parametrize("prompt", ["the river", "Q: a\nA:", "a line\n", "ends in a space ", "é—"])
+@pytest.mark.parametrize("text", [" stone", "stone", " 12", "\nnext"])
+def test_a_completion_follows_its_prompt_as_one_text(
+    base: models.Base, prompt: str, text: str
+) -> None:
+    encoder = Encoder(base)
+    pairs = encoder.training(Example(prompt, text))
+    assert base.tokenizer.decode(pairs["id"][:-1]) == prompt + text
+
+
+@needs_material
+def test_a_llama_tokenizer_adds_no_second_space() -> None:
+    """Alone, " stone" would be two spaces and the word: the base has never seen that there."""
+    folder = str(MATERIAL / "models" / "stories260k")  # type: ignore[operator]
+    llama = models.resolve(recipes.Model(id=folder))
+    encoder = Encoder(llama)
+    example = Example("Once upon a time there was a", " stone", (" stone", " little river"))
+    for text in example.choices:
+        joined = encoder.ids(example.prompt + text)
+        assert encoder.before(example, 99) == [llama.bos, *encoder.ids(example.prompt)]
+        assert encoder.ids(example.prompt) + encoder.answer(example, text) == joined
+        assert encoder.answer(example, text) != encoder.ids(text)
 
 
 # --- room ---------------------------------------------------------------------------------
