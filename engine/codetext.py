@@ -7,8 +7,9 @@ import re
 LOOKED_AT = 12_000
 """Characters of a text that are looked at."""
 SHARE = 0.5
-"""Code lines among code and prose lines from which a text is code. Measured on 640 files of 16
-languages and 1,100 texts (tests/benchmarks/shapes.py): 95% of the code, 1% of the prose."""
+"""Code lines among code and prose lines from which a text is code. Measured on 695 files of
+16 languages and 1,187 texts (manuals and other languages among them): 93% of the code, 1% of the
+texts."""
 LINES = 3
 """Lines of code that a text needs."""
 COMMENT_WEIGHT = 0.25

@@ -7,8 +7,8 @@ meet all three. Odd as well: a digit inside lowercase letters (``h0use``), and l
 letters and digits (hashes).
 
 Measured on 17 texts (tests/benchmarks/odd_words.py): clean English, eight other languages, terms,
-code and chemical names 0.0% to 0.7%; with 2% of the characters wrong 0.9% to 4.4%; with 5%,
-1.6% to 8.2%.
+code and chemical names 0.0% to 0.7%; with 2% of the characters wrong 0.8% to 4.4%; with 5%,
+1.5% to 8.2%.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
+DECAY_SHARE = 0.2
+"""Of the steps; wsd's default (Haegele 2024: 20% matches cosine)."""
+
 Hurts = Literal["unreadable", "warped_facts", "fails_task", "format", "more_training"]
 
 
@@ -166,9 +169,20 @@ class Train(Section):
     lr: Rate | None = Field(
         None, description="peak rate; default 1e-4 for LoRA, by size for full (DESIGN 7)"
     )
+    freeze_layers: Annotated[int, Field(ge=0)] = Field(
+        0, description="lowest decoder layers kept as they are; with LoRA they get no adapters"
+    )
+    lr_pilot: bool = Field(
+        False, description="try a third, one and three times the rate first, and take the best"
+    )
     train_embeddings: bool = Field(False, description="train embeddings and head too")
     embeddings_lr: Rate | None = Field(None, description="their own peak rate; default lr / 10")
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "wsd"] = Field(
+        "cosine", description="wsd: warm-up, constant, linear decay over the last decay_share"
+    )
+    decay_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        DECAY_SHARE, description="share of steps in which wsd decays to min_lr_share"
+    )
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="share of steps")
     min_lr_share: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="of the peak rate")
     batch_tokens: Positive = Field(32_768, description="tokens of one optimizer step")
@@ -190,14 +204,21 @@ class Train(Section):
             raise ValueError('method = "full" forgets more than LoRA; say why in why_full')
         if self.epochs > 1 and not self.why_epochs:
             raise ValueError("epochs > 1 needs an argument; say why in why_epochs")
+        if self.embeddings_lr and not self.train_embeddings:
+            raise ValueError("embeddings_lr has no effect without train_embeddings = true")
+        if self.schedule != "wsd" and self.decay_share != DECAY_SHARE:
+            raise ValueError('decay_share has no effect without schedule = "wsd"')
         return self
 
 
 class Lora(Section):
     """``[lora]``"""
 
+    variant: Literal["lora", "rslora", "dora", "qlora"] = Field(
+        "lora", description="qlora: the base in 4 bits, on a GPU, with the extra [qlora]"
+    )
     rank: Positive | None = Field(None, description="default 16, 64 or 256 by corpus size")
-    alpha: Positive | None = Field(None, description="default 2 x rank")
+    alpha: Positive | None = Field(None, description="default 2 x rank; rslora: 8")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = Field("all-linear", description="module names, or all-linear")
 
@@ -271,7 +292,16 @@ class Finish(Section):
 class Launch(Section):
     """``[launch]``"""
 
-    threads: Positive | None = Field(None, description="CPU threads; default all cores")
+    threads: Positive | None = Field(
+        None, description="CPU threads of a process; default all cores, shared in training"
+    )
+    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="training processes on this machine, one for each GPU (torchrun)"
+    )
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        "ddp",
+        description="several processes: ddp = each holds the model; fsdp2 = each holds a part",
+    )
 
 
 class Recipe(Section):
@@ -293,3 +323,12 @@ class Recipe(Section):
     evidence: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     verdict: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     provenance: dict[str, Any] = Field(default_factory=dict, description="added by the run")
+
+    @model_validator(mode="after")
+    def _one_method(self) -> Recipe:
+        if self.train.method == "full" and self.lora.variant != "lora":
+            raise ValueError(
+                f'lora.variant = "{self.lora.variant}" has no effect with train.method = "full"; '
+                "take one of them out"
+            )
+        return self

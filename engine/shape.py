@@ -65,8 +65,8 @@ CERTAINTY = {
     "code": 0.97,
     "text": 0.98,
 }
-"""How often the ground of a row's judgement is right: rounded down from the precision over the
-material (tests/benchmarks/shapes.py)."""
+"""How often the ground of a row's judgement is right, at least: all are below the precision
+measured over the material (tests/benchmarks/shapes.py)."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.secret import masked
+
 if TYPE_CHECKING:
     from engine.run import Run
+    from engine.worker.ranks import Ranks
 
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -36,23 +39,66 @@ def main() -> int:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from engine.run import STAGES, Run
+    from engine.worker.supervise import processes, supervise
 
     stages = tuple(arguments.stages.split(",")) if arguments.stages else STAGES
-    return work(Run(arguments.run.resolve()), stages)
+    run = Run(arguments.run.resolve())
+    if "RANK" in os.environ:
+        return as_rank(run, stages)
+    count = processes(run, stages)
+    return supervise(run, stages, count) if count > 1 else work(run, stages)
 
 
-def work(run: Run, stages: tuple[str, ...]) -> int:
-    """Lock the run, run its stages and log how they ended; returns the exit code."""
-    from engine.errors import CptError, Interrupted
-    from engine.events import EventLog, Failed, RunEnded
+def as_rank(run: Run, stages: tuple[str, ...]) -> int:
+    """One process of several: rank 0 is the worker, the others train with it."""
+    from engine.worker.ranks import find
+
+    ranks = find()
+    if not ranks.first:
+        return help_rank_0(run, ranks)
+    try:
+        return work(run, stages, ranks)
+    finally:
+        ranks.over()
+
+
+def help_rank_0(run: Run, ranks: Ranks) -> int:
+    """Train with rank 0, which alone speaks; its end is the job's."""
+    from engine.errors import CptError, Exit
     from engine.recipe_io import load_recipe
-    from engine.secret import masked
     from engine.worker.context import Context
+    from engine.worker.ranks import Mute
 
     try:
         recipe, _ = load_recipe(run.recipe_path)
+        context = Context(run, recipe, Mute(), ranks=ranks)
+        context.install_signals()
+        from engine.worker.pipeline import serve
+
+        serve(context)
+        return int(Exit.OK)
+    except Exception as error:
+        if ranks.joined and isinstance(error, CptError):
+            return int(Exit.OK)  # agreed with rank 0, which says it
+        print(f"rank {ranks.rank}:", masked(traceback.format_exc()), file=sys.stderr)
+        if ranks.lost(error, run.id) is None:
+            ranks.failed(str(error) if isinstance(error, CptError) else describe(error, run))
+        return int(Exit.INTERRUPTED)
+
+
+def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
+    """Lock the run, run its stages and log how they ended; returns the exit code."""
+    from engine.errors import CptError, Interrupted
+    from engine.events import Alarm, EventLog, Failed, RunEnded
+    from engine.recipe_io import load_recipe
+    from engine.worker.context import Context
+    from engine.worker.ranks import Ranks
+
+    ranks = ranks or Ranks()
+    try:
+        recipe, _ = load_recipe(run.recipe_path)
         with run.lock():
-            context = Context(run, recipe, EventLog(run.events_path))
+            context = Context(run, recipe, EventLog(run.events_path), ranks=ranks)
             context.install_signals()
             context.start_heartbeat()
             try:
@@ -69,6 +115,13 @@ def work(run: Run, stages: tuple[str, ...]) -> int:
                 context.emit(RunEnded(outcome="FAILED", code=int(error.code), message=str(error)))
                 return int(error.code)
             except Exception as error:
+                if lost := ranks.lost(error, run.id):
+                    print(masked(traceback.format_exc()), file=sys.stderr)
+                    context.emit(Alarm(level="red", stage=context.stage, message=str(lost)))
+                    context.emit(
+                        RunEnded(outcome="STOPPED", code=int(lost.code), message=str(lost))
+                    )
+                    return int(lost.code)
                 sentence = describe(error, run)
                 context.emit(
                     Failed(stage=context.stage, message=sentence, traceback=traceback.format_exc())

@@ -19,8 +19,11 @@ from safetensors.torch import load_file, save_file
 from engine.errors import InputError
 from engine.preflight import check_space
 from engine.run import private_dir, sha256_file, write_json
+from engine.worker.loop import Alone
 from engine.worker.model import device
 
+Tensors = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
+"""Trainable weights by name, and the optimizer's state by name and key."""
 OPTIMIZER_KEYS = ("step", "exp_avg", "exp_avg_sq")
 """AdamW's state of one parameter."""
 
@@ -38,8 +41,7 @@ class Checkpoints:
     def save(
         self,
         step: int,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        tensors: Tensors,
         state: dict[str, Any],
     ) -> tuple[Path, int]:
         """Write ``step-N`` (atomic) and drop all but the last ``keep``; returns path and bytes.
@@ -52,10 +54,8 @@ class Checkpoints:
         shutil.rmtree(temporary, ignore_errors=True)
         private_dir(temporary)
         try:
-            names = _names(model)
-            weights = {name: p.detach().contiguous() for p, name in names.items()}
-            save_file(weights, temporary / "trainable.safetensors")
-            save_file(_optimizer_tensors(optimizer, names), temporary / "optimizer.safetensors")
+            for name, values in zip(("trainable", "optimizer"), tensors, strict=True):
+                save_file(values, temporary / f"{name}.safetensors")
             write_json(temporary / "state.json", {"step": step, **state})
             hashes = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
             write_json(temporary / "manifest.json", hashes)
@@ -103,10 +103,32 @@ def verify(path: Path) -> bool:
         return False
 
 
+def collect(spread: Alone, optimizer: torch.optim.Optimizer) -> Tensors:
+    """What a checkpoint holds, whole, whoever holds its parts: all ranks call, rank 0 gets it."""
+    names = _names(spread.model)
+    weights = {name: spread.whole(p).contiguous() for p, name in names.items()}
+    state = {
+        f"{name}/{key}": spread.whole(value).contiguous()
+        for p, name in names.items()
+        for key, value in optimizer.state[p].items()
+    }
+    return weights, state
+
+
+def load_weights(path: Path, model: torch.nn.Module) -> None:
+    """Put a checkpoint's weights into a model of one process."""
+    weights = load_file(path / "trainable.safetensors", device=str(device()))
+    with torch.no_grad():
+        for parameter, name in _names(model).items():
+            parameter.copy_(weights[name])
+
+
 def restore(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: dict[str, str]
+    path: Path, spread: Alone, optimizer: torch.optim.Optimizer, identity: dict[str, str]
 ) -> dict[str, Any]:
     """Load a checkpoint into model and optimizer, in place; returns its state.
+
+    The number of processes that made it and their strategy leave no trace in it.
 
     Raises InputError naming what changed if it was made from other data or another recipe,
     and the reason where the run ended for good. A parameter that no step has touched yet has
@@ -123,33 +145,21 @@ def restore(
         )
     if state["stopped_because"]:
         raise InputError(state["stopped_because"])
-    names = _names(model)
-    weights = load_file(path / "trainable.safetensors", device=str(device()))
+    weights = load_file(path / "trainable.safetensors")
     tensors = load_file(path / "optimizer.safetensors")
     with torch.no_grad():
-        for parameter, name in names.items():
-            parameter.copy_(weights[name])
+        for parameter, name in _names(spread.model).items():
+            parameter.copy_(spread.place(weights[name], parameter))
             if f"{name}/step" in tensors:
-                optimizer.state[parameter] = {
-                    key: tensors[f"{name}/{key}"].to(device()) for key in OPTIMIZER_KEYS
-                }
+                step, *moments = (tensors[f"{name}/{key}"] for key in OPTIMIZER_KEYS)
+                placed = [step.to(device()), *(spread.place(m, parameter) for m in moments)]
+                optimizer.state[parameter] = dict(zip(OPTIMIZER_KEYS, placed, strict=True))
     return state
 
 
 def _names(model: torch.nn.Module) -> dict[torch.nn.Parameter, str]:
     """Trainable parameters and their names; a tied one appears once."""
     return {p: name for name, p in model.named_parameters() if p.requires_grad}
-
-
-def _optimizer_tensors(
-    optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]
-) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{key}": value.detach().contiguous()
-        for p, name in names.items()
-        for entry in [optimizer.state[p]]
-        for key, value in entry.items()
-    }
 
 
 def _sync(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from engine.errors import InputError, Interrupted
 from engine.events import Alarm, Control, Event, EventLog, Progress
 from engine.recipe import Recipe
 from engine.run import Run, private_dir, write_json
+from engine.worker.ranks import Ranks, dead
+from engine.worker.supervise import SUPERVISOR
 
 if TYPE_CHECKING:  # a worker that waits for nothing but its lock needs no torch
     import torch
@@ -38,6 +41,7 @@ class Context:
     log: EventLog
     stage: str = ""
     state: str = "running"
+    ranks: Ranks = field(default_factory=Ranks)
     _signals: int = 0
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
@@ -78,22 +82,36 @@ class Context:
 
     def stop_requested(self) -> bool:
         """True once a SIGTERM, SIGINT or a stop request has arrived; stays true."""
-        self._stopping = self._stopping or self._signals > 0 or self.run.take_request("stop")
+        here = self._stopping or self._signals > 0 or self._asked("stop")
+        self._stopping = self.ranks.any(here)
         return self._stopping
+
+    def requested(self, action: str) -> bool:
+        """True once for each pending request, on all ranks that are in training."""
+        return self.ranks.any(self._asked(action))
+
+    def _asked(self, action: str) -> bool:
+        return self.ranks.first and self.run.take_request(action)
 
     def raise_if_stopped(self) -> None:
         """Leave the stage at a safe point; its finished parts are kept."""
         if self.stop_requested():
             self.emit(Control(action="stopping"))
-            raise Interrupted(f"Stopped on request; go on with: cpt resume {self.run.id}")
+            raise Interrupted(f"{self._why()}; go on with: cpt resume {self.run.id}")
+
+    def _why(self) -> str:
+        """A job's own signals come as requests: one that comes otherwise is torchrun's."""
+        if self._signals and SUPERVISOR in os.environ:
+            return "Stopped because a process of this job was killed or lost"
+        return "Stopped on request"
 
     def pause_if_asked(self, step: int | None = None) -> None:
         """Hold at a step boundary while a pause is asked for; returns on resume or stop."""
-        if not self.run.take_request("pause"):
+        if not self.requested("pause"):
             return
         self.state = "paused"
         self.emit(Control(action="paused", step=step))
-        while not self.run.take_request("resume") and not self.stop_requested():
+        while not self.requested("resume") and not self.stop_requested():
             time.sleep(0.2)
         self.state = "running"
         self.emit(Control(action="resumed", step=step))
@@ -113,8 +131,12 @@ class Context:
             os._exit(int(Interrupted.code))
 
     def start_heartbeat(self) -> None:
-        """Write ``status.json`` every two seconds from a thread, until ``end``."""
-        self._started = psutil.Process().create_time()
+        """Write ``status.json`` every two seconds from a thread, until ``end``.
+
+        It names the process that signals go to: of several, the one that started them.
+        """
+        self._pid = int(os.environ.get(SUPERVISOR, os.getpid()))
+        self._started = psutil.Process(self._pid).create_time()
         self._beat()
         self._heart = threading.Thread(target=self._beat_forever, daemon=True)
         self._heart.start()
@@ -122,10 +144,12 @@ class Context:
     def _beat_forever(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
             self._beat()
+            if dead(socket.gethostname(), self._pid):
+                self._signals = self._signals or 1  # nobody could stop us any more
 
     def _beat(self) -> None:
         status = {
-            "pid": os.getpid(),
+            "pid": self._pid,
             "started": self._started,
             "state": self.state,
             "stage": self.stage,

@@ -13,6 +13,7 @@ import torch
 from engine import recipe as recipes
 from engine.evidence import Cost
 from engine.gold import load_examples, pick
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder
@@ -40,9 +41,7 @@ def estimate(
     recipe = context.recipe
     context.progress("timing a few steps", 0, TIMING_STEPS, "steps")
     parameters = models.count(model)
-    if recipe.train.method == "lora":
-        model = models.wrap_lora(model, recipe.lora, recipe.lora.rank or 16, 0)
-    models.set_embeddings(model, recipe.train.train_embeddings)
+    model = methods.ready(model, recipe, recipe.lora.rank or 16, 0)
     trained = sum(p.numel() for p in models.trainable(model))
     length = sequence_length(recipe, base)
     speed = timed_speed(model, precision, length)

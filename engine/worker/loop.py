@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
 from engine.worker.model import Precision, device, trainable
 from engine.worker.paths import paths_of, plain
+from engine.worker.ranks import Ranks
 
 IGNORE = -100
 MICRO_TOKENS = 4096
@@ -127,13 +130,27 @@ def _chunk(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -
 
 
 def learning_rate(
-    step: int, total: int, peak: float, schedule: str, warmup: int, min_share: float
+    step: int,
+    total: int,
+    peak: float,
+    schedule: str,
+    warmup: int,
+    min_share: float,
+    decay_share: float = 0.2,
 ) -> float:
-    """Rate of step ``step`` (0-based): linear warm-up, then cosine to ``min_share`` or constant."""
+    """Rate of step ``step`` (0-based) of ``total``: linear warm-up, then the schedule.
+
+    ``cosine`` falls to ``min_share`` of the peak, ``constant`` stays, ``wsd`` stays until the
+    last ``decay_share`` of the steps and falls to ``min_share`` in a line (Hu 2024, MiniCPM).
+    """
     if step < warmup:
         return peak * (step + 1) / warmup
     if schedule == "constant" or total <= warmup:
         return peak
+    if schedule == "wsd":
+        decay = min(total - warmup, max(1, round(decay_share * total)))
+        done = max(0, step + 1 - (total - decay)) / decay
+        return peak * (1 - (1 - min_share) * min(1.0, done))
     progress = (step - warmup) / max(1, total - warmup)
     return peak * (min_share + (1 - min_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
@@ -168,6 +185,56 @@ def _embeddings(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [layer for layer in layers if layer is not None]
 
 
+class Alone:
+    """How a model's passes are spread over the ranks: here there is one. See ``spread``."""
+
+    sharded = False
+    """Whether a rank holds only parts of the parameters."""
+
+    def __init__(self, model: torch.nn.Module, ranks: Ranks | None = None) -> None:
+        self.model, self.ranks = model, ranks or Ranks()
+
+    def loss(self, rows: Rows) -> torch.Tensor:
+        """Summed loss of a micro-batch."""
+        return token_losses(self.model, rows)
+
+    def passes(self, rows: Rows, size: int) -> Iterator[tuple[Rows, float]]:
+        """This rank's micro-batches of a global batch, each with its weight (1, or 0: filler).
+
+        Those without a target are left out: every label is a first token or padding.
+        """
+        own = rows[self.ranks.rank :: self.ranks.world]
+        for part in micro_batches(self.model, own, size):
+            if part.targets:
+                yield part, 1.0
+
+    def accumulating(self) -> AbstractContextManager[Any]:
+        """Around the passes of one step."""
+        return nullcontext()
+
+    def exchange(self, rows: Rows) -> torch.Tensor | None:
+        """The loss whose backward adds up the ranks' gradients, if that takes a pass."""
+        return None
+
+    def rest(self) -> None:
+        """After passes without a backward."""
+
+    def whole(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor of the model or the optimizer, gathered: all ranks ask, rank 0 gets it."""
+        return tensor.detach()
+
+    def place(self, tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """This rank's part of a gathered tensor that is laid out as ``like``."""
+        return tensor.to(device())
+
+    def facts(self) -> str:
+        """What is really on, for the header."""
+        return "1 process"
+
+    def _place(self) -> str:
+        return f"{self.ranks.world} processes, {self.ranks.backend}"
+
+
 @dataclass
 class Stepper:
     """One optimizer step over a global batch, in micro-batches; halves them when memory ends.
@@ -181,15 +248,19 @@ class Stepper:
     clip: float
     micro_batch: int
     on_oom: Callable[[int], None] = lambda rows: None
+    spread: Alone | None = None
+    """Over the ranks of the job; default: one process."""
 
     def __post_init__(self) -> None:
+        self.over = self.spread or Alone(self.model)
         self.scaler = torch.amp.GradScaler(device().type, enabled=self.precision.name == "fp16")
 
     def step(self, rows: Rows, lr: float) -> tuple[float, float]:
-        """(mean loss in nats, gradient norm). A non-finite one means: nothing was updated.
+        """(mean loss in nats, gradient norm) over all ranks; ``rows`` is the global batch.
 
-        An out-of-memory error repeats the same step with half the micro-batch, an fp16
-        overflow with half the scale. Rows without a target teach nothing: (0.0, 0.0).
+        A non-finite one means: nothing was updated. An out-of-memory error repeats the same
+        step with half the micro-batch, on all ranks; an fp16 overflow with half the scale.
+        Rows without a target teach nothing: (0.0, 0.0).
         """
         if not rows.targets:
             return 0.0, 0.0
@@ -197,7 +268,8 @@ class Stepper:
             try:
                 loss, norm = self._step(rows, lr)
             except torch.OutOfMemoryError:
-                if self.micro_batch == 1:
+                # What is left of the others' messages cannot be caught up with.
+                if self.micro_batch == 1 or self.over.sharded:
                     raise
                 self.micro_batch = max(1, self.micro_batch // 2)
             else:
@@ -217,23 +289,50 @@ class Stepper:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
-        total = torch.zeros((), device=device())
-        for part in micro_batches(self.model, rows, self.micro_batch):
-            if not part.targets:
-                continue  # nothing to go back from: every label is a first token or padding
-            with self.precision.autocast():
-                loss = token_losses(self.model, part) / rows.targets
-            self.scaler.scale(loss).backward()
-            total += loss.detach()
+        total = self.over.ranks.sum(self._accumulate(rows))
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.clip)
+        norm = self._clip()
         # One device sync a step: the update must not happen on a broken gradient.
         loss_value, norm_value = torch.stack([total, norm]).tolist()
+        loss_value /= self.over.ranks.world
         if math.isfinite(loss_value) and math.isfinite(norm_value):
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return loss_value, norm_value
+
+    def _accumulate(self, rows: Rows) -> torch.Tensor:
+        """This rank's share of the loss, times the ranks: their gradients are averaged."""
+        targets = rows.targets / self.over.ranks.world
+        total = torch.zeros((), device=device())
+        full: torch.OutOfMemoryError | None = None
+        try:
+            with self.over.accumulating():
+                for part, weight in self.over.passes(rows, self.micro_batch):
+                    with self.precision.autocast():
+                        loss = weight * self.over.loss(part) / targets
+                    self.scaler.scale(loss).backward()
+                    total += loss.detach()
+        except torch.OutOfMemoryError as error:
+            full = error
+        if not self.over.sharded and self.over.ranks.any(full is not None):
+            raise full or torch.OutOfMemoryError("on another rank")
+        if full:
+            raise full
+        with self.precision.autocast():
+            loss_of_none = self.over.exchange(rows)
+        if loss_of_none is not None:
+            self.scaler.scale(loss_of_none).backward()
+        return total
+
+    def _clip(self) -> torch.Tensor:
+        """Clip the gradients of all ranks; returns their norm before it."""
+        chosen = trainable(self.model)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in chosen if p.grad is not None])
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
+        torch.nn.utils.clip_grads_with_norm_(chosen, self.clip, norm)
+        return norm
 
 
 @torch.no_grad()
@@ -243,12 +342,21 @@ def mean_loss(
     precision: Precision,
     batch: int,
     check: Callable[[], None] = lambda: None,
+    spread: Alone | None = None,
 ) -> float:
-    """Mean held-out loss in nats per token over fixed rows; ``check`` may raise between batches."""
+    """Mean held-out loss in nats per token over fixed rows, each rank reading its share.
+
+    ``check`` is called before each batch and may raise (with several ranks: on all of them).
+    """
     model.eval()
+    over = spread or Alone(model)
     total = torch.zeros((), device=device(), dtype=torch.float64)
-    for part in micro_batches(model, rows, batch):
+    own = list(over.passes(rows, batch))
+    for number in range(over.ranks.most(len(own))):
         check()
-        with precision.autocast():
-            total += token_losses(model, part).double()
-    return float(total) / max(1, rows.targets)
+        if number < len(own):
+            part, weight = own[number]
+            with precision.autocast():
+                total += weight * over.loss(part).double()
+    over.rest()
+    return float(over.ranks.sum(total)) / max(1, rows.targets)

@@ -1,4 +1,4 @@
-"""Load models and tokenizers (safetensors only, no remote code), wrap LoRA, choose a dtype."""
+"""Load models and tokenizers (safetensors only, no remote code), choose a dtype."""
 
 from __future__ import annotations
 
@@ -137,46 +137,13 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def wrap_lora(model: torch.nn.Module, lora: recipes.Lora, rank: int, seed: int) -> torch.nn.Module:
-    """Add LoRA adapters (peft); ``seed`` fixes their initialisation."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(seed)
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=lora.alpha or 2 * rank,
-        lora_dropout=lora.dropout,
-        target_modules=lora.targets,
-        task_type="CAUSAL_LM",
-    )
-    wrapped: torch.nn.Module = get_peft_model(model, config)
-    return wrapped
-
-
-def merged(model: torch.nn.Module) -> torch.nn.Module:
-    """The plain model with its adapters merged in; a plain model is returned as it is."""
-    merge = getattr(model, "merge_and_unload", None)
-    if merge is None:
-        return model
-    plain: torch.nn.Module = merge()
-    return plain
-
-
-def set_embeddings(model: torch.nn.Module, train: bool) -> None:
-    """Train or freeze embeddings and head, tied or not (DESIGN 7: frozen unless asked)."""
-    for getter in ("get_input_embeddings", "get_output_embeddings"):
-        layer = getattr(model, getter)()
-        if layer is not None:
-            layer.requires_grad_(train)
-
-
 def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
 def count(model: torch.nn.Module) -> int:
-    """Parameters, shared ones once."""
-    return sum(p.numel() for p in model.parameters())
+    """Parameters, shared ones once; bitsandbytes stores two 4-bit ones in a number."""
+    return sum(p.numel() * (1 + (type(p).__name__ == "Params4bit")) for p in model.parameters())
 
 
 @dataclass(frozen=True)

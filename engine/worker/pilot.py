@@ -18,8 +18,8 @@ from engine.bootstrap import interval, ratio_deviations, ratio_of_ratios
 from engine.events import Alarm, TrainStep
 from engine.evidence import Interval, Pilot
 from engine.thresholds import effective
+from engine.worker import methods, selfcheck
 from engine.worker import model as models
-from engine.worker import selfcheck
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
 from engine.worker.mix import sequence_length, shuffled, take
@@ -175,12 +175,9 @@ class PilotRunner:
 
     def _model(self) -> torch.nn.Module:
         recipe = self.context.recipe
-        model = models.load(self.base)
+        model = methods.load(self.base, recipe)
         selfcheck.prove(self.context, self.base, model, self.precision)
-        if recipe.train.method == "lora":
-            model = models.wrap_lora(model, recipe.lora, recipe.lora.rank or 16, recipe.probe.seed)
-        models.set_embeddings(model, recipe.train.train_embeddings)
-        return model
+        return methods.ready(model, recipe, recipe.lora.rank or 16, recipe.probe.seed)
 
     def _embeddings_scale(self) -> float:
         train = self.context.recipe.train

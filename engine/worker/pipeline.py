@@ -12,15 +12,16 @@ import torch
 
 from engine import __version__, demo
 from engine.decision import decide, settled
-from engine.errors import Blocked, Exit
+from engine.errors import Blocked, Exit, InputError
 from engine.events import Alarm, Facts, RunEnded, RunStarted
 from engine.evidence import Evidence, GateVerdict, Verdict
 from engine.preflight import check_recipe
+from engine.recipe import Recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
 from engine.run import STAGES, digest, home
 from engine.secret import forget_tokens
-from engine.worker import mix, probe_stage, registration, scan
+from engine.worker import methods, mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
@@ -41,6 +42,9 @@ OUTCOME_CODES = {
     "TIE": Exit.TIE,
     "HURT": Exit.HURT,
 }
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Cores of this machine that we may use; torchrun allows its processes one each."""
 
 
 @dataclass
@@ -186,9 +190,10 @@ class Pipeline:
             files=lambda made: mix.pack_files(folder, made["generic_rows"]),
         )
 
-    def train(self) -> None:
+    def identity(self) -> dict[str, str]:
+        """What a training run is made of: a checkpoint of another one is not gone on with."""
         recipe = self.recipe
-        identity = {
+        return {
             "corpus or packing": digest(self.made["pack"]["sha256"]),
             "mix": digest([self.made["pack"][k] for k in ("generic_rows", "sequence_length")]),
             "base model": self.base.identity,
@@ -197,15 +202,20 @@ class Pipeline:
             ),
             "precision": self.context.precision(self.base).name,
         }
+
+    def train(self) -> None:
+        identity = self.identity()
         folder = self.context.run.path / "model"
         self.stages.run(
             "train",
             [identity],
-            lambda _: self._train(identity),
+            lambda _: self.train_only(identity),
             files=lambda _: sorted(folder.iterdir()),
         )
 
-    def _train(self, identity: dict[str, str]) -> dict[str, Any]:
+    def train_only(self, identity: dict[str, str]) -> dict[str, Any]:
+        """Train on what the stages before have made; all ranks do."""
+        share_threads(self.recipe, self.context.ranks.world)
         folder = self.context.run.path / "pack"
         made = self.made["pack"]
         pool = mix.open_mix(folder, self.recipe, made["sha256"], made["generic_rows"])
@@ -214,7 +224,10 @@ class Pipeline:
             heldout_rows(folder / "heldout-generic"),
         )
         tokens = self.made["scan"]["scan"]["domain"]["tokens"]
-        return Training(self.context, self.base, pool, heldout, tokens, identity).run()
+        try:
+            return Training(self.context, self.base, pool, heldout, tokens, identity).run()
+        finally:
+            share_threads(self.recipe)
 
     def gate(self) -> GateVerdict:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
@@ -263,16 +276,7 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
             run=context.run.id, pid=os.getpid(), stages=names, version=__version__, resumed=resumed
         )
     )
-    if recipe.launch.threads:
-        torch.set_num_threads(recipe.launch.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    if demo.is_demo(recipe):
-        from engine.worker.demo_base import base_stage
-
-        base = base_stage(context)
-    else:
-        check_recipe(recipe, home())
-        base = models.resolve(recipe.model)
+    base = prepare(context)
     pipeline = Pipeline(context, base, stages)
     facts = {
         "model": base.name,
@@ -285,6 +289,45 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     except NotYet as error:
         pipeline.report()
         return RunEnded(outcome="NOT YET", code=int(Exit.NO_GO), message=str(error))
+
+
+def prepare(context: Context) -> models.Base:
+    """Set up torch, and find the base."""
+    recipe = context.recipe
+    share_threads(recipe)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if demo.is_demo(recipe):
+        from engine.worker.demo_base import base_stage
+
+        base = base_stage(context)
+    else:
+        check_recipe(recipe, home())
+        methods.check(recipe)
+        base = models.resolve(recipe.model)
+    methods.check(recipe, base.config)
+    return base
+
+
+def share_threads(recipe: Recipe, processes: int = 1) -> None:
+    """Threads of this process: the recipe's, else all cores, shared by this machine's ranks."""
+    here = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if recipe.launch.threads:
+        torch.set_num_threads(recipe.launch.threads)
+    elif "LOCAL_WORLD_SIZE" in os.environ:
+        torch.set_num_threads(max(1, THREADS // here))
+
+
+def serve(context: Context) -> None:
+    """A rank other than 0: wait until training begins, take part in it, and leave."""
+    if not context.ranks.wait_for_training(context.stop_requested):
+        return
+    context.stage = "train"
+    pipeline = Pipeline(context, prepare(context), STAGES)
+    made = {stage: context.run.read_artifact(stage) for stage in ("scan", "pack")}
+    if None in made.values():
+        raise InputError("Rank 0's artifacts are not here; all nodes must share the run's folder")
+    pipeline.made.update(made)
+    pipeline.train_only(pipeline.identity())
 
 
 def _walk(pipeline: Pipeline) -> RunEnded:

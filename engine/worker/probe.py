@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.events import Alarm, ArmSeed
 from engine.gold import Example
 from engine.run import private_dir, write_json
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.examples import Encoder, Pairs, pack_examples
@@ -122,7 +123,7 @@ class Arm:
         torch.manual_seed(seed)
         model = copy.deepcopy(self.model)
         if probe.method == "lora":
-            model = models.wrap_lora(model, recipes.Lora.model_validate({}), probe.rank, seed)
+            model = methods.wrap_lora(model, recipes.Lora.model_validate({}), probe.rank, seed)
         lr = probe.lr or (1e-4 if probe.method == "lora" else 5e-5)
         encoder = Encoder(self.base)
         pairs = [encoder.training(e) for e in self.sft]
@@ -145,7 +146,7 @@ class Arm:
                 )
             self._progress("SFT", number, 0.7 * step / len(batches))
         self.unmerged(model)
-        return models.merged(model)
+        return methods.merged(model)
 
 
 def _batches(count: int, size: int, epochs: float, seed: int) -> Iterator[npt.NDArray[Any]]:

@@ -74,6 +74,12 @@ def provenance(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, An
         "corpus_sha256": scan_made.get("domain", {}).get("fingerprint", ""),
         "generic_sha256": scan_made.get("generic", {}).get("fingerprint", ""),
         "pack_sha256": made.get("pack", {}).get("sha256", {}),
+        **_rate(made.get("train", {})),
         "train_seed": recipe.train.seed,
         "gate_seeds": recipe.gate.seeds,
     }
+
+
+def _rate(train: dict[str, Any]) -> dict[str, str]:
+    """``3e-4 (pilot of three, ...)`` once trained."""
+    return {"learning_rate": f"{train['lr']:g} ({train['lr_why']})"} if "lr_why" in train else {}

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import torch
 
-from engine.errors import InputError
+from engine.errors import InputError, Interrupted
 from engine.events import Alarm, CheckpointSaved, Control, EvalPoint, Facts, TrainStep
-from engine.run import digest, sha256_file
+from engine.run import digest, sha256_file, write_json
 from engine.thresholds import effective
+from engine.worker import methods, proof, selfcheck
 from engine.worker import model as models
-from engine.worker import proof, selfcheck
-from engine.worker.checkpoint import Checkpoints, restore
+from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
 from engine.worker.context import Context
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
+from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix, micro_rows
 from engine.worker.pack import Ints, Pack
+from engine.worker.spread import spread
 
 GUARDS = ("green", "amber", "red")
+MICRO_BATCH = "micro_batch.json"
 BROKEN_STEPS = 3
 """Non-finite steps in a row before the run stops."""
 
@@ -43,6 +46,8 @@ class Training:
     tokens: int = 0
     step: int = 0
     guard: str = "green"
+    trials: list[Trial] = field(default_factory=list)
+    """Of the learning-rate pilot, where the recipe asks for one."""
     broken: int = 0
     """Non-finite steps in a row."""
 
@@ -50,6 +55,7 @@ class Training:
         """Train to the end and save the model; returns the stage's artifact."""
         self._build()
         self._resume()
+        self.context.ranks.step = self.step
         self._evaluate_if_due()
         started, first = time.monotonic(), self.step
         while self.step < self.mix.steps:
@@ -61,47 +67,76 @@ class Training:
                 self._save()
         return self._finish()
 
-    def _build(self) -> None:
+    def _load(self) -> tuple[torch.nn.Module, str]:
+        """The model as it is trained, and its method in words."""
         recipe, train = self.context.recipe, self.context.recipe.train
-        model = models.load(self.base)
+        model = methods.load(self.base, recipe)
         self.parameters = models.count(model)
         self.precision = self.context.precision(self.base, model)
         self.paths = selfcheck.prove(self.context, self.base, model, self.precision)
-        self.lr, lr_why = models.default_lr(train, self.parameters)
-        method = "full fine-tuning"
-        if train.method == "lora":
-            rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
-            model = models.wrap_lora(model, recipe.lora, rank, train.seed)
-            method = f"LoRA rank {rank}, alpha {recipe.lora.alpha or 2 * rank} ({why})"
-        models.set_embeddings(model, train.train_embeddings)
+        rank, why = models.default_rank(recipe.lora, self.tokens_in_corpus)
+        model = methods.ready(model, recipe, rank, train.seed)
         if train.gradient_checkpointing:
             enable: Any = model.gradient_checkpointing_enable
             enable()
-        self.model = model
-        scale = (train.embeddings_lr or self.lr / 10) / self.lr
+        return model, methods.describe(recipe, rank, why)
+
+    def _build(self) -> None:
+        recipe, train = self.context.recipe, self.context.recipe.train
+        ranks = self.context.ranks
+        model, method = self._load()
+        self.lr, self.lr_why = models.default_lr(train, self.parameters)
+        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
+        if ranks.first:
+            self.checkpoints.predict_space(model)
+        micro = min(micro_rows(recipe, self.mix.domain.length), self.mix.batch_rows)
+        if train.lr_pilot and ranks.first:
+            micro = self._pilot_lr(model, micro)
+        ranks.begin(self.identity)
+        if train.lr_pilot:
+            self.lr = ranks.tell(self.lr)
+            self.identity = {**self.identity, "learning rate": f"{self.lr:g}"}
+        self.model, self.spread = model, spread(model, ranks, recipe.launch.strategy)
+        scale = embeddings_scale(train.embeddings_lr, self.lr)
         optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
-        micro = micro_rows(recipe, self.mix.domain.length)
+        micro = min(ranks.least(micro), -(-self.mix.batch_rows // ranks.world))
+        micro = min(micro, self.context.scratch(MICRO_BATCH) or micro)
         self.stepper = Stepper(
-            model, optimizer, self.precision, train.clip, min(micro, self.mix.batch_rows), self._oom
+            model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
         )
         self.warmup = min(
             max(10, round(train.warmup * self.mix.steps)), max(1, self.mix.steps // 4)
         )
         self.eval_every = train.eval_every or max(1, self.mix.steps // 20)
         self.checkpoint_every = train.checkpoint_every or max(1, self.mix.steps // 10)
-        self.checkpoints = Checkpoints(self.context.run.checkpoints, train.keep_last)
-        self.checkpoints.predict_space(model)
-        self._facts(method, lr_why)
+        self._facts(method)
 
-    def _facts(self, method: str, lr_why: str) -> None:
+    def _pilot_lr(self, model: torch.nn.Module, micro: int) -> int:
+        """Let the pilot choose the rate, on rank 0 alone; returns the micro-batch it ended with."""
+        pilot = LrPilot(
+            self.context,
+            model,
+            self.precision,
+            self.mix,
+            self.heldout,
+            self.identity,
+            micro,
+            self._oom,
+        )
+        self.lr, self.lr_why = pilot.choose(self.lr)
+        self.trials = pilot.trials
+        return pilot.micro_batch
+
+    def _facts(self, method: str) -> None:
         trained = sum(p.numel() for p in models.trainable(self.model))
         facts = {
             "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
             "method": method,
-            "learning rate": f"{self.lr:g} ({lr_why})",
+            "learning rate": f"{self.lr:g} ({self.lr_why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             "dtype": f"{self.precision.name} ({self.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
+            "processes": self.spread.facts(),
             **self.paths.training(self.model),
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
@@ -111,13 +146,16 @@ class Training:
         self.context.emit(Facts(stage="train", facts=facts))
 
     def _resume(self) -> None:
-        path, broken = self.checkpoints.newest()
+        ranks = self.context.ranks
+        path, broken = self.checkpoints.newest() if ranks.first else (None, [])
+        name = ranks.tell(path and path.name)
+        path = self.checkpoints.folder / name if name else None
         for aside in broken:
             message = f"checkpoint {aside.name} is broken and was set aside; using the one before"
             self.context.emit(Alarm(level="red", stage="train", message=message))
         if path is None:
             return
-        state = restore(path, self.model, self.stepper.optimizer, self.identity)
+        state = restore(path, self.spread, self.stepper.optimizer, self.identity)
         self.step, self.tokens = state["step"], state["tokens"]
         self.evals, self.guard = state["evals"], state["guard"]
         self.broken = state["broken"]
@@ -133,11 +171,22 @@ class Training:
         started = time.monotonic()
         rows = self.mix.batch(self.step)
         self.last_lr = learning_rate(
-            self.step, self.mix.steps, self.lr, train.schedule, self.warmup, train.min_lr_share
+            self.step,
+            self.mix.steps,
+            self.lr,
+            train.schedule,
+            self.warmup,
+            train.min_lr_share,
+            train.decay_share,
         )
-        torch.manual_seed(int(digest([train.seed, self.step])[:15], 16))  # dropout, by step
-        loss, norm = self.stepper.step(rows, self.last_lr)
+        seed = [train.seed, self.step, *([rank] if (rank := self.context.ranks.rank) else [])]
+        torch.manual_seed(int(digest(seed)[:15], 16))  # dropout, by step and rank
+        try:
+            loss, norm = self.stepper.step(rows, self.last_lr)
+        except torch.OutOfMemoryError as error:
+            self._start_smaller(error)
         self.step += 1
+        self.context.ranks.step = self.step
         self.tokens += rows.targets
         return rows, loss, norm, max(1e-9, time.monotonic() - started)
 
@@ -185,7 +234,12 @@ class Training:
     def _evaluate(self) -> None:
         losses = [
             mean_loss(
-                self.model, rows, self.precision, self.stepper.micro_batch, self._leave_if_asked
+                self.model,
+                rows,
+                self.precision,
+                self.stepper.micro_batch,
+                self._leave_if_asked,
+                self.spread,
             )
             for rows in self.heldout
         ]
@@ -210,7 +264,7 @@ class Training:
 
     def _controls(self) -> None:
         self.context.pause_if_asked(self.step)
-        if self.context.run.take_request("checkpoint"):
+        if self.context.requested("checkpoint"):
             self._save()
             self.context.emit(Control(action="checkpoint", step=self.step))
         self._leave_if_asked()
@@ -232,7 +286,10 @@ class Training:
             "identity": self.identity,
             "stopped_because": stopped_because,
         }
-        path, size = self.checkpoints.save(self.step, self.model, self.stepper.optimizer, state)
+        tensors = collect(self.spread, self.stepper.optimizer)
+        if not self.context.ranks.first:
+            return
+        path, size = self.checkpoints.save(self.step, tensors, state)
         self.context.emit(
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
@@ -241,12 +298,39 @@ class Training:
         message = f"out of memory: the same step again with a micro-batch of {micro_batch}"
         self.context.emit(Alarm(level="amber", stage="train", message=message))
 
+    def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
+        """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
+        size = self.stepper.micro_batch
+        if not self.spread.sharded or size == 1:
+            raise error
+        write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
+        sentence = (
+            f"Out of memory under fsdp2 with a micro-batch of {size}; the next start takes "
+            f"{size // 2}: cpt resume {self.context.run.id}"
+        )
+        self.context.ranks.failed(sentence)
+        raise Interrupted(sentence)
+
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         self._save()
+        ranks = self.context.ranks
+        ranks.leave()
+        if not ranks.first:
+            return {}
+        model = self.model
+        if self.spread.sharded:
+            model, _ = self._load()
+            load_weights(self.checkpoints.all()[-1], model)
         folder = self.context.run.path / "model"
-        proof.keep(self.model, proof.live_file(self.context.run.path, "cpt"))
-        models.save(models.merged(self.model), self.base, folder)
+        live = proof.live_file(self.context.run.path, "cpt")
+        whole = self.base if methods.is_qlora(self.context.recipe) else None
+        if whole is None:
+            proof.keep(model, live)
+        model = methods.merged(model, whole)
+        if whole is not None:  # the 4-bit weights that were trained on are not what is saved
+            proof.keep(model, live)
+        models.save(model, self.base, folder)
         first, last = self.evals[0], self.evals[-1]
         return {
             "steps": self.mix.steps,
@@ -259,6 +343,8 @@ class Training:
             "guard": self.guard,
             "dtype": self.precision.name,
             "lr": self.lr,
+            "lr_why": self.lr_why,
+            "lr_pilot": [asdict(trial) for trial in self.trials],
             "method": self.context.recipe.train.method,
             "model_sha256": weights_sha256(folder),
         }

@@ -10,6 +10,7 @@ import pytest
 from engine.errors import InputError
 from engine.preflight import SPARE_BYTES
 from engine.recipe import Lora
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints
 
@@ -20,7 +21,7 @@ def test_the_trained_model_is_part_of_the_predicted_space(
     """LoRA's checkpoints are small; the model that is saved in the end is the whole one."""
     whole = models.load_folder(tiny_model)
     size = sum(p.numel() * 4 for p in whole.parameters())
-    model = models.wrap_lora(whole, Lora.model_validate({}), 1, 0)
+    model = methods.wrap_lora(whole, Lora.model_validate({}), 1, 0)
     usage = shutil.disk_usage(tmp_path)
     free = usage._replace(free=SPARE_BYTES + size + size // 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.loop import (
     IGNORE,
@@ -123,10 +126,10 @@ def test_rows_without_a_target_are_skipped(folder: Path) -> None:
     eos.labels[:] = IGNORE
     both = Rows(*(np.concatenate([getattr(rows, n), getattr(eos, n)]) for n in FIELDS))
     results = []
-    for given, micro in ((rows, 4), (both, 1), (both, 2)):
+    for some, micro in ((rows, 4), (both, 1), (both, 2)):
         model = models.load_folder(folder)
         stepper = Stepper(model, make_optimizer(model, 1e-3), FP32, 1.0, micro)
-        results.append(stepper.step(given, 1e-3))
+        results.append(stepper.step(some, 1e-3))
     assert results[1] == pytest.approx(results[0], rel=1e-5)
     assert results[2] == pytest.approx(results[0], rel=1e-5)
 
@@ -196,10 +199,27 @@ def test_schedule() -> None:
     assert rates[9:] == sorted(rates[9:], reverse=True)
 
 
+@given(
+    total=st.integers(1, 400),
+    warmup=st.integers(0, 40),
+    decay=st.floats(0.01, 1),
+    least=st.floats(0, 1),
+)
+def test_wsd_rises_stays_and_falls(total: int, warmup: int, decay: float, least: float) -> None:
+    """The peak holds until the decay, which ends at the least rate on the very last step."""
+    warmup = min(warmup, total // 4)
+    rates = [learning_rate(s, total, 1.0, "wsd", warmup, least, decay) for s in range(total)]
+    falling = min(total - warmup, max(1, round(decay * total)))
+    assert rates[:warmup] == sorted(rates[:warmup])
+    assert all(rate == 1.0 for rate in rates[warmup : total - falling])
+    assert rates[total - falling :] == sorted(rates[total - falling :], reverse=True)
+    assert rates[-1] == pytest.approx(least)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_embeddings_are_frozen_or_trained(tmp_path: Path, tied: bool) -> None:
     model = models.load_folder(write_model(tmp_path / "m", tied=tied))
-    models.set_embeddings(model, False)
+    methods.set_embeddings(model, False)
     names = {n for n, p in model.named_parameters() if p.requires_grad}
     assert names
     assert not any("embed" in n or "lm_head" in n for n in names)

@@ -15,6 +15,7 @@ from engine.errors import InputError
 from engine.events import Alarm, EventLog, Facts, read_all
 from engine.gold import Example
 from engine.run import Run, create_run, list_runs
+from engine.worker import methods
 from engine.worker import model as models
 from engine.worker.context import Context
 from engine.worker.loop import IGNORE, Rows, Stepper, make_optimizer, mean_loss
@@ -132,9 +133,9 @@ def test_wraps_and_copies_take_the_same_paths(tiny_base: models.Base) -> None:
     base, model = made(tiny_base, "llama")
     paths = examine(model, base, FP32)
     allow(model, paths)
-    wrapped = models.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
+    wrapped = methods.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
     assert paths_of(wrapped) == paths
-    assert paths_of(models.merged(wrapped)) == paths
+    assert paths_of(methods.merged(wrapped)) == paths
 
 
 def test_a_model_that_reads_ahead_is_refused(tiny_base: models.Base) -> None:
