@@ -172,7 +172,7 @@ def test_a_killed_stage_two_goes_on_to_the_same_model(run: Run, tmp_path: Path) 
     pid = launch.start(twin, FINISH)
     driving.wait_for(lambda: said(twin, "base+SFT"))
     os.kill(pid, signal.SIGKILL)
-    driving.wait_for(lambda: not launch.read_status(twin).alive)
+    os.waitpid(pid, 0)  # its threads may hold the lock for a moment after it is called dead
     assert twin.read_artifact("finish") is None
     trained: list[str] = []
 

@@ -27,8 +27,8 @@ from engine.report import write_report
 from engine.run import STAGES, sha256_file, write_atomic, write_json
 from engine.secret import forget_tokens, masked
 from engine.shipping import SOURCES, check_source, check_target, whole
+from engine.worker import methods, proof
 from engine.worker import model as models
-from engine.worker import proof
 from engine.worker.context import Context
 from engine.worker.stages import Stages
 
@@ -148,6 +148,8 @@ class Export:
         """Load ``folder`` in a fresh process and compare. InputError where it is another model."""
         live = proof.live_file(self.context.run.path, self.order.what)
         against = "the live model before merging and saving"
+        if self.order.what == "cpt" and methods.is_qlora(self.context.recipe):
+            against = "the merged model before saving (QLoRA trains beside 4-bit weights)"
         if not live.is_file():
             proof.keep(models.load_folder(self.source), live)
             against = "the run's saved weights (this run kept no logits of the live model)"

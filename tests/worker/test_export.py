@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from engine import recipe as recipes
 from engine.errors import InputError
+from engine.worker import methods, proof
 from engine.worker import model as models
-from engine.worker import proof
 from engine.worker.export import check_proof, check_tokenizer, run_reload
 from engine.worker.reload import reload
 from tests import tiny
@@ -31,8 +31,8 @@ def trained(base: models.Base, method: str) -> torch.nn.Module:
     """A model as training leaves it: every trained weight away from where it began."""
     model = models.load(base)
     if method != "full":
-        model = models.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
-        models.set_embeddings(model, method != "lora")
+        model = methods.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
+        methods.set_embeddings(model, method != "lora")
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in models.trainable(model):
@@ -44,7 +44,7 @@ def saved(base: models.Base, model: torch.nn.Module, folder: Path) -> tuple[Path
     """(exported folder, live logits) as the train stage writes them."""
     live = folder / "artifacts" / "live-cpt.safetensors"
     proof.keep(model, live)
-    models.save(models.merged(model), base, folder / "model")
+    models.save(methods.merged(model), base, folder / "model")
     return folder / "model", live
 
 
