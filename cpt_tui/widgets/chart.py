@@ -213,7 +213,7 @@ def draw(
     plotext.ylim(low, high)
     marks = ticks(low, high, max(3, height // 4))
     plotext.yticks(marks, [_label(mark, marks, digits) for mark in marks])
-    steps = ticks(left, right, max(2, width // 16))
+    steps = [tick for tick in ticks(left, right, max(2, width // 16)) if tick == round(tick)]
     plotext.xticks(steps, _step_labels(steps))
     for glyph, points in curves:
         plotext.plot([x for x, _ in points], [y for _, y in points], marker=glyph)

@@ -120,7 +120,7 @@ class TrainingPanel(Vertical):
                 self.show(self._view)
 
     def _draw_charts(self, view: RunView) -> None:
-        window = self._axis_window(view.curve)
+        window = self._axis_window(view.curve) or self._axis_ends(view.curve)
         beside = FORGETTING if self.choice == 0 else HELD_OUT
         below = TRAIN_LOSS if CHOICES[self.choice] != TRAIN_LOSS else FORGETTING
         for selector, choice in (

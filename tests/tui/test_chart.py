@@ -54,6 +54,11 @@ def test_drawing_holds_its_size(values: list[float], width: int, height: int) ->
     assert max(map(len, lines)) <= width
 
 
+def test_steps_are_counted_in_whole_numbers() -> None:
+    drawn = draw([("*", [(0.0, 1.0)])], 60, 12, window=(0, 1)).split("\n")
+    assert drawn[-1].split() == ["0", "1"]
+
+
 def test_ascii_drawing_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPT_ASCII", "1")
     points = [(float(x), math.sin(x / 9)) for x in range(100)]
