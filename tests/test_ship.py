@@ -144,14 +144,14 @@ def scored(run: Run, folder: Path) -> list[float]:
     """The gold set scored on a saved model, without anything the run kept."""
     from engine.gold import gold_items
     from engine.worker.paths import Check, Paths, allow
-    from engine.worker.score import choice_scores
+    from engine.worker.score import gold_scores
 
     recipe, _ = load_recipe(run.recipe_path)
     base = models.resolve(recipe.model)
     model = models.load_folder(folder)
     allow(model, Paths(Check(True), Check(True), Check(True)))
     gold = gold_items(run.path / "gate" / "gold.jsonl", recipe.gate)
-    return choice_scores(model, base, gold, models.Precision("fp32", "test"))
+    return gold_scores(model, base, gold, recipe.gate, models.Precision("fp32", "test"))
 
 
 def test_mix_back_is_what_was_asked_and_changes_the_model(run: Run) -> None:

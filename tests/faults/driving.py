@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from engine import launch
-from engine.events import Alarm, Event, EventLog, RunEnded, TrainStep, read_all
+from engine.events import Alarm, Event, EventLog, Facts, RunEnded, TrainStep, read_all
 from engine.run import STAGES, Run, sha256_file
 from engine.worker.__main__ import work
 from tests import tiny
@@ -39,6 +39,14 @@ def events(run: Run, kind: type[Kind]) -> list[Kind]:
 
 def steps(run: Run) -> list[TrainStep]:
     return [e for e in events(run, TrainStep) if e.series == "train"]
+
+
+def header(run: Run) -> dict[str, str]:
+    """What training says is on, later facts over earlier ones, as viewers show it."""
+    told: dict[str, str] = {}
+    for event in events(run, Facts):
+        told.update(event.facts if event.stage == "train" else {})
+    return told
 
 
 def alarms(run: Run) -> list[str]:

@@ -18,7 +18,6 @@ from engine.events import (
     CheckpointSaved,
     Control,
     Event,
-    Facts,
     Progress,
     RunEnded,
     Sample,
@@ -32,6 +31,7 @@ from tests.faults.driving import (
     ended,
     events,
     finish,
+    header,
     recipe,
     start_until,
     steps,
@@ -182,9 +182,9 @@ def test_a_second_signal_ends_a_job_of_several_processes(
     assert {e.step for e in events(run, Sample)} == {0}  # rank 0 alone wrote them
     edit(run, "processes = 2", "processes = 2\nstrategy = 'fsdp2'")
     assert finish(run, seconds=300).code == 3
-    header = [e.facts for e in events(run, Facts) if e.stage == "train"][-1]
-    assert header["processes"].startswith("FSDP2")
-    assert header["samples"] == "off: fsdp2 shards the model"
+    told = header(run)
+    assert told["processes"].startswith("FSDP2")
+    assert told["samples"] == "off: fsdp2 shards the model"
     assert {e.step for e in events(run, Sample)} == {0}
     worst = max(
         abs((a.loss or 9) - (b.loss or 0))

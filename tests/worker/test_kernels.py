@@ -7,19 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import Facts
 from engine.recipe_io import load_recipe
-from engine.run import Run, create_run
+from engine.run import create_run
 from engine.worker.model import choice
-from tests.faults.driving import alarms, recipe, steps, walk, walk_until, weights
+from tests.faults.driving import alarms, header, recipe, steps, walk, walk_until, weights
 
 Files = dict[str, Path]
-
-
-def header(run: Run) -> dict[str, str]:
-    from tests.faults.driving import events
-
-    return next(e.facts for e in reversed(events(run, Facts)) if e.stage == "train")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.events import EvalPoint, Facts, Sample
+from engine.events import EvalPoint, Sample
 from engine.run import Run, create_run
 from engine.worker import model as models
 from engine.worker.generate import continued
 from engine.worker.loop import Rows
 from engine.worker.samples import NEW_TOKENS, PROMPT_TOKENS, choose
-from tests.faults.driving import edit, events, recipe, walk, walk_until, weights
+from tests.faults.driving import edit, events, header, recipe, walk, walk_until, weights
 
 Files = dict[str, Path]
 FP32 = models.Precision("fp32", "a test")
@@ -25,10 +25,6 @@ def lora(model: Path, files: Files, extra: str) -> str:
     text = recipe(model, files, f"eval_every = 4\n{extra}")
     text = text.replace('method = "full"\n', "").replace("train_embeddings = true\n", "")
     return text + "[lora]\nrank = 4\ndropout = 0.2\n"
-
-
-def header(run: Run) -> dict[str, str]:
-    return next(e.facts for e in reversed(events(run, Facts)) if e.stage == "train")
 
 
 def test_samples_are_right_kept_over_a_stop_and_leave_no_trace(
