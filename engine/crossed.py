@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 """Mean squares below this, in points squared, are rounding of a table without variance."""
 
+EQUAL = 1e-9
+"""Differences closer than this, in points, are rounding of equal ones."""
+
 Groups = Sequence[str | None] | None
 """One name an item; items of one name share a source. None or '' is an item of its own."""
 
@@ -162,11 +165,13 @@ def crossed_error(found: Squares) -> Pair:
 
     SE^2 = max(MS_I + MS_S - MS_E, MS_I, MS_S) / (nS), MS_S and MS_E summed over the arms;
     Satterthwaite on the chosen term, clipped to [S-1, n+S] (DESIGN 8; seeds arm by arm). With
-    items that do not vary this is Welch's test on the seed means. Without variance: 0 and S-1.
+    items that do not vary this is Welch's test on the seed means. Where items and seeds are
+    even by luck (tiny tables), MS_E stands for both. Without variance: 0 and S-1.
     """
     items, seeds = found.n_items, found.n_seeds
     by_seed, rest = sum(found.seeds), sum(found.rest)
     chosen = max(found.items + by_seed - rest, found.items, by_seed)
+    chosen = rest if chosen < ROUNDING else chosen
     if chosen < ROUNDING:
         return 0.0, float(seeds - 1)
     spread = found.items**2 / (items - 1)
@@ -188,8 +193,9 @@ def paired_test(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None)
         return TestResult(estimate, -100.0, 100.0, 0.0, 0.0, 1.0)
     found = squares(one, two)
     se, df = crossed_error(found)
-    if float(abs(two - one - estimate).max()) < ROUNDING:  # no variance, whatever the arms' is
-        p = 1.0 if estimate == 0 else 0.0
+    constant = float(abs(two - one - estimate).max()) < EQUAL  # whatever the arms' variance is
+    if constant or se == 0:
+        p = 1.0 if abs(estimate) < EQUAL else 0.0
         return TestResult(estimate, estimate, estimate, 0.0, df, p, found)
     from scipy.special import stdtr, stdtrit
 

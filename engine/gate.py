@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from engine.crossed import Groups, TestResult, group_means, paired_test, scores, shares
+from engine.crossed import EQUAL, Groups, TestResult, group_means, paired_test, scores, shares
 from engine.evidence import Interval
 from engine.gate_verdict import GateVerdict
 from engine.metrics import METRICS
@@ -145,7 +145,7 @@ def _enough(base: Any, cpt: Any, groups: Groups, outcome: str, fewest: int) -> b
     change = group_means(cpt, groups) - group_means(base, groups)
     if min(change.shape) < 2 or change.shape[1] < fewest:
         return False
-    return outcome == "TIE" or int((abs(change.mean(axis=0)) > 1e-11).sum()) >= fewest
+    return outcome == "TIE" or int((abs(100.0 * change.mean(axis=0)) > EQUAL).sum()) >= fewest
 
 
 def _wanted(result: TestResult, margin: float, alpha: float) -> Wanted:

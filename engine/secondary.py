@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any
 
-from engine.crossed import Groups, both_arms, paired_test
+from engine.crossed import EQUAL, Groups, both_arms, paired_test
 from engine.evidence import Interval
 from engine.gate_verdict import TagResult
 
 Tags = Sequence[Sequence[str]]
 """The tags of each item."""
-
-EQUAL = 1e-9
-"""Mean scores closer than this are rounding of equal ones."""
 
 
 @dataclass(frozen=True)

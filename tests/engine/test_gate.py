@@ -131,6 +131,15 @@ def test_degenerate_tables_are_clear() -> None:
         assert verdict(np.zeros(shape), np.ones(shape)).label == "underpowered"
 
 
+def test_even_items_and_seeds_are_no_certainty() -> None:
+    """All noise and no spread of means: an interval as wide as the noise, not of no width."""
+    base, cpt = np.array([[0.0, 0.5], [0.5, 0.0]]), np.array([[1.0, 0.5], [0.5, 1.0]])
+    result = paired_test(base, cpt)
+    assert result.estimate == 50
+    assert result.low < 0 < result.high
+    assert 0 < result.p_value < 1
+
+
 @pytest.mark.parametrize(
     ("base", "cpt", "words"),
     [
