@@ -103,7 +103,7 @@ def per_byte(example: Example, answer: Answer) -> Answer:
 
 def classes_of(gold: Gold) -> dict[str, str]:
     """The class of each choice: the label its items carry, else its own text."""
-    named = {example.completion: example.label for example in gold}
+    named = {example.completion: example.label for example in gold if example.label}
     return {text: named.get(text, text.strip()) for e in gold for text in e.choices}
 
 
