@@ -31,8 +31,6 @@ class Judging:
     terms: registration.Terms
     registered: str
     """sha256 of the registration."""
-    trained: models.Base | None = None
-    """The base that was trained, where it was given new tokens."""
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
@@ -91,18 +89,20 @@ class Judging:
             "registration": self.registered,
         }
 
-    def gate(self, fingerprint: str, made: dict[str, Any]) -> dict[str, Any]:
-        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before."""
+    def gate(self, fingerprint: str, made: dict[str, Any], trained: models.Base) -> dict[str, Any]:
+        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
+
+        ``trained`` is the base that was trained: the base itself, or with new tokens.
+        """
         self._say_changed_files()
-        if self.trained:
+        if trained is not self.base:
             said = (
                 "the CPT arm with the new tokens, the base arm with its own; same items and seeds"
             )
             self.context.emit(Facts(stage="gate", facts={"tokens": said}))
         recipe = self.context.recipe
         model = models.load_folder(self.context.run.path / "model")
-        base = self.trained or self.base
-        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", base, model, fingerprint)
+        arms = np.array(made["baseline"]["per_item"]), self.arm("cpt", trained, model, fingerprint)
         limits = effective(recipe.probe.thresholds)
         rise = made["train"]["generic_rise"]
         verdict = judge(*arms, recipe.gate, rise, limits, self.groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -270,9 +270,9 @@ class Pipeline:
     def gate(self) -> GateVerdict:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
         inputs = [trained, before, contaminated_items(self.made)]
-        wide = self.trained if EXTEND in self.made else None
-        judging = replace(self.judging, trained=wide)
-        made = self.stages.run("gate", inputs, lambda f: judging.gate(f, self.made))
+        made = self.stages.run(
+            "gate", inputs, lambda f: self.judging.gate(f, self.made, self.trained)
+        )
         return GateVerdict.model_validate({k: v for k, v in made.items() if k != "per_item"})
 
     def report(self) -> None:
