@@ -36,8 +36,6 @@ class Judging:
     terms: registration.Terms
     registered: str
     """sha256 of the registration."""
-    trained: models.Base | None = None
-    """The base that was trained, where it was given new tokens."""
 
     def files(self) -> list[Path]:
         """What was registered, for the baseline's manifest."""
@@ -118,26 +116,28 @@ class Judging:
         baseline: str,
         attempt: Try,
         generic: TokenStore,
+        trained: models.Base,
     ) -> dict[str, Any]:
         """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
 
-        ``baseline`` is the fingerprint of the base's arm.
+        ``baseline`` is the fingerprint of the base's arm; ``trained`` is the base that was
+        trained: the base itself, or with new tokens.
         """
         self._say_changed_files()
         count = attempt.count()
         problem = attempt.note("scoring") or count.problem
-        if self.trained:
+        wide = trained is not self.base
+        if wide:
             said = "the CPT arm with the new tokens, the base arm with its own"
             facts = {"tokens": f"{said}; same items and seeds"}
             self.context.emit(Facts(stage="gate", facts=facts))
         gate, before = self.context.recipe.gate, made["baseline"]
         model = models.load_folder(self.context.run.path / "model")
-        base = self.trained or self.base
-        found = self.arm("cpt", base, model, fingerprint)
+        found = self.arm("cpt", trained, model, fingerprint)
         arms = np.array(before["per_item"]), found.scores
         limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
-        rise = None if self.trained else retention.measured(self.context, base, model, generic)
+        rise = None if wide else retention.measured(self.context, trained, model, generic)
         rise = rise or made["train"]["generic_rise"]
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, gate, rise, limits, self.groups, count.others, tags)

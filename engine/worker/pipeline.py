@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -283,12 +283,10 @@ class Pipeline:
         trained, before = self.made["train"]["model_sha256"], self.stages.prints["baseline"]
         inputs = [trained, before, contaminated_items(self.made)]
         generic = self.stores()[1]
-        wide = self.trained if EXTEND in self.made else None
-        judging = replace(self.judging, trained=wide)
         made = self.stages.run(
             "gate",
             inputs,
-            lambda f: judging.gate(f, self.made, before, self.attempt, generic),
+            lambda f: self.judging.gate(f, self.made, before, self.attempt, generic, self.trained),
         )
         known = GateVerdict.model_fields
         return GateVerdict.model_validate({k: v for k, v in made.items() if k in known})

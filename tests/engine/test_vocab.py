@@ -56,7 +56,11 @@ def test_new_tokens_stand_for_the_old_pieces(words: dict[vocab.Word, int]) -> No
 
 
 def test_greedy_takes_the_largest_saving_and_counts_overlaps_once() -> None:
-    words = {(0, 1, 2): 10, (1, 2): 5, (0, 1): 1}  # "bc" 15 times, "ab" 11 times, 10 of them shared
+    words: dict[vocab.Word, int] = {
+        (0, 1, 2): 10,
+        (1, 2): 5,
+        (0, 1): 1,
+    }  # "bc" 15 times, "ab" 11 times, 10 of them shared
     first, second = vocab.merges(words, TEXTS, 9, 2, set(TEXTS))
     assert (first.text, first.saved) == ("bc", 15)
     assert (second.text, second.saved) == ("abc", 10)
@@ -64,16 +68,18 @@ def test_greedy_takes_the_largest_saving_and_counts_overlaps_once() -> None:
 
 
 def test_a_text_that_is_a_token_already_is_left_alone() -> None:
-    assert vocab.merges({(0, 1): 50, (2, 3): 9}, TEXTS, 9, 2, {*TEXTS, "ab"})[0].text == "cd"
+    words: dict[vocab.Word, int] = {(0, 1): 50, (2, 3): 9}
+    assert vocab.merges(words, TEXTS, 9, 2, {*TEXTS, "ab"})[0].text == "cd"
 
 
 def test_repeated_pieces_are_joined_in_twos() -> None:
-    (only,) = vocab.merges({(0, 0, 0): 7}, TEXTS, 1, 1, set(TEXTS))
+    words: dict[vocab.Word, int] = {(0, 0, 0): 7}
+    (only,) = vocab.merges(words, TEXTS, 1, 1, set(TEXTS))
     assert (only.text, only.saved) == ("aa", 7)
 
 
 def test_the_default_size_reaches_most_of_the_saving() -> None:
-    words = dict(Counter({(0, 1): 900, (2, 3): 60, (4, 5): 40}))
+    words: dict[vocab.Word, int] = dict(Counter({(0, 1): 900, (2, 3): 60, (4, 5): 40}))
     found = vocab.merges(words, TEXTS, 9, 1, set(TEXTS))
     assert [m.saved for m in found] == [900, 60, 40]
     assert vocab.enough(found) == 1
