@@ -21,7 +21,7 @@ from engine.recipe_io import load_recipe
 from engine.run import STAGES, Run, create_run
 from engine.shipping import NotEarned
 from engine.worker import model as models
-from engine.worker.train import weights_sha256
+from engine.worker.model import weights_sha256
 from tests import tiny
 from tests.conftest import Command
 from tests.faults import driving

@@ -73,7 +73,7 @@ def help_rank_0(run: Run, ranks: Ranks) -> int:
         recipe, _ = load_recipe(run.recipe_path)
         context = Context(run, recipe, Mute(), ranks=ranks)
         context.install_signals()
-        from engine.worker.pipeline import serve
+        from engine.worker.walk import serve
 
         serve(context)
         return int(Exit.OK)
@@ -103,7 +103,7 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
             context.install_signals()
             context.start_heartbeat()
             try:
-                from engine.worker.pipeline import run_stages
+                from engine.worker.walk import run_stages
 
                 outcome = run_stages(context, stages)
                 context.emit(outcome)

@@ -27,12 +27,13 @@ from engine.worker import model as models
 from engine.worker.examples import Encoder
 from engine.worker.judging import Judging
 from engine.worker.loop import Rows, mean_loss
+from engine.worker.mix import heldout_rows
+from engine.worker.model import weights_sha256
 from engine.worker.probe import Arm
 from engine.worker.replay import Replay, targets
 from engine.worker.score import gold_scores
 from engine.worker.sft import Extra
 from engine.worker.tokens import TokenStore
-from engine.worker.train import heldout_rows, weights_sha256
 from engine.worker.watch import guard_level
 
 FOLDER = "task"

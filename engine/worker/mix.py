@@ -281,3 +281,10 @@ def seams(pack: Pack, base: Base, wanted: int = 6, width: int = 12) -> list[str]
             if len(found) == wanted:
                 return found
     return found
+
+
+def heldout_rows(folder: Path) -> Rows:
+    """All rows of a held-out pack, in memory (``eval_tokens`` bounds them)."""
+    pack = Pack(folder)
+    index: Ints = np.arange(len(pack))
+    return pack.rows(index)

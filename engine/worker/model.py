@@ -134,6 +134,14 @@ def save(model: torch.nn.Module, base: Base, folder: Path) -> None:
     temporary.rename(folder)
 
 
+def weights_sha256(folder: Path) -> str:
+    """sha256 of a saved model's weights: of the one file, or over the shards' hashes."""
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return sha256_file(whole)
+    return digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))])
+
+
 def config_of(model: torch.nn.Module) -> Any:
     """The transformers config of a model, wrapped by peft or not."""
     return model.config

@@ -10,43 +10,31 @@ from typing import Any
 
 import torch
 
-from engine import __version__, demo
 from engine.corpus import Corpus
 from engine.decision import decide, settled
-from engine.errors import Blocked, Exit, InputError
-from engine.events import Alarm, Facts, RunEnded, RunStarted
+from engine.errors import Blocked
+from engine.events import Alarm, Facts
 from engine.evidence import Evidence, Verdict
 from engine.first_run import check_first_run
 from engine.gate_verdict import GateVerdict
-from engine.preflight import check_recipe
 from engine.recipe import Recipe
 from engine.recipe_io import RESULTS, write_results
 from engine.report import write_report
-from engine.run import EXTEND, STAGES, digest, home
-from engine.secret import forget_tokens
-from engine.worker import kernels, lm_eval_task, methods, mix, probe_stage, registration, scan
+from engine.run import EXTEND, digest
+from engine.worker import mix, probe_stage, registration, scan
 from engine.worker import model as models
 from engine.worker.context import PRECISION, Context
 from engine.worker.cost import cost_inputs
-from engine.worker.export import export_run
 from engine.worker.extend import EXTENDED, Extended, extend_inputs, extend_stage, opened, wide_base
-from engine.worker.finish import FOLDER, Finish
+from engine.worker.finish import Finish
 from engine.worker.judging import Judging, contaminated_items
+from engine.worker.mix import heldout_rows
 from engine.worker.provenance import results
 from engine.worker.stages import Stages
 from engine.worker.store import store_folder
 from engine.worker.store_checks import check_ids, stores_exist
 from engine.worker.tokens import TokenStore
-from engine.worker.train import Training, heldout_rows
-
-OUTCOME_CODES = {
-    "GO": Exit.OK,
-    "EARNED": Exit.OK,
-    "NO-GO": Exit.NO_GO,
-    "NOT YET": Exit.NO_GO,
-    "TIE": Exit.TIE,
-    "HURT": Exit.HURT,
-}
+from engine.worker.train import Training
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """Cores of this machine that we may use; torchrun allows its processes one each."""
@@ -319,117 +307,9 @@ class NotYet(Blocked):
     """The pipeline stops before compute is spent."""
 
 
-def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
-    """Run the wanted stages in order; returns the event that ends the run."""
-    if stages == ("export",):
-        return export_run(context)
-    recipe = context.recipe
-    names = (["base"] if demo.is_demo(recipe) else []) + [s for s in STAGES if s in stages]
-    if recipe.vocab.extend and "pack" in names:
-        names.insert(names.index("pack"), EXTEND)
-    names += ["finish"] if "finish" in stages or (recipe.finish.run and "gate" in stages) else []
-    resumed = context.run.events_path.stat().st_size > 0
-    context.emit(
-        RunStarted(
-            run=context.run.id, pid=os.getpid(), stages=names, version=__version__, resumed=resumed
-        )
-    )
-    lm_eval_task.materialise(context)
-    base = prepare(context)
-    pipeline = Pipeline(context, base, stages)
-    facts = {
-        "model": base.name,
-        "context": f"{base.context} tokens",
-        "device": models.device().type,
-    }
-    context.emit(Facts(stage="scan", facts=facts))
-    try:
-        return _walk(pipeline)
-    except NotYet as error:
-        pipeline.report()
-        return RunEnded(outcome="NOT YET", code=int(Exit.NO_GO), message=str(error))
-
-
-def prepare(context: Context) -> models.Base:
-    """Set up torch, and find the base."""
-    recipe = context.recipe
-    share_threads(recipe)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    if demo.is_demo(recipe):
-        from engine.worker.demo_base import base_stage
-
-        base = base_stage(context)
-    else:
-        check_recipe(recipe, home())
-        methods.check(recipe)
-        kernels.check(recipe)
-        base = models.resolve(recipe.model)
-    methods.check(recipe, base.config)
-    return base
-
-
 def share_threads(recipe: Recipe, here: int = 1) -> None:
     """Threads of this process: the recipe's, else all cores, shared by ``here`` processes."""
     if recipe.launch.threads:
         torch.set_num_threads(recipe.launch.threads)
     elif "LOCAL_WORLD_SIZE" in os.environ:
         torch.set_num_threads(max(1, THREADS // here))
-
-
-def serve(context: Context) -> None:
-    """A rank other than 0: wait until training begins, take part in it, and leave."""
-    if not context.ranks.wait_for_training(context.stop_requested):
-        return
-    context.stage = "train"
-    pipeline = Pipeline(context, prepare(context), STAGES)
-    wide = [EXTEND] if pipeline.recipe.vocab.extend else []
-    made = {stage: context.run.read_artifact(stage) for stage in ("scan", *wide, "pack")}
-    if None in made.values():
-        raise InputError("Rank 0's artifacts are not here; all nodes must share the run's folder")
-    pipeline.made.update(made)
-    if wide:
-        pipeline.trained = wide_base(context.run.path, pipeline.base)
-    pipeline.train_only(pipeline.identity())
-
-
-def _walk(pipeline: Pipeline) -> RunEnded:
-    if "train" in pipeline.wanted:
-        pipeline.check_registration()
-        pipeline.check_first_run()
-    pipeline.scan()
-    pipeline.probe()
-    forget_tokens()  # models, texts and references are fetched by now
-    verdict = pipeline.decide()
-    if "train" not in pipeline.wanted:
-        return _ended(verdict.outcome, verdict.sentence)
-    if verdict.outcome != "GO" and not verdict.override:
-        pipeline.report()
-        return _ended(verdict.outcome, verdict.sentence)
-    if pipeline.gated:
-        pipeline.baseline()
-    if pipeline.recipe.vocab.extend:
-        pipeline.extend()
-    pipeline.pack()
-    pipeline.train()
-    if not pipeline.gated:
-        pipeline.report()
-        return RunEnded(
-            outcome="NOT YET",
-            code=int(Exit.NO_GO),
-            message="Trained past the decision, but no gold set and SFT data: there is no gate",
-        )
-    judged = pipeline.gate()
-    pipeline.report()
-    if not pipeline.finishing:
-        return _ended(judged.outcome, judged.sentence)
-    pipeline.finish()
-    pipeline.report()
-    if "finish" not in pipeline.wanted:
-        return _ended(judged.outcome, judged.sentence)
-    folder, why = pipeline.context.run.path / FOLDER, pipeline.made["finish"]["why"]
-    said = f"The task model is in {folder}. {why}"
-    return RunEnded(outcome=judged.outcome, code=int(Exit.OK), message=said)
-
-
-def _ended(outcome: str, sentence: str) -> RunEnded:
-    return RunEnded(outcome=outcome, code=int(OUTCOME_CODES[outcome]), message=sentence)

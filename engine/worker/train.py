@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 
 from engine.errors import InputError, Interrupted
 from engine.events import CheckpointSaved, Control, Facts
-from engine.run import digest, sha256_file, write_json
+from engine.run import digest, write_json
 from engine.worker import kernels, memory, methods, proof, selfcheck
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
@@ -21,12 +20,12 @@ from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mea
 from engine.worker.lr_pilot import LrPilot, Trial, embeddings_scale
 from engine.worker.mix import Mix
 from engine.worker.new_rows import NewRows
-from engine.worker.pack import Ints, Pack
 from engine.worker.samples import Samples
 from engine.worker.spread import spread
 from engine.worker.watch import Taken, Watch
 
 MICRO_BATCH = "micro_batch.json"
+MEMORY = "memory.json"
 MEMORY_STEPS = 3
 """Steps after which the measured peak is said: AdamW's state is there from the second on."""
 
@@ -70,7 +69,7 @@ class Training:
             while self.step < self.mix.steps:
                 self._controls()
                 self._end_if(self.watch.step(self._advance()))
-                if self.step == first + MEMORY_STEPS:
+                if self.step == first + MEMORY_STEPS and self.context.ranks.first:
                     self._compare_memory()
                 self._evaluate_if_due()
                 self._measure_if_due()
@@ -319,8 +318,11 @@ class Training:
         return said + (", gradient checkpointing on" if self.memory.checkpointing else "")
 
     def _compare_memory(self) -> None:
-        """Put the measured peak beside the predicted one."""
-        if (peak := self.peak.bytes()) is not None:
+        """Put the measured peak beside the predicted one; kept apart, for no two runs' is equal."""
+        peak, predicted = self.peak.bytes(), self.memory.forecast.peak(self.stepper.micro_batch)
+        made = {"predicted_bytes": predicted, "peak_bytes": peak}
+        write_json(self.context.run.path / "artifacts" / MEMORY, made)
+        if peak is not None:
             said = f"{memory.gb(peak)} at its peak, {self._predicted()}"
             self.context.emit(Facts(stage="train", facts={"memory": said}))
 
@@ -386,23 +388,6 @@ class Training:
             "lr_pilot": [asdict(trial) for trial in self.trials],
             "method": self.context.recipe.train.method,
             "micro_batch": self.stepper.micro_batch,
-            "memory_predicted_gb": self.memory.forecast.peak(self.stepper.micro_batch) / 1e9,
-            "memory_peak_gb": None if (peak := self.peak.bytes()) is None else peak / 1e9,
             **({"vocab": self.new.artifact()} if self.new else {}),
-            "model_sha256": weights_sha256(folder),
+            "model_sha256": models.weights_sha256(folder),
         }
-
-
-def weights_sha256(folder: Path) -> str:
-    """sha256 of a saved model's weights: of the one file, or over the shards' hashes."""
-    whole = folder / "model.safetensors"
-    if whole.is_file():
-        return sha256_file(whole)
-    return digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))])
-
-
-def heldout_rows(folder: Path) -> Rows:
-    """All rows of a held-out pack, in memory (``eval_tokens`` bounds them)."""
-    pack = Pack(folder)
-    index: Ints = torch.arange(len(pack)).numpy()
-    return pack.rows(index)

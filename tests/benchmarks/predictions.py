@@ -85,11 +85,11 @@ def case(
 
 def row(name: str, method: str, run: Path, sections: dict[str, dict[str, Any]]) -> str:
     made = train(run, sections)
-    trained, cost = made["train"], made["probe"]["cost"]
+    cost, seen = made["probe"]["cost"], made["memory"]
     steps = [e for e in events(run, "train_step") if e.get("series", "train") == "train"]
     speeds = sorted(e["tokens_per_s"] for e in steps)
     speed = speeds[len(speeds) // 2]
-    predicted, measured = trained["memory_predicted_gb"], trained["memory_peak_gb"]
+    predicted, measured = (seen[key] / 1e9 for key in ("predicted_bytes", "peak_bytes"))
     memory = f"{predicted:.2f} GB | {measured:.2f} GB | {measured / predicted:.2f}"
     return (
         f"| {name} | {method} | {memory} | "

@@ -60,7 +60,9 @@ def events(plan: list[tuple[str, float | None, int]]) -> list[ev.Event | str]:
         elif what == "alarm":
             found.append(ev.Alarm(level="red", stage="train", message="x" * size))
         elif what == "sample":
-            found.append(ev.Sample(step=step, prompt="p", text="ü\ud800", base_text="b"))
+            found.append(
+                ev.Sample(stage="train", step=step, prompt="p", base="b", current="ü\ud800")
+            )
         elif what == "odd":
             found.append('{"kind":"train.step","step":"x","total":null}')
         elif what == "junk":

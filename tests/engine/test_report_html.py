@@ -162,7 +162,9 @@ def test_every_verdict_is_said_plainly(
 
 
 def test_tags_are_told_with_their_correction(tmp_path: Path) -> None:
-    rows = [("dose|s", 40, 3.0, -1.0, 7.0, 0.4), ("names", 60, 5.0, 1.0, 9.0, 0.01)]
+    names = ("tag", "items", "estimate", "low", "high", "p_value", "p_adjusted")
+    told = [("dose|s", 40, 3.0, -1.0, 7.0, 0.2, 0.4), ("names", 60, 5.0, 1.0, 9.0, 0.005, 0.01)]
+    rows = [dict(zip(names, row, strict=True)) for row in told]
     markdown, _ = written(tmp_path, by_tag=rows)
     assert "| dose\\|s | 40 | +3.0 | -1.0 to +7.0 | p = 0.400 |" in markdown
     assert "Holm-corrected" in markdown
@@ -212,11 +214,13 @@ def test_the_printed_arithmetic_gives_the_verdicts_interval(tmp_path: Path, grou
         return [float(value) for value in match.groups()]
 
     number = r"(-?[0-9.]+)"
-    mi, ms, me = found(rf"MS_I = {number}, MS_S = {number}, MS_E = {number}")
+    mi, ms, me = found(
+        rf"MS_I of the differences = {number}; MS_S = .* = {number}; MS_E = .* = {number}\n"
+    )
     se2, se = found(rf"/ {n * s} = {number}; SE = {number}")
     assert se2 == pytest.approx(max(mi + ms - me, mi, ms) / (n * s), rel=1e-4)
     assert se == pytest.approx(se2**0.5, abs=1e-4)
-    (mean,) = found(rf"mean D = {number};")
+    (mean,) = found(rf"mean D = {number} points")
     t, low, high = found(rf"\) = {number}; interval = .* = \[{number}, {number}\]")
     assert low == pytest.approx(mean - t * se, abs=2e-3)
     assert high == pytest.approx(mean + t * se, abs=2e-3)
@@ -226,5 +230,5 @@ def test_the_printed_arithmetic_gives_the_verdicts_interval(tmp_path: Path, grou
 
 def test_another_test_than_the_printed_one_is_not_explained_by_it(tmp_path: Path) -> None:
     text = weighed(tmp_path, low=0.5)
-    assert "not that of the plain crossed test" in text
+    assert "The interval is not that of the items kept here" in text
     assert "MS_I" not in text

@@ -77,7 +77,9 @@ def test_unreadable_gold_set(
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"\n')
     more = ["--gold", str(gold), "--sft", str(tiny_files["sft"])]
-    assert "line 2" in refused(cpt, *check(tiny_files["domain"], tiny_model, *more))
+    assert "gold.jsonl:2 is not JSON" in refused(
+        cpt, *check(tiny_files["domain"], tiny_model, *more)
+    )
 
 
 def test_unknown_recipe_key(cpt: Command, tmp_path: Path) -> None:

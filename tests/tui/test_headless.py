@@ -26,8 +26,8 @@ def test_the_page_tells_the_screens_facts(done: Run) -> None:
     for words in (
         "forgetting: amber (amber above +0.02 nats, red above +0.05)",
         "3.28M tokens seen, 2.4 GB",
-        'wrote: "Z.n. Apoplex',
-        'the base wrote: "Z.n. is a man',
+        'after "Z.n.": base "is a man',
+        'now "Apoplex, Hemiparese',
         "It would be a TIE if the interval reached 0",
         "tries: this gold set has judged 3 times",
         "tag ward: +5.25 points (+1.15 to +9.35), 67 items, corrected p = 0.033",
@@ -45,7 +45,7 @@ def test_json_holds_the_same_and_every_item_that_changed(done: Run) -> None:
     assert training["newest"]["step"] == 1000
     assert training["generic"]["newest"] == [1000, pytest.approx(2.895)]
     assert training["guard"] == "amber"
-    assert training["samples"][-1]["base_text"]
+    assert training["samples"][-1]["base"]
     assert gate["arms"]["cpt"]["2"] == 66.75
     assert gate["items"] == {"won": 63, "lost": 12, "tied": 325, "waiting": 0}
     assert len(gate["changed"]) == 75
@@ -76,7 +76,7 @@ def test_another_run_beneath(tmp_path: Path, cpt: Command, monkeypatch: pytest.M
     assert found["overlay"]["generic"]["newest"][0] == 900
     lines = cpt("watch", run.id, "--plain", "--overlay", "earlier").stdout.split("\n")
     assert lines[0] == "beneath  earlier-20251224-101010-beef"
-    assert any("the base wrote" in line for line in lines)
+    assert any('": base "' in line for line in lines)
     assert any("It would be a TIE" in line for line in lines)
     wrong = cpt("watch", run.id, "--once", "--overlay", "nothing")
     assert wrong.returncode == 1
