@@ -15,8 +15,8 @@ from engine.worker.tracker import folder_of
 
 HANG_SECONDS = 120.0
 """Without a sign of life: longer than wandb's own 90 seconds for a first answer."""
-GRACE_SECONDS = 10.0
-"""For the last points, when training is over."""
+GRACE_SECONDS = 20.0
+"""For the last points of all of them, when training is over: wandb and trackio upload then."""
 LOOK_SECONDS = 1.0
 
 
@@ -41,12 +41,15 @@ class Forwarder:
         missing = said.startswith(("ModuleNotFoundError", "ImportError"))
         return said + ("; pip install 'cpt-tui[trackers]'" if missing else "")
 
-    def finish(self) -> str:
-        """Let it hand over the rest; why it did not, or nothing."""
+    def close(self) -> None:
+        """Tell it that no more is coming."""
         assert self.process.stdin is not None
         self.process.stdin.close()
+
+    def finish(self, until: float) -> str:
+        """Wait (monotonic time) for the rest to be handed over; why it was not, or nothing."""
         try:
-            self.process.wait(GRACE_SECONDS)
+            self.process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             return f"its last points were not taken within {GRACE_SECONDS:g} s"
         return self.fault(HANG_SECONDS)
@@ -96,8 +99,11 @@ class Trackers:
 
     def close(self) -> None:
         """Training is over, for now or for good."""
+        for one in self.working:
+            one.close()
+        until = time.monotonic() + GRACE_SECONDS
         for one in list(self.working):
-            if fault := one.finish():
+            if fault := one.finish(until):
                 self._drop(one, fault)
         self.working.clear()
 

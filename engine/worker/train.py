@@ -13,7 +13,7 @@ from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, write_json
 from engine.worker import kernels, memory, methods, proof, selfcheck
 from engine.worker import model as models
-from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore, verify
+from engine.worker.checkpoint import Checkpoints, collect, load_weights, restore
 from engine.worker.context import Context
 from engine.worker.extend import Extended
 from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer, mean_loss
@@ -344,26 +344,13 @@ class Training:
         self.context.ranks.failed(sentence)
         raise Interrupted(sentence)
 
-    def _chosen(self) -> int:
-        """The step whose weights the run's model has: the last, or the best if asked for."""
-        if self.context.recipe.train.use == "last":
-            return self.step
-        best = self.watch.best
-        if best is not None and verify(self.checkpoints.at(best)):
-            return best
-        if best is None:
-            self.watch.alarm("amber", "the guard was red at every evaluation: no best, so the last")
-        else:
-            self.watch.alarm("red", f"the best checkpoint (step {best}) is broken: using the last")
-        return self.step
-
     def _finish(self) -> dict[str, Any]:
         """Save the CPT model (adapters merged) and tell what happened to both losses."""
         ranks = self.context.ranks
         ranks.leave()
         if not ranks.first:
             return {}
-        step, model = self._chosen(), self.model
+        step, model = self.watch.chosen(self.step, self.checkpoints), self.model
         if self.spread.sharded:
             model, _ = self._load()
         if self.spread.sharded or step != self.step:

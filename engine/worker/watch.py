@@ -9,6 +9,7 @@ from typing import Any
 from engine.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
 from engine.worker import memory
+from engine.worker.checkpoint import Checkpoints, verify
 from engine.worker.context import Context
 from engine.worker.spikes import Spikes
 from engine.worker.trackers import Trackers
@@ -147,6 +148,19 @@ class Watch:
             if guard_level(e["generic"] - start, self.limits) != "red"
         ]
         return min(held)[1] if held else None
+
+    def chosen(self, last: int, checkpoints: Checkpoints) -> int:
+        """The step whose weights the run's model has: ``last``, or the best if asked for."""
+        best = self.best
+        if self.context.recipe.train.use == "last":
+            return last
+        if best is None:
+            self.alarm("amber", "the guard was red at every evaluation: no best, so the last")
+            return last
+        if not verify(checkpoints.at(best)):
+            self.alarm("red", f"the best checkpoint (step {best}) is broken: using the last")
+            return last
+        return best
 
     def outcome(self, step: int) -> dict[str, Any]:
         """Both losses before training and at ``step``, for the artifact."""
