@@ -82,6 +82,12 @@ class ArmFiles:
         for suffix in ("safetensors", "answers.jsonl"):
             self._path(f"{name}.{suffix}").unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Drop what a killed writer left half written; one worker at a time has the run."""
+        for pattern in (f".{self.arm}-*.tmp", f"{self.arm}-.*.tmp"):
+            for leftover in self.folder.glob(pattern):
+                leftover.unlink(missing_ok=True)
+
     def _path(self, name: str) -> Path:
         return self.folder / f"{self.arm}-{name}"
 

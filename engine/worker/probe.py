@@ -91,6 +91,7 @@ class Arm:
         InputError where an item cannot be scored or a seed diverges.
         """
         self._check()
+        self.files.sweep()
         rate = self._rate()
         kept = []
         for number, seed in enumerate(self.gate.seeds):
