@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--tokens", type=int, default=150_000, help="of the domain, an arm")
+    parser.add_argument("--only", default="", help="arms whose name begins so")
     arguments = parser.parse_args()
     material = arguments.material.resolve()
     arms: list[tuple[str, dict[str, Any], dict[str, Any], float]] = [
@@ -39,6 +40,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         for number, (name, keys, lora, mix) in enumerate(arms):
+            if not name.startswith(arguments.only):
+                continue
             started = time.monotonic()
             made = train(
                 Path(temporary) / f"arm{number}",
@@ -57,6 +60,7 @@ def main() -> None:
 def sections(
     material: Path, keys: dict[str, Any], lora: dict[str, Any], mix: float, tokens: int
 ) -> dict[str, dict[str, Any]]:
+    full = keys["method"] == "full"
     return {
         "model": {"id": str(material / "models/novel3m")},
         "corpus": {"path": str(material / "domains/medical/corpus.jsonl")},
@@ -68,8 +72,7 @@ def sections(
             "batch_tokens": 4_096,
             "eval_tokens": 20_000,
             "eval_every": 10_000,
-            "train_embeddings": keys["method"] == "full",
-            "embeddings_lr": keys["lr"],
+            **({"train_embeddings": True, "embeddings_lr": keys["lr"]} if full else {}),
             **keys,
         },
         "lora": lora,

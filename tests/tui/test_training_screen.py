@@ -247,9 +247,13 @@ async def test_a_long_log_without_index_is_read_with_its_progress_shown(
     monkeypatch.setattr(feed, "BEAT_SECONDS", 0.0)
     app = CptApp(world.run)
     async with app.run_test(size=(160, 40)) as pilot:
-        await pilot.pause()
-        assert "reading history" in screen_text(app)
-        assert "%" in screen_text(app)
+        seen = ""
+        for _ in range(300):
+            if "reading history" in (seen := screen_text(app)):
+                break
+            await pilot.pause(0.005)
+        assert "reading history" in seen
+        assert "%" in seen
         await pilot.press("1")
         await pilot.pause()
         assert "The path taken" in screen_text(app) or "1 Evidence" in screen_text(app)
