@@ -142,7 +142,8 @@ def describe(error: Exception, run: Run) -> str:
     import errno
 
     name = run.id
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or os.strerror(errno.ENOSPC) in str(error):  # safetensors has an error of its own
         return f"No space left on the disk of {run}; free some, then: cpt resume {name}"
     text = " ".join(str(error).split())[:300] or type(error).__name__
     return (

@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import launch
-from engine.run import Run, create_run
+from engine.run import Run, create_run, private_dir
 from engine.worker.checkpoint import verify
 from tests import tiny
 from tests.conftest import Command
-from tests.faults.driving import alarms, finish, recipe, start_until, steps, wait_for, weights
+from tests.faults.driving import (
+    alarms,
+    ended,
+    finish,
+    recipe,
+    start_until,
+    steps,
+    wait_for,
+    weights,
+)
 
 LONG = "epochs = 8\nwhy_epochs = 'a long enough run to be killed in'\n"
 
@@ -106,5 +119,42 @@ def test_pause_resume_and_stop(unbroken: dict[str, Any]) -> None:
     wait_for(lambda: steps(run)[-1].step > held)
     launch.stop(run)
     wait_for(lambda: not launch.read_status(run).alive)
+    finish(run)
+    assert weights(run) == unbroken["weights"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 512 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_during_a_save(unbroken: dict[str, Any], small_disk: Path) -> None:
+    """The checkpoint before it stays whole, nothing half-written is left, and it goes on."""
+    run = make_run("full", unbroken)
+    private_dir(run.checkpoints).rmdir()
+    run.checkpoints.symlink_to(private_dir(small_disk / "checkpoints"))
+    start_until(run, 6)
+    wait_for(lambda: list(run.checkpoints.glob("step-*")))
+    with suppress(OSError), (small_disk / "filler").open("wb") as filler:
+        while True:
+            filler.write(bytes(1 << 20))
+            filler.flush()
+    last = ended(run)
+    assert last.code == 1
+    assert "No space left on the disk" in last.message
+    kept = sorted(run.checkpoints.glob("step-*"))
+    assert kept
+    assert all(map(verify, kept))
+    assert not list(run.checkpoints.glob(".tmp-*"))
+    (small_disk / "filler").unlink()
     finish(run)
     assert weights(run) == unbroken["weights"]
