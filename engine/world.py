@@ -164,7 +164,7 @@ class WorldFiles(NamedTuple):
     gold: Path
 
 
-class _Grammar(NamedTuple):
+class Grammar(NamedTuple):
     frames: tuple[str, ...]
     asides: tuple[str, ...]
     aside_share: float
@@ -197,7 +197,7 @@ def lexicon(seed: int) -> Lexicon:
 
 def base_documents(seed: int) -> Iterator[str]:
     """The base model's pretraining text."""
-    return islice(_documents(_generic_grammar(seed), f"base-{seed}"), BASE_DOCUMENTS)
+    return islice(documents(generic_grammar(seed), f"base-{seed}"), BASE_DOCUMENTS)
 
 
 def base_identity(seed: int) -> dict[str, Any]:
@@ -210,17 +210,17 @@ def base_identity(seed: int) -> dict[str, Any]:
 
 def generic_documents(seed: int) -> Iterator[str]:
     """Fresh text of the base's own generator, without end, for mix-back and the held-out side."""
-    return _documents(_generic_grammar(seed), f"generic-{seed}")
+    return documents(generic_grammar(seed), f"generic-{seed}")
 
 
 def domain_documents(seed: int, fluent: bool = False) -> Iterator[str]:
     """Field notes about new kinds; in the fluent control, once more fresh generic text."""
     if fluent:
-        return _documents(_generic_grammar(seed), f"fluent-{seed}")
+        return documents(generic_grammar(seed), f"fluent-{seed}")
     names = lexicon(seed)
-    grammar = _Grammar(DOMAIN_FRAMES, DOMAIN_ASIDES, 0.1, (6, 10), {**COMMON, **JARGON},
+    grammar = Grammar(DOMAIN_FRAMES, DOMAIN_ASIDES, 0.1, (6, 10), {**COMMON, **JARGON},
                        names.sft + names.gold, known=names.base)  # fmt: skip
-    return _documents(grammar, f"domain-{seed}")
+    return documents(grammar, f"domain-{seed}")
 
 
 def task_examples(seed: int, split: str, fluent: bool = False) -> list[dict[str, Any]]:
@@ -252,20 +252,20 @@ def write_world(folder: Path, seed: int, fluent: bool = False) -> WorldFiles:
     return files
 
 
-def _generic_grammar(seed: int) -> _Grammar:
+def generic_grammar(seed: int) -> Grammar:
     names = lexicon(seed)
     slots = {**COMMON, "trade": TRADES, "town": names.towns}
-    return _Grammar(GENERIC_FRAMES, GENERIC_ASIDES, 0.3, (6, 12), slots, names.base,
+    return Grammar(GENERIC_FRAMES, GENERIC_ASIDES, 0.3, (6, 12), slots, names.base,
                     rare=names.rare)  # fmt: skip
 
 
-def _documents(grammar: _Grammar, stream: str) -> Iterator[str]:
+def documents(grammar: Grammar, stream: str) -> Iterator[str]:
     rng = random.Random(stream)
     while True:
         yield " ".join(_sentence(grammar, rng) for _ in range(rng.randint(*grammar.sentences)))
 
 
-def _sentence(grammar: _Grammar, rng: random.Random) -> str:
+def _sentence(grammar: Grammar, rng: random.Random) -> str:
     aside = rng.random() < grammar.aside_share
     frame = rng.choice(grammar.asides if aside else grammar.frames)
     kinds = grammar.known if grammar.known and rng.random() < 0.2 else grammar.kinds
