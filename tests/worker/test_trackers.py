@@ -93,6 +93,7 @@ def test_the_curves_reach_tensorboard(tmp_path: Path, modules: Path) -> None:
     [
         ("raise OSError('no network')", "pass", "OSError: no network"),
         ("pass", "raise RuntimeError('log in first')", "RuntimeError: log in first"),
+        ("pass", "import no_such_module", "pip install 'cpt-tui[trackers]'"),
         ("pass", "import os; os.abort()", "ended with code -6"),
     ],
 )
@@ -136,21 +137,18 @@ def test_a_tracker_that_hangs_is_ended(tmp_path: Path, modules: Path) -> None:
     assert children() == []
 
 
-def test_training_goes_on_past_a_missing_and_a_hanging_tracker(
+def test_training_goes_on_past_a_hanging_tracker(
     tiny_model: Path, tiny_files: Files, modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither changes a loss; each is told once, and nothing of them is left behind."""
+    """It changes no loss, is told once, and nothing of it is left behind."""
     wandb(modules, log="time.sleep(1e6)")
     monkeypatch.setattr(trackers, "GRACE_SECONDS", 1.0)
     plain = create_run("plain", recipe(tiny_model, tiny_files))
-    run = create_run("t", recipe(tiny_model, tiny_files, "trackers = ['wandb', 'trackio']\n"))
-    (modules / "trackio.py").write_text("raise ModuleNotFoundError(\"No module named 'trackio'\")")
+    run = create_run("t", recipe(tiny_model, tiny_files, "trackers = ['wandb']\n"))
     assert [walk(one).code for one in (plain, run)] == [3, 3]
     assert [e.loss for e in steps(run)] == [e.loss for e in steps(plain)]
-    told = [a for a in alarms(run) if "tracker" in a]
-    assert len(told) == 2
-    assert any("wandb is off: its last points were not taken within 1 s" in a for a in told)
-    assert any("pip install 'cpt-tui[trackers]'" in a for a in told)
+    (told,) = [a for a in alarms(run) if "tracker" in a]
+    assert "wandb is off: its last points were not taken within 1 s" in told
     assert {e.level for e in events(run, Alarm) if "tracker" in e.message} == {"amber"}
     assert children() == []
 
