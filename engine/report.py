@@ -15,7 +15,7 @@ from engine.report_appendix import appendix
 from engine.report_events import History, history
 from engine.report_html import page
 from engine.report_page import front
-from engine.run import EXTEND, LATER_STAGES, STAGES, Run, private_dir, write_atomic
+from engine.run import Run, private_dir, write_atomic
 from engine.thresholds import effective
 
 CHARTS = "charts"
@@ -47,10 +47,7 @@ def write_report(run: Run, recipe: Recipe, made: dict[str, Any]) -> Path:
 
 def rewrite(run: Run) -> Path:
     """``write_report`` from what the run's folder holds. InputError for an unreadable recipe."""
-    names = (*STAGES, EXTEND, *LATER_STAGES)
-    found = {name: run.read_artifact(name) for name in names}
-    made = {name: value for name, value in found.items() if value is not None}
-    return write_report(run, load_recipe(run.recipe_path)[0], made)
+    return write_report(run, load_recipe(run.recipe_path)[0], run.artifacts())
 
 
 def draw(recipe: Recipe, made: dict[str, Any], log: History) -> dict[str, tuple[str, str]]:

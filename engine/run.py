@@ -159,6 +159,11 @@ class Run:
             pass
         return None
 
+    def artifacts(self) -> dict[str, Any]:
+        """What is there of every stage, by its name."""
+        found = {name: self.read_artifact(name) for name in (*STAGES, EXTEND, *LATER_STAGES)}
+        return {name: made for name, made in found.items() if made is not None}
+
     def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
         """Files of a finished stage that are gone or are no longer as it wrote them."""
         return [

@@ -25,7 +25,7 @@ from engine.events import Facts, RunEnded, RunStarted
 from engine.preflight import check_space
 from engine.report import write_report
 from engine.run import STAGES, sha256_file, write_atomic, write_json
-from engine.secret import forget_tokens, masked
+from engine.secret import VARIABLES, forget_tokens, masked
 from engine.shipping import SOURCES, check_source, check_target, whole
 from engine.worker import methods, proof
 from engine.worker import model as models
@@ -88,9 +88,7 @@ class Export:
 
     def __post_init__(self) -> None:
         run = self.context.run
-        names = (*STAGES, "finish")
-        found = {name: run.read_artifact(name) for name in names}
-        self.made: dict[str, Any] = {k: v for k, v in found.items() if v is not None}
+        self.made = run.artifacts()
         stage, folder = SOURCES[self.order.what]
         self.stage, self.source = stage, run.path / folder
 
@@ -186,9 +184,8 @@ class Export:
 def run_reload(folder: Path, live: Path) -> dict[str, Any]:
     """The fresh process's answer. InputError where plain transformers cannot load the folder."""
     command = [sys.executable, "-P", "-m", "engine.worker.reload", str(folder), str(live)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        environment.pop(name, None)
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    environment["HF_HUB_OFFLINE"] = "1"
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]

@@ -117,3 +117,11 @@ def test_status_survives_torn_files_and_dead_pids(run: Run) -> None:
     assert read_status(run).state == "none"
     write_json(run.status_path, {"pid": 2**22 - 3, "started": 1.0, "state": "running", "beat": 1.0})
     assert read_status(run).words.startswith("interrupted")
+
+
+def test_artifacts_are_those_of_every_stage_there_is(tmp_path: Path) -> None:
+    """Also of the stages that only some runs have: a report after an export needs them."""
+    run = Run(tmp_path)
+    for stage in ("scan", "extend", "finish"):
+        run.write_artifact(stage, {"made": stage}, "print")
+    assert run.artifacts() == {s: {"made": s} for s in ("scan", "extend", "finish")}
