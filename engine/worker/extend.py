@@ -181,7 +181,7 @@ def measure(
     precision = context.precision(base, model)
     selfcheck.prove(context, base, model, precision)
     length = mix.sequence_length(context.recipe, base)
-    batch = context.recipe.train.micro_batch or memory.batch_rows(length)
+    batch = memory.reading_rows(context.recipe.train, length)
     losses = {
         side: heldout_text.read(said, base).bits_per_byte(
             model, precision, batch, context.raise_if_stopped

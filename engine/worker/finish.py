@@ -18,6 +18,7 @@ import torch
 
 from engine.errors import InputError
 from engine.events import Alarm, Facts
+from engine.gate import guard_state
 from engine.metrics import METRICS
 from engine.run import EXTEND, private_dir, write_json
 from engine.shipping import BASE, CPT, MIX_BACK_WHY, starting_point
@@ -34,7 +35,6 @@ from engine.worker.replay import Replay, targets
 from engine.worker.score import gold_scores
 from engine.worker.sft import Extra
 from engine.worker.tokens import TokenStore
-from engine.worker.watch import guard_level
 
 FOLDER = "task"
 ARMS = {BASE: ("base", "before"), CPT: ("cpt", "after")}
@@ -112,7 +112,7 @@ class Finish:
         rows = [*before, *after]
         shipped = next(row for row in after if row["model_sha256"])
         rise = shipped["generic"] - rows[0]["generic"]
-        guard = guard_level(rise, effective(self.context.recipe.probe.thresholds))
+        guard = guard_state(rise, effective(self.context.recipe.probe.thresholds))
         if guard != "green":
             message = f"the task model's generic loss is {rise:+.3f} nats over the base's: {guard}"
             self.context.emit(Alarm(level=guard, stage="finish", message=message))
@@ -216,8 +216,7 @@ class Finish:
 
     @property
     def _micro(self) -> int:
-        length = self.made["pack"]["sequence_length"]
-        return self.context.recipe.train.micro_batch or memory.batch_rows(length)
+        return memory.reading_rows(self.context.recipe.train, self.made["pack"]["sequence_length"])
 
     def _rate(self, name: str) -> float:
         """The learning rate that this arm had in the gate."""

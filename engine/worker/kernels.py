@@ -19,12 +19,11 @@ from engine.worker.context import Context
 from engine.worker.loop import Alone, Rows
 from engine.worker.mix import Mix
 from engine.worker.paths import paths_of, plain
+from engine.worker.selfcheck import LIMITS
 
 SHAPES = 64
 """Graphs that a decoder may be compiled into: one for each shape (training's and an
 evaluation's micro-batch, and the rests). Beyond it torch would run uncompiled, unasked."""
-LIMITS = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 5e-2}
-"""Nats a token that count as equal; the self-check's."""
 LIGER_LOSSES = ("cross_entropy", "fused_linear_cross_entropy")
 """Left off: the loop has chunked cross-entropy of its own."""
 

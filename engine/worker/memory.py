@@ -52,8 +52,9 @@ class Forecast:
     fixed: int
     """Kept however many rows there are (weights cast to the compute dtype)."""
     work: int
-    """Logits of one chunk, and what the largest operation needs beside its result, by row."""
+    """What the largest operation needs beside its result, by row."""
     logits: int
+    """Of one chunk, with their gradients."""
 
     def peak(self, rows: int) -> int:
         """Bytes at the worst moment of a step in micro-batches of ``rows``."""
@@ -80,15 +81,11 @@ class Forecast:
         return replace(self, **parts)
 
 
-def forecast(
-    model: torch.nn.Module,
-    precision: models.Precision,
-    length: int,
-    checkpointing: bool = False,
-) -> Forecast:
+def forecast(model: torch.nn.Module, precision: models.Precision, length: int) -> Forecast:
     """Predict the memory of a step on rows of ``length`` tokens; nothing is updated.
 
-    ``model`` is as it is trained, before gradient checkpointing is switched on. Two forward
+    ``model`` is as it is trained, but without gradient checkpointing; ``checkpointed`` tells
+    what that would save. Two forward
     passes, of one row and of half a row, tell what grows with the rows from what does not;
     attention that grows with the square is over-predicted for more than one row. A row that
     runs out of memory is halved and scaled up; where none fits, a row takes all that is free.
@@ -99,12 +96,9 @@ def forecast(
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         if length // 2 >= LEAST_ROW:
-            return forecast(model, precision, length // 2, checkpointing).scaled(2)
+            return forecast(model, precision, length // 2).scaled(2)
         whole, half, largest = free(), 0, 0  # more than there is
     row = min(whole, 2 * (whole - half))
-    fixed = whole - row
-    if checkpointing:
-        row = _checkpointed(model, row, length)
     trained = sum(p.numel() for p in models.trainable(model))
     vocab = models.config_of(model).get_text_config().vocab_size
     chunk = min(length, LOGIT_CHUNK) if parts(model) else length
@@ -112,17 +106,17 @@ def forecast(
         resident=in_use(),
         state=STATE_BYTES * trained,
         row=row,
-        fixed=fixed,
+        fixed=whole - row,
         work=largest,
         logits=chunk * vocab * LOGIT_BYTES[precision.name],
     )
 
 
-def _checkpointed(model: torch.nn.Module, row: int, length: int) -> int:
-    """Every layer's input, and the inside of the one that is computed again."""
+def checkpointed(made: Forecast, model: torch.nn.Module, length: int) -> Forecast:
+    """With gradient checkpointing: every layer's input, and the inside of one layer at a time."""
     config = models.config_of(model).get_text_config()
     layers = int(config.num_hidden_layers)
-    return 4 * layers * length * int(config.hidden_size) + row // layers
+    return replace(made, row=4 * layers * length * int(config.hidden_size) + made.row // layers)
 
 
 def saved_bytes(
@@ -180,9 +174,9 @@ def plan(
     """
     room = int(FILL * share * free())
     most = min(most_rows, batch_rows(length))
-    asked = train.gradient_checkpointing
+    asked, plain = train.gradient_checkpointing, forecast(model, precision, length)
     for checkpointing in (False, True) if asked is None else (asked,):
-        made = forecast(model, precision, length, checkpointing)
+        made = checkpointed(plain, model, length) if checkpointing else plain
         rows = min(train.micro_batch or made.rows(room, most), most_rows)
         found = Plan(rows, checkpointing, made, made.peak(rows) - made.resident <= room)
         if found.fits:
@@ -193,6 +187,11 @@ def plan(
 def batch_rows(length: int) -> int:
     """Rows of ``length`` tokens that are read at once where memory is no question."""
     return max(1, BATCH_TOKENS[models.device().type] // length)
+
+
+def reading_rows(train: recipes.Train, length: int) -> int:
+    """Rows of ``length`` tokens that are read at once without a backward pass."""
+    return train.micro_batch or batch_rows(length)
 
 
 def random_row(model: torch.nn.Module, length: int) -> Rows:

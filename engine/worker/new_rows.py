@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from engine.events import VocabPoint
+from engine.gate import guard_state
 from engine.recipe import Recipe
 from engine.worker.extend import SIDES, Extended
 from engine.worker.loop import Alone, Stepper, learning_rate
 from engine.worker.vocab import ends
-from engine.worker.watch import guard_level
 
 ROWS_FACTOR = 10
 """New rows' rate over the run's. Measured on stories260k (0.5M medical tokens, full, 9 of 92
@@ -121,7 +121,7 @@ class NewRows:
         """
         rise = self.measured["end"]["generic"] - self.measured["before"]["generic"]
         rise *= math.log(2) * self.extended.heldout[1].bytes / self.extended.base_tokens
-        return {"generic_rise": rise, "guard": guard_level(rise, limits)}
+        return {"generic_rise": rise, "guard": guard_state(rise, limits)}
 
     def artifact(self) -> dict[str, Any]:
         """What the train artifact says of the extension."""

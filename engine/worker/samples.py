@@ -24,7 +24,7 @@ FILE = "samples.json"
 PROMPT_TOKENS, NEW_TOKENS = 16, 24
 SHARE = 0.02
 """Of training's time: an evaluation whose samples would go beyond it has none, except the last.
-Measured with a model of 260,032 parameters, 13 evaluations: 2.03%."""
+Measured with a model of 260,032 parameters, sampled 14 times: 2.03%."""
 
 
 @dataclass

@@ -29,9 +29,6 @@ OUTCOME_CODES = {
     "HURT": Exit.HURT,
 }
 
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""Cores of this machine that we may use; torchrun allows its processes one each."""
-
 
 def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     """Run the wanted stages in order; returns the event that ends the run."""

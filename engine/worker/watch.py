@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.events import Alarm, EvalPoint, TrainStep
+from engine.gate import guard_state
 from engine.thresholds import effective
 from engine.worker import memory
 from engine.worker.checkpoint import Checkpoints, verify
@@ -120,7 +121,7 @@ class Watch:
         self.evals.append({"step": step, "domain": domain, "generic": generic})
         self.context.emit(EvalPoint(step=step, domain=domain, generic=generic))
         rise = generic - self.evals[0]["generic"]
-        level = guard_level(rise, self.limits)
+        level = guard_state(rise, self.limits)
         if level != self.guard:
             better = GUARDS.index(level) < GUARDS.index(self.guard)
             self.alarm(
@@ -145,7 +146,7 @@ class Watch:
         held = [
             (e["domain"], int(e["step"]))
             for e in self.evals[1:]
-            if guard_level(e["generic"] - start, self.limits) != "red"
+            if guard_state(e["generic"] - start, self.limits) != "red"
         ]
         return min(held)[1] if held else None
 
@@ -174,15 +175,8 @@ class Watch:
             "generic_before": first["generic"],
             "generic_after": used["generic"],
             "generic_rise": rise,
-            "guard": guard_level(rise, self.limits),
+            "guard": guard_state(rise, self.limits),
             "used": "best" if use == "best" and step == self.best else "last",
             "used_step": step,
             "best_step": self.best,
         }
-
-
-def guard_level(rise: float, limits: dict[str, float]) -> str:
-    """green, amber or red by the rise of generic held-out loss in nats."""
-    if rise <= limits["forgetting_green"]:
-        return "green"
-    return "amber" if rise <= limits["forgetting_amber"] else "red"

@@ -36,8 +36,9 @@ if method == "lora":
     model = methods.wrap_lora(model, Lora(), 16, 0)
 methods.set_embeddings(model, method == "full")
 precision, rows = models.Precision("fp32", "test"), int(sys.argv[3])
-made = memory.forecast(model, precision, 256, checkpointing)
+made = memory.forecast(model, precision, 256)
 if checkpointing:
+    made = memory.checkpointed(made, model, 256)
     model.gradient_checkpointing_enable()
 one = memory.random_row(model, 256)
 many = Rows(*(np.repeat(part, 2 * rows, 0) for part in (one.ids, one.positions, one.labels)))
