@@ -86,7 +86,7 @@ def case(
 def row(name: str, method: str, run: Path, sections: dict[str, dict[str, Any]]) -> str:
     made = train(run, sections)
     cost, seen = made["probe"]["cost"], made["memory"]
-    steps = [e for e in events(run, "train_step") if e.get("series", "train") == "train"]
+    steps = [e for e in events(run, "train.step") if e.get("series", "train") == "train"]
     speeds = sorted(e["tokens_per_s"] for e in steps)
     speed = speeds[len(speeds) // 2]
     predicted, measured = (seen[key] / 1e9 for key in ("predicted_bytes", "peak_bytes"))
