@@ -250,6 +250,27 @@ def gate(run_name: RunName = None, json_: Json = False) -> None:
 
 
 @app.command()
+def arms(
+    run_name: RunName = None,
+    control: Annotated[
+        str, typer.Option(help="Irrelevant text: CPT on as many tokens of it, for comparison.")
+    ] = "",
+    cpt_seeds: Annotated[
+        bool, typer.Option("--cpt-seeds", help="Train once for each seed: a verdict on the recipe.")
+    ] = False,
+    plain: Plain = False,
+    json_: Json = False,
+    detach: Detach = False,
+) -> None:
+    """More arms beside a verdict: is it this text, and is it more than one lucky training run?"""
+    from cpt_tui import ship
+
+    chosen = find_run(run_name)
+    ship.prepare_arms(chosen, control, cpt_seeds)
+    follow_or_show(chosen, STAGES, plain, json_, detach)
+
+
+@app.command()
 def finish(
     run_name: RunName = None,
     mix_back: Annotated[

@@ -1,4 +1,4 @@
-"""What ``cpt finish``, ``cpt export`` and ``cpt report`` check and prepare before a worker runs."""
+"""What comes after a verdict: checked and prepared before a worker runs, then reported."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from engine import hub_push, launch
+from engine.corpus import Corpus
 from engine.errors import InputError
-from engine.recipe_io import amend
+from engine.recipe import Source
+from engine.recipe_io import amend, load_recipe
 from engine.report import html_path, rewrite
 from engine.run import Run
 from engine.shipping import SOURCES, check_source, check_target, whole
@@ -15,14 +17,28 @@ from engine.shipping import SOURCES, check_source, check_target, whole
 
 def prepare_finish(run: Run, asked: dict[str, Any]) -> None:
     """Write stage two's intent into the run's recipe. InputError before there is a verdict."""
-    if run.read_artifact("gate") is None:
-        raise InputError(
-            f"Run {run.id} has no verdict yet, and stage two begins at one; go on with: "
-            f"cpt resume {run.id}"
-        )
-    _must_rest(run)
+    _must_be_judged(run, "stage two begins at one")
     kept = {name: value for name, value in asked.items() if value not in (None, "")}
     amend(run.recipe_path, {"finish": {"run": True, **kept}})
+
+
+def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
+    """Write more arms into the run's recipe. InputError before there is a verdict."""
+    _must_be_judged(run, "more arms are compared with it")
+    asked: dict[str, Any] = {"cpt_seeds": True} if cpt_seeds else {}
+    if control:
+        local = Path(control).expanduser().resolve()
+        asked["control"] = {"path": str(local) if local.exists() else control}
+    recipe, _ = load_recipe(run.recipe_path)
+    if not asked and not recipe.arms.asked:
+        raise InputError(
+            "No arm was asked for; give --control TEXT (irrelevant text, Gururangan's control) or "
+            "--cpt-seeds (a training run for each seed: a verdict on the recipe)"
+        )
+    if "control" in asked:
+        Corpus(Source(**asked["control"])).check()
+    if asked:
+        amend(run.recipe_path, {"arms": asked})
 
 
 def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> None:
@@ -40,8 +56,16 @@ def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> N
     target = folder.expanduser().resolve()
     before = run.read_artifact("export")
     if before is None or before["path"] != str(target) or not whole(before):
-        check_target(target, run.path)
+        check_target(target, run, what)
     run.request("export", to=str(target), what=what, push=push, anyway=anyway)
+
+
+def _must_be_judged(run: Run, why: str) -> None:
+    if run.read_artifact("gate") is None:
+        raise InputError(
+            f"Run {run.id} has no verdict yet, and {why}; go on with: cpt resume {run.id}"
+        )
+    _must_rest(run)
 
 
 def _must_rest(run: Run) -> None:

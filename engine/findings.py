@@ -241,6 +241,10 @@ def _secondary(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _arms(found: dict[str, Any]) -> list[str]:
+    return [*(one_line(said) for said in found["sentences"]), *gate_words.arm_lines(found)]
+
+
 def _finish(found: dict[str, Any]) -> list[str]:
     lines = [one_line(found["why"])]
     for row in found["rows"]:
@@ -271,6 +275,7 @@ _FINDINGS: dict[str, Any] = {
     "pack": _pack,
     "train": _train,
     "gate": _gate,
+    "arms": _arms,
     "finish": _finish,
     "export": _export,
     "report": lambda found: [f"report: {one_line(found['path'])}"],

@@ -78,6 +78,36 @@ def tag_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
+def arm_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str, str]]:
+    """More arms: name, tokens, points, minus base, CPT minus it (with interval), forgetting."""
+    rows = []
+    for row in found.get("rows") or []:
+        over, ahead = row.get("over_base"), row.get("cpt_over")
+        rise = row.get("generic_rise")
+        rows.append(
+            (
+                one_line(row["name"]),
+                f"{row['tokens']:,}",
+                f"{row['score']:.1f}",
+                f"{over['estimate']:+.1f}" if over else "-",
+                f"{ahead['estimate']:+.1f} ({ahead['low']:+.1f} to {ahead['high']:+.1f})"
+                if ahead
+                else "-",
+                row["guard"] if rise is None else f"{row['guard']} {rise:+.3f}",
+            )
+        )
+    return rows
+
+
+def arm_lines(found: dict[str, Any]) -> list[str]:
+    """The same in plain lines."""
+    return [
+        f"arm {name}: {points} points after {tokens} tokens, {over} against the base, CPT ahead "
+        f"by {ahead}, forgetting {rise}"
+        for name, tokens, points, over, ahead, rise in arm_rows(found)
+    ]
+
+
 def would_change(found: dict[str, Any]) -> list[str]:
     """What would make it another verdict: how far it is from it, and how many items or seeds."""
     low, high = float(found["low"]), float(found["high"])

@@ -56,13 +56,13 @@ def weights_bytes(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.glob("*.safetensors"))
 
 
-def check_space(folder: Path, need: int) -> None:
+def check_space(folder: Path, need: int, way: str = "set CPT_HOME to another disk") -> None:
     """InputError if the disk of ``folder`` has less than ``need`` bytes and a spare left."""
     free = shutil.disk_usage(folder).free
     if free < need + SPARE_BYTES:
         raise InputError(
             f"{folder}: {free / 1e9:.1f} GB free, about {(need + SPARE_BYTES) / 1e9:.1f} GB "
-            "needed; free some space or set CPT_HOME to another disk"
+            f"needed; free some space or {way}"
         )
 
 
@@ -88,6 +88,8 @@ def check_recipe(recipe: Recipe, home: Path) -> None:
         raise InputError(f"{recipe.model.id}: no such model folder; check [model] id")
     Corpus(recipe.corpus).check()
     Corpus(recipe.generic).check()
+    if recipe.arms.control is not None:
+        Corpus(recipe.arms.control).check()
     gate = recipe.gate
     if gate.gold is not None and gate.gold.startswith(LM_EVAL):
         check_lm_eval(gate)

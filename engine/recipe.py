@@ -275,6 +275,34 @@ class Vocab(Section):
         return self
 
 
+class Arms(Section):
+    """``[arms]``: more arms beside the gate's two. They say what a gain is made of."""
+
+    control: Source | None = Field(
+        None, description="irrelevant text: CPT on as many tokens of it (Gururangan 2020)"
+    )
+    cpt_seeds: bool = Field(
+        False,
+        description="train once for each of the gate's seeds: a second verdict, on the recipe",
+    )
+    checkpoints: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default_factory=list,
+        max_length=10,
+        description="shares of training whose checkpoints are kept and judged too",
+    )
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _differ(cls, value: list[float]) -> list[float]:
+        if len(set(value)) != len(value):
+            raise ValueError("shares must differ from each other")
+        return sorted(value)
+
+    @property
+    def asked(self) -> bool:
+        return bool(self.control or self.cpt_seeds or self.checkpoints)
+
+
 class Launch(Section):
     """``[launch]``"""
 
@@ -304,6 +332,7 @@ class Recipe(Section):
     lora: Lora = Field(default_factory=lambda: Lora.model_validate({}))
     vocab: Vocab = Field(default_factory=lambda: Vocab.model_validate({}))
     gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
+    arms: Arms = Field(default_factory=lambda: Arms.model_validate({}))
     finish: Finish = Field(default_factory=lambda: Finish.model_validate({}))
     launch: Launch = Field(default_factory=lambda: Launch.model_validate({}))
     evidence: dict[str, Any] = Field(default_factory=dict, description="added by the run")
@@ -316,6 +345,10 @@ class Recipe(Section):
             raise ValueError(
                 "vocab.extend = true does not go with interview.distil = true, since teacher and "
                 "student share their tokens; take one of them out"
+            )
+        if self.vocab.extend and self.arms.asked:
+            raise ValueError(
+                "[arms] does not go with vocab.extend = true yet; take one of them out"
             )
         if self.vocab.extend and self.train.lr_pilot:
             raise ValueError(

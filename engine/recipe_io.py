@@ -25,7 +25,12 @@ _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
-_PATH_KEYS = (("model", "id"), ("corpus", "path"), ("generic", "path"))
+_PATH_KEYS = (
+    ("model", "id"),
+    ("corpus", "path"),
+    ("generic", "path"),
+    ("arms", "control", "path"),
+)
 _FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
 _ELSEWHERE = ("hub:", "demo:", "lm-eval:")
 """Beginnings of values that are no path."""
@@ -131,19 +136,23 @@ def recipe_folder() -> Path:
 def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
     """Make local paths absolute. A ``..`` in a recipe's path is refused (InputError)."""
     values = recipe.model_dump(by_alias=True)
-    for section, key in _PATH_KEYS + _FILE_KEYS:
-        value = values[section][key]
+    for place in _PATH_KEYS + _FILE_KEYS:
+        *sections, key = place
+        table: Any = values
+        for section in sections:
+            table = table and table[section]
+        value = table and table[key]
         if value is None or value.startswith(_ELSEWHERE) or value == "embedded":
             continue
         if ".." in Path(value).parts:
             raise InputError(
-                f"{name}: {section}.{key}: '..' is not allowed in a recipe; "
+                f"{name}: {'.'.join(place)}: '..' is not allowed in a recipe; "
                 "use an absolute path, or --root DIR"
             )
         local = base / Path(value).expanduser()
         # A model id that is no folder here is a hub id (owner/name).
-        if (section, key) != ("model", "id") or local.exists() or value.startswith((".", "/", "~")):
-            values[section][key] = str(local)
+        if place != ("model", "id") or local.exists() or value.startswith((".", "/", "~")):
+            table[key] = str(local)
     return Recipe.model_validate(values)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.crossed import Squares, TestResult, crossed_error, paired_test
 from engine.errors import InputError
+from engine.gate_words import arm_rows
 from engine.gold import gold_items
 from engine.power import POWER
 from engine.recipe import Recipe
@@ -38,7 +39,31 @@ def gate_part(run: Run, recipe: Recipe, made: dict[str, Any], shown: dict[str, s
             _tags(gate),
             _clean(gate),
         ]
+    parts.append(_arms(made.get("arms")))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _arms(arms: dict[str, Any] | None) -> str:
+    """More arms, their numbers and the verdict over training runs."""
+    if not arms:
+        return ""
+    head = ("arm", "tokens", "points", "minus base", "CPT minus it", "forgetting, nats")
+    rows = [[plain(cell) for cell in row] for row in arm_rows(arms)]
+    note = (
+        "Seeds, items and test are the gate's; p values in the sentences on the first page are "
+        "Holm-corrected among these arms. An arm named by a seed is a training run of its own, "
+        "scored under that seed alone."
+    )
+    parts = ["### More arms", note, table(head, rows)]
+    if recipe := arms.get("recipe"):
+        pairs = zip(recipe["base_scores"], recipe["cpt_scores"], strict=True)
+        told = ", ".join(f"{cpt - base:+.1f}" for base, cpt in pairs)
+        parts.append(
+            f"Over training runs: **{recipe['outcome']}**, {recipe['estimate']:+.1f} points "
+            f"({recipe['low']:+.1f} to {recipe['high']:+.1f}), {p_value(recipe['p_value'])}, "
+            f"df {recipe['degrees_of_freedom']:.1f}; run by run {told}."
+        )
+    return "\n\n".join(parts)
 
 
 def _verdict(recipe: Recipe, gate: dict[str, Any]) -> str:

@@ -126,7 +126,10 @@ def _sure(recipe: Recipe, made: dict[str, Any]) -> str:
         f"{shared:.1%} of the gold items also stand in the training text"
         + (f"; without them: {gate['clean_outcome']}." if gate.get("clean_outcome") else "."),
         f"General language: {_guard_words(gate)}",
-        "The verdict speaks for this checkpoint and this task, not for the method.",
+        *(plain(said) for said in dig(made, "arms", "sentences") or []),
+        "The verdict speaks for this checkpoint and this task, not for the method."
+        if not dig(made, "arms", "recipe")
+        else "",
     ]
     return "## How sure is this?\n\n" + "\n".join(f"- {item}" for item in items if item)
 
@@ -196,6 +199,12 @@ def _after_gate(run: Run, made: dict[str, Any], gate: dict[str, Any]) -> list[st
         items.append(f"Train the task model: `cpt finish {run.id}`")
     if done or outcome == "EARNED":
         items.append(f"Write the folder to ship: `cpt export {run.id} DIR`")
+    if outcome == "EARNED" and "arms" not in made:
+        items.append(
+            "For a sceptic: is it this text, or more training of any kind? "
+            f"`cpt arms {run.id} --control TEXT` trains on as much irrelevant text; `--cpt-seeds` "
+            "asks whether the recipe would earn it again."
+        )
     if gate["label"] == "underpowered":
         items.append(_more(gate))
     if outcome == "HURT" or gate["guard"] in ("amber", "red"):

@@ -31,8 +31,8 @@ CHECK_STAGES = STAGES[:3]
 
 EXTEND = "extend"
 """The stage before ``pack`` where the recipe asks for new tokens, and only there."""
-LATER_STAGES = ("finish", "export")
-"""Stage two (the task model) and the folder to ship: only where they are asked for."""
+LATER_STAGES = ("arms", "finish", "export")
+"""More arms, stage two (the task model) and the folder to ship: only where they are asked for."""
 
 
 def home() -> Path:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import Blocked, Exit, InputError
+from engine.preflight import check_space
 from engine.run import Run, sha256_file
 
 CPT, BASE = "CPT", "base"
 SOURCES = {"cpt": ("train", "model"), "task": ("finish", "task")}
 """What can be shipped: the stage that made it, and its folder in the run."""
+SPARE = 1.02
+"""Weights are copied once; card, tokenizer and manifest are small beside them."""
 MIX_BACK_WHY = (
     "SFT moves the model away from general text once more; generic tokens in its loss hold it "
     "there (1% of them stopped most forgetting in fine-tuning, Béthune 2025), the table shows "
@@ -65,15 +68,26 @@ def check_source(run: Run, what: str, anyway: str) -> None:
         check_cpt((run.read_artifact("gate") or {}).get("outcome", ""), anyway)
 
 
-def check_target(to: Path, run: Path) -> None:
-    """InputError where the folder may not be written: it holds something, or is the run's own."""
+def source_files(run: Run, what: str) -> list[Path]:
+    """The files of the model to ship, in the run's folder."""
+    _, folder = SOURCES[what]
+    return sorted(path for path in (run.path / folder).iterdir() if path.is_file())
+
+
+def check_target(to: Path, run: Run, what: str) -> None:
+    """InputError where the model cannot be written to ``to``.
+
+    It holds something, is the run's own folder, is not writable, or its disk is too full.
+    """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"{to}: is there and not empty; give a new or an empty folder")
-    if to.is_relative_to(run):
+    if to.is_relative_to(run.path):
         raise InputError(f"{to}: is inside the run itself; give a folder elsewhere")
     above = next(folder for folder in to.parents if folder.exists())
     if not os.access(above, os.W_OK):
         raise InputError(f"{above}: not writable; give a folder of yours")
+    size = sum(path.stat().st_size for path in source_files(run, what))
+    check_space(above, int(SPARE * size), "give a folder on another disk")
 
 
 def whole(made: dict[str, Any]) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from engine.gate_verdict import GateVerdict
 from engine.words import p_value
 
+CHECKPOINT = "this speaks for this checkpoint, not for the recipe"
+RECIPE = "each seed has a training run of its own, so this speaks for the recipe"
 
-def sentence(verdict: GateVerdict, alpha: float) -> str:
-    """The verdict in words; ``alpha`` is the registered one."""
+
+def sentence(verdict: GateVerdict, alpha: float, scope: str = CHECKPOINT) -> str:
+    """The verdict in words; ``alpha`` is the registered one, ``scope`` what it speaks for."""
     name = f"{verdict.outcome}, {verdict.label.upper()}" if verdict.label else verdict.outcome
     interval = f"{1 - alpha:.0%} interval{', not corrected,' if verdict.tries > 1 else ''}"
     found = (
@@ -17,7 +20,7 @@ def sentence(verdict: GateVerdict, alpha: float) -> str:
     parts = [f"{name}: {found}", *_tries(verdict), *_label(verdict), *_guard(verdict)]
     if verdict.outcome != "EARNED":
         parts.append("ship the base model")
-    parts.append("this speaks for this checkpoint, not for the recipe")
+    parts.append(scope)
     return "; ".join(parts) + "."
 
 

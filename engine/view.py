@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import events as ev
 from engine.plain import Narrator, plain_lines, summary
-from engine.run import EXTEND, STAGES
+from engine.run import EXTEND, LATER_STAGES, STAGES
 from engine.series import Series
 from engine.thresholds import effective
 
@@ -141,7 +141,7 @@ class RunView:
                 known = list(self.stages.items())
                 self.stages = dict([*known[:at], (name, StageView(name)), *known[at:]])
                 return self.stages[name]
-            early = {name: StageView(name)} if name not in ("finish", "export") else {}
+            early = {name: StageView(name)} if name not in LATER_STAGES else {}
             late = {} if early else {name: StageView(name)}
             self.stages = {**early, **self.stages, **late}
         return self.stages[name]

@@ -250,6 +250,16 @@ def test_a_target_that_cannot_be_is_refused(
     assert caught.value.code == 4
 
 
+@pytest.mark.skipif(
+    not (os.access("/proc", os.W_OK) and shutil.disk_usage("/proc").free == 0),
+    reason="no file system without free space that this user may write to",
+)
+def test_a_full_disk_refuses_an_export_before_a_worker_starts(run: Run) -> None:
+    with pytest.raises(InputError, match=r"/proc: 0\.0 GB free.*another disk$"):
+        ship.order_export(run, Path("/proc/cpt-out"), "cpt", "", WHY)
+    assert not run.requested("export")
+
+
 def export_in_a_process(run: Run, **environment: str) -> subprocess.CompletedProcess[str]:
     """The worker by itself: where the hub is, is read when its library is imported."""
     command = [sys.executable, "-m", "engine.worker", str(run.path), "--stages", "export"]

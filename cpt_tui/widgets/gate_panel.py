@@ -40,6 +40,7 @@ class GatePanel(Panel):
         else:
             waiting(page, view)
         pairs(page, view, found, width)
+        more_arms(page, view, width)
         tags(page, found, width)
         listed(page, self.items, width)
         page.text.rstrip()
@@ -128,10 +129,29 @@ def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
     for name, values in named:
         if values:
             page.put(f"  {name:<9}", "dim").add(gate_words.spread(values))
-    for arm in view.arms.values():
+    for arm in (view.arms[name] for name in ("base", "cpt") if view.arms.get(name)):
         newest = list(arm.values())[-1]
         if newest.done < newest.total:
             page.add(f"  {newest.arm} arm: {newest.done} of {newest.total} seeds done", "dim")
+
+
+def more_arms(page: Page, view: RunView, width: int) -> None:
+    """The control, earlier checkpoints, other training runs; while they are made, how far."""
+    stage, found = view.stages.get("arms"), view.evidence("arms")
+    if stage is None:
+        return
+    page.heading("More arms, beside the verdict")
+    if stage.progress and not found:
+        page.add(f"arms: {progress_words(stage.progress)}", "bold")
+    for said in found.get("sentences") or []:
+        page.quote(said, width, limit=600)
+    rows = gate_words.arm_rows(found)
+    if not rows:
+        return
+    page.add(f"  {'arm':<10}{'tokens':>11}{'points':>8}{'-base':>7}  {'CPT minus it':<23}", "dim")
+    for name, tokens, points, over, ahead, _ in rows:
+        page.put("  ").put(padded(clean_line(name, 9), 10)).put(f"{tokens:>11}{points:>8}")
+        page.put(f"{over:>7}", "bold").add(f"  {ahead:<23}".rstrip())
 
 
 def scores(view: RunView, arm: str, found: dict[str, Any]) -> dict[int, float]:

@@ -23,6 +23,7 @@ PANEL_OF = {
     "train": 3,
     "gate": 4,
     "report": 4,
+    "arms": 4,
     "finish": 4,
     "export": 4,
 }

@@ -36,6 +36,8 @@ class Checkpoints:
     keep: int = 2
     keep_best: bool = False
     """Whether one more is kept beside the last ``keep``: the best."""
+    spared: frozenset[int] = frozenset()
+    """Steps whose checkpoints are never dropped."""
 
     def at(self, step: int) -> Path:
         """Where the checkpoint of a step is, if it is kept."""
@@ -51,7 +53,7 @@ class Checkpoints:
         state: dict[str, Any],
         best: int | None = None,
     ) -> tuple[Path, int]:
-        """Write ``step-N`` (atomic); drop all but the last ``keep`` and that of step ``best``.
+        """Write ``step-N`` (atomic); drop all but the last ``keep``, the spared and the best.
 
         Returns its path and bytes.
 
@@ -76,10 +78,8 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        spared = self.at(best) if self.keep_best and best is not None else None
-        for old in self.all()[: -self.keep]:
-            if old == spared:
-                continue
+        kept = [*self.spared, *([best] if self.keep_best and best is not None else [])]
+        for old in set(self.all()[: -self.keep]) - {self.at(step) for step in kept}:
             shutil.rmtree(old, ignore_errors=True)
         return final, sum(p.stat().st_size for p in final.iterdir())
 
@@ -103,7 +103,7 @@ class Checkpoints:
         """
         trained = sum(p.numel() * 4 for p in _names(model))
         whole = sum(p.numel() * 4 for p in model.parameters())
-        held = self.keep + 1 + self.keep_best
+        held = self.keep + 1 + self.keep_best + len(self.spared)
         check_space(private_dir(self.folder), held * 3 * trained + 2 * whole)
 
 

@@ -71,14 +71,20 @@ class Context:
         """
         if check:
             self.raise_if_stopped()
+        eta = None
+        if started is not None and total and done:
+            eta = round((time.monotonic() - started) / done * (total - done), 1)
+        self.tell(label, done, total, unit, eta)
+
+    def tell(
+        self, label: str, done: float, total: float, unit: str, eta: float | None = None
+    ) -> None:
+        """Emit progress, no more often than a viewer looks."""
         now = time.monotonic()
         last_label, last_time = self._last_progress
         if label == last_label and now - last_time < PROGRESS_SECONDS and done < total:
             return
         self._last_progress = (label, now)
-        eta = None
-        if started is not None and total and done:
-            eta = round((now - started) / done * (total - done), 1)
         self.emit(
             Progress(stage=self.stage, label=label, done=done, total=total, unit=unit, eta_s=eta)
         )

@@ -22,11 +22,10 @@ from typing import Any
 from engine import __version__, card, hub_push
 from engine.errors import Exit, InputError
 from engine.events import Facts, RunEnded, RunStarted
-from engine.preflight import check_space
 from engine.report import write_report
 from engine.run import STAGES, sha256_file, write_atomic, write_json
 from engine.secret import VARIABLES, forget_tokens, masked
-from engine.shipping import SOURCES, check_source, check_target, whole
+from engine.shipping import SOURCES, check_source, check_target, source_files, whole
 from engine.worker import methods, proof
 from engine.worker import model as models
 from engine.worker.context import Context
@@ -34,8 +33,6 @@ from engine.worker.stages import Stages
 
 MANIFEST = "cpt-export.json"
 ORDER = "export"
-SPARE = 1.02
-"""Weights are copied once; card, tokenizer and manifest are small beside them."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +112,9 @@ class Export:
 
     def _make(self) -> dict[str, Any]:
         to = self.order.to
-        files = [path for path in sorted(self.source.iterdir()) if path.is_file()]
-        check_target(to, self.context.run.path)
+        files = source_files(self.context.run, self.order.what)
+        check_target(to, self.context.run, self.order.what)
         to.parent.mkdir(parents=True, exist_ok=True)
-        check_space(to.parent, int(SPARE * sum(path.stat().st_size for path in files)))
         temporary = to.with_name(f".{to.name}.exporting")
         shutil.rmtree(temporary, ignore_errors=True)
         try:

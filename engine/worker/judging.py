@@ -63,16 +63,27 @@ class Judging:
         named = [example.group or f"item {number}" for number, example in enumerate(gold)]
         return named if any(example.group for example in gold) else None
 
-    def arm(self, name: str, base: models.Base, model: torch.nn.Module, fingerprint: str) -> Result:
-        """One arm under every seed; it reads with the tokenizer of ``base``."""
+    def arm(
+        self,
+        name: str,
+        base: models.Base,
+        model: torch.nn.Module,
+        fingerprint: str,
+        context: Context | None = None,
+    ) -> Result:
+        """One arm under every seed of ``context`` (default: the run's own).
+
+        It reads with the tokenizer of ``base``.
+        """
+        context = context or self.context
         sft, gold = self.examples
-        precision = self.context.precision(base, model)
-        metric = self.context.recipe.gate.metric
+        precision = context.precision(base, model)
+        metric = context.recipe.gate.metric
         judged = gold if METRICS[metric].choices else []
-        paths = selfcheck.prove(self.context, base, model, precision, judged)
+        paths = selfcheck.prove(context, base, model, precision, judged)
         facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
-        self.context.emit(Facts(stage=self.context.stage, facts=facts))
-        arm = Arm(self.context, base, name, model, precision, sft, gold, fingerprint)
+        context.emit(Facts(stage=context.stage, facts=facts))
+        arm = Arm(context, base, name, model, precision, sft, gold, fingerprint)
         return arm.result()
 
     def baseline(self, fingerprint: str) -> dict[str, Any]:

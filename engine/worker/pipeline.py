@@ -137,7 +137,10 @@ class Pipeline:
 
     def decide(self) -> Verdict:
         evidence = self.evidence()
-        inputs = [evidence.model_dump(), self.recipe.model_dump(exclude={*RESULTS, "finish"})]
+        inputs = [
+            evidence.model_dump(),
+            self.recipe.model_dump(exclude={*RESULTS, "arms", "finish"}),
+        ]
         made = self.stages.run(
             "decide", inputs, lambda _: decide(evidence, self.recipe).model_dump()
         )
@@ -234,6 +237,10 @@ class Pipeline:
         if self.gated:
             self.attempt = self.judging.trying(identity)
             self.judging.begin(self.attempt)
+        self.train_stage(identity)
+
+    def train_stage(self, identity: dict[str, str]) -> None:
+        """The stage itself; an arm beside the gate's two is no try of its own."""
         folder = self.context.run.path / "model"
         self.stages.run(
             "train",

@@ -27,6 +27,7 @@ VERSIONS = {
     "train": 1,
     "gate": 2,
     "report": 1,
+    "arms": 1,
     "finish": 1,
     "export": 1,
 }

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from engine.arms import steps_of
 from engine.errors import InputError, Interrupted
 from engine.events import CheckpointSaved, Control, Facts
 from engine.run import digest, write_json
@@ -73,9 +74,7 @@ class Training:
                     self._compare_memory()
                 self._evaluate_if_due()
                 self._measure_if_due()
-                due = self.step % self.checkpoint_every == 0 and self.step < self.mix.steps
-                if due and self.saved != self.step:
-                    self._save()
+                self._save_if_due()
             self._save()
         finally:
             self.watch.end()
@@ -98,7 +97,10 @@ class Training:
         model, self.method = self._load()
         self.lr, self.lr_why = models.default_lr(train, self.parameters)
         self.checkpoints = Checkpoints(
-            self.context.run.checkpoints, train.keep_last, train.keep_best
+            self.context.run.checkpoints,
+            train.keep_last,
+            train.keep_best,
+            frozenset(steps_of(recipe.arms.checkpoints, self.mix.steps)),
         )
         if ranks.first:
             self.checkpoints.predict_space(model)
@@ -272,6 +274,11 @@ class Training:
         """Bits per byte once the new rows were trained alone, and at the end."""
         if self.new and (point := self.new.due(self.step)):
             self.context.emit(self.new.measure(point, self.stepper, self._controls))
+
+    def _save_if_due(self) -> None:
+        due = self.step % self.checkpoint_every == 0 or self.step in self.checkpoints.spared
+        if due and self.saved != self.step < self.mix.steps:
+            self._save()
 
     def _controls(self) -> None:
         """Before each step and each batch of an evaluation; one that a stop cuts is made anew."""

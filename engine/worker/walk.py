@@ -14,6 +14,7 @@ from engine.run import EXTEND, STAGES, home
 from engine.secret import forget_tokens
 from engine.worker import kernels, lm_eval_task, methods
 from engine.worker import model as models
+from engine.worker.arms import Arms
 from engine.worker.context import Context
 from engine.worker.export import export_run
 from engine.worker.extend import wide_base
@@ -38,6 +39,7 @@ def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
     names = (["base"] if demo.is_demo(recipe) else []) + [s for s in STAGES if s in stages]
     if recipe.vocab.extend and "pack" in names:
         names.insert(names.index("pack"), EXTEND)
+    names += ["arms"] if recipe.arms.asked and "gate" in stages else []
     names += ["finish"] if "finish" in stages or (recipe.finish.run and "gate" in stages) else []
     resumed = context.run.events_path.stat().st_size > 0
     context.emit(
@@ -123,6 +125,9 @@ def _walk(pipeline: Pipeline) -> RunEnded:
         )
     judged = pipeline.gate()
     pipeline.report()
+    if pipeline.recipe.arms.asked:
+        Arms(pipeline).stage()
+        pipeline.report()
     if not pipeline.finishing:
         return _ended(judged.outcome, judged.sentence)
     pipeline.finish()

@@ -1,0 +1,136 @@
+"""More arms of a judged run, end to end: made, kept, gone on with, and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cpt_tui import ship
+from engine.errors import InputError
+from engine.events import ArmSeed, Event, Facts, Progress
+from engine.run import Run, create_run
+from tests import tiny
+from tests.faults import driving
+
+ARMS = """
+[arms]
+cpt_seeds = true
+checkpoints = [0.5]
+[arms.control]
+path = "{control}"
+"""
+
+
+def write(folder: Path, documents: int = 160, lora: bool = False, arms: str = ARMS) -> Run:
+    """A run with every kind of arm; the control is generic text that no other part reads."""
+    model, files = tiny.write_model(folder / "m"), tiny.write_corpora(folder / "c")
+    other = [{"text": text} for text in tiny.documents(documents, 9)]
+    control = tiny.write_jsonl(folder / "c" / "control.jsonl", list(other))
+    text = driving.recipe(model, files, gate=True) + arms.format(control=control)
+    if lora:
+        text = text.replace('method = "full"\nwhy_full = "tiny"\ntrain_embeddings = true\n', "")
+    return create_run("arms", text)
+
+
+def made(run: Run) -> dict[str, Any]:
+    found = run.read_artifact("arms")
+    assert found is not None
+    return dict(found)
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_every_arm_is_trained_scored_and_told(tmp_path: Path, lora: bool) -> None:
+    run = write(tmp_path, lora=lora)
+    end = driving.walk(run)
+    assert end.outcome in ("EARNED", "TIE", "HURT"), end.message
+    found = made(run)
+    assert [row["name"] for row in found["rows"]] == ["50%", "control", "seed 1"]
+    checkpoint, control, seed = found["rows"]
+    train = run.read_artifact("train")
+    assert train is not None
+    assert checkpoint["tokens"] == pytest.approx(train["tokens"] / 2, rel=0.1)
+    assert control["tokens"] == pytest.approx(train["tokens"], rel=0.05)
+    assert seed["seeds"] == [1]
+    assert len(seed["per_item"]) == 1
+    assert seed["domain_loss"] == pytest.approx(train["domain_after"], abs=0.3)
+    assert found["recipe"]["seeds"] == 2
+    assert len(found["sentences"]) == 3
+    for words in (found["sentences"][0], "| control |", "speaks for the recipe"):
+        assert words in run.report_path.read_text()
+    assert not list((run.path / "arms").glob("*/model"))
+    assert not list((run.path / "arms").glob("*/checkpoints/*"))
+    said = [e for e in driving.events(run, ArmSeed) if e.arm == "control"]
+    assert [e.seed for e in said] == [0, 1]
+    told = {e.label.split(":")[0] for e in driving.events(run, Progress) if e.stage == "arms"}
+    assert {"control", "seed 1"} <= told
+
+
+def test_asked_for_later_they_cost_only_themselves_and_are_made_once(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="")
+    end = driving.walk(run)
+    assert run.read_artifact("arms") is None
+    before, steps = driving.weights(run), len(driving.steps(run))
+    ship.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    again = driving.walk(run)
+    assert (again.outcome, again.message) == (end.outcome, end.message)
+    assert [row["name"] for row in made(run)["rows"]] == ["control"]
+    assert driving.weights(run) == before
+    assert len(driving.steps(run)) == steps
+    ship.prepare_arms(run, "", cpt_seeds=True)
+    facts = len([e for e in driving.events(run, Facts) if "control" in e.facts])
+    driving.walk(run)
+    assert [row["name"] for row in made(run)["rows"]] == ["control", "seed 1"]
+    assert len([e for e in driving.events(run, Facts) if "control" in e.facts]) == facts
+
+
+def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(tmp_path: Path) -> None:
+    whole, cut = write(tmp_path / "a"), write(tmp_path / "b")
+    driving.walk(whole)
+    stops = []
+
+    def watch(event: Event) -> None:
+        """Stop in the control's training, in its scoring, and in a seed's training."""
+        points = (("control: training", 8), ("control: control arm, seed 2", 1), ("seed 1: tr", 4))
+        if isinstance(event, Progress) and len(stops) < len(points):
+            label, done = points[len(stops)]
+            if event.label.startswith(label) and event.done >= done:
+                stops.append(event.label)
+                cut.request("stop")
+
+    for _ in range(3):
+        assert driving.walk(cut, watch=watch).code == 6
+    assert driving.walk(cut, watch=watch).outcome != "STOPPED"
+    assert len(stops) == 3
+    one, two = made(whole), made(cut)
+    assert [row["per_item"] for row in one["rows"]] == [row["per_item"] for row in two["rows"]]
+    assert one == two
+
+
+def test_a_control_that_is_too_small_is_refused_with_its_numbers(tmp_path: Path) -> None:
+    run = write(tmp_path, documents=40)
+    end = driving.walk(run)
+    assert end.outcome == "FAILED"
+    assert "give a larger text" in end.message
+    assert run.read_artifact("gate") is not None, "the verdict is not lost"
+
+
+def test_checkpoints_that_no_training_kept_are_refused(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="")
+    driving.walk(run)
+    with run.recipe_path.open("a") as recipe:
+        recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
+    assert "trained before [arms] checkpoints asked" in driving.walk(run).message
+
+
+def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="")
+    with pytest.raises(InputError, match="no verdict yet"):
+        ship.prepare_arms(run, "", cpt_seeds=True)
+    driving.walk(run)
+    with pytest.raises(InputError, match="--control TEXT"):
+        ship.prepare_arms(run, "", cpt_seeds=False)
+    with pytest.raises(InputError, match="nowhere"):
+        ship.prepare_arms(run, str(tmp_path / "nowhere"), cpt_seeds=False)
+    assert "[arms" not in run.recipe_path.read_text()
