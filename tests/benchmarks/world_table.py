@@ -10,9 +10,9 @@ from typing import Any
 from tests.benchmarks.world_truths import Row, World
 
 HEAD = (
-    "| world | what is true | seeds | decision | EARNED / TIE / HURT | red guard | CPT - base, "
+    "| world | what is true | seeds | decision | EARNED / TIE / HURT | red guard | generic rise | CPT - base, "
     "points (range) | base -> CPT | domain loss | asked | held | CPU s | wall s |\n"
-    + "|---" * 13
+    + "|---" * 14
     + "|"
 )
 
@@ -45,6 +45,7 @@ def cells(world: World, rows: list[Row]) -> list[str]:
         + (" (overridden)" if any(row["overridden"] for row in rows) else ""),
         verdicts + (f" (no verdict {others})" if others else ""),
         str(sum(row["guard"] == "red" for row in rows)),
+        spread([row["generic_rise"] for row in judged], 3),
         spread([row["estimate"] for row in judged]),
         f"{middle(judged, 'base_scores')} -> {middle(judged, 'cpt_scores')}",
         f"{middle(judged, 'domain_before', 2)} -> {middle(judged, 'domain_after', 2)}",
@@ -55,10 +56,11 @@ def cells(world: World, rows: list[Row]) -> list[str]:
     ]
 
 
-def spread(values: list[float]) -> str:
+def spread(values: list[float], digits: int = 1) -> str:
     if not values:
         return "-"
-    return f"{median(values):+.1f} ({min(values):+.1f} to {max(values):+.1f})"
+    ends = f"{min(values):+.{digits}f} to {max(values):+.{digits}f}"
+    return f"{median(values):+.{digits}f} ({ends})"
 
 
 def middle(rows: list[Row], key: str, digits: int = 0) -> str:

@@ -4,9 +4,9 @@ All worlds share one base, pretrained on ``engine.world``'s generic text of one 
 draws the cast, the senses of the new kinds, which the base cannot know, and all texts: twenty
 seeds are twenty worlds, and one cached base serves them all.
 
-Two tasks, both "which trade looks after this kind?", with one and the same SFT data about known
-kinds. One asks about *new* kinds, whose sense only a corpus can teach; the other about *known*
-kinds, which the base has learnt and a corpus can only spoil.
+Two tasks, both "which trade looks after this kind?". One is about *new* kinds, whose sense only
+a corpus can teach: SFT states the trade of some, the gold set asks about others. The other is
+about *known* kinds, which the base has learnt and a corpus can only spoil.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from engine.world import COMMON, JARGON, Grammar, Kind
 LEXICON = 11
 """Seed of the base's lexicon and text: chosen before any result, and not the demo's."""
 SFT, GOLD = 56, 56
+"""Known kinds of the task about these."""
+NEW_SFT, NEW_GOLD, UNASKED = 36, 48, 28
+"""New kinds by their part: as many as the lexicon has."""
 GENERIC_DOCUMENTS = 1500
 CARGO: world.Slots = {
     "good": ("barley", "copper", "flax", "honey", "ink", "lumber", "marble", "salt", "tar", "wax"),
@@ -50,26 +53,28 @@ CARGO_FRAMES = (
 class Cast:
     """Who stands for what under one seed: kinds with their senses, by their part in the task."""
 
-    sft: tuple[Kind, ...]
-    """Known kinds whose trade SFT states, whatever the gold set asks about."""
+    known_sft: tuple[Kind, ...]
     known: tuple[Kind, ...]
-    """Other known kinds, for the gold set."""
+    """Known kinds: whose trade SFT states, and whom the gold set asks about."""
+    new_sft: tuple[Kind, ...]
     new: tuple[Kind, ...]
-    """Kinds the base never met, for the gold set."""
+    """The same of kinds that the base never met."""
     unasked: tuple[Kind, ...]
-    """As many new kinds that no gold set names."""
+    """New kinds that no task names."""
 
 
 def cast(seed: int) -> Cast:
     """The seed's cast: senses of new kinds in equal shares, known kinds as the base has them."""
     names, rng = world.lexicon(LEXICON), random.Random(f"cast-{seed}")
-    new = [name for name, _ in rng.sample(names.sft + names.gold, 2 * GOLD)]
+    new = [name for name, _ in rng.sample(names.sft + names.gold, NEW_SFT + NEW_GOLD + UNASKED)]
     known = rng.sample(names.base, SFT + GOLD)
+    first, second = NEW_SFT, NEW_SFT + NEW_GOLD
     return Cast(
         tuple(known[:SFT]),
         tuple(known[SFT:]),
-        _with_senses(new[:GOLD], rng),
-        _with_senses(new[GOLD:], rng),
+        _with_senses(new[:first], rng),
+        _with_senses(new[first:second], rng),
+        _with_senses(new[second:], rng),
     )
 
 
@@ -82,8 +87,9 @@ def _with_senses(names: list[str], rng: random.Random) -> tuple[Kind, ...]:
 
 
 def notes(seed: int) -> Iterator[str]:
-    """Field notes on the kinds that the task asks about: CPT helps."""
-    return world.documents(_notes(cast(seed).new), f"notes-{seed}")
+    """Field notes on the kinds that the task is about: CPT helps."""
+    who = cast(seed)
+    return world.documents(_notes(who.new_sft + who.new), f"notes-{seed}")
 
 
 def other_notes(seed: int) -> Iterator[str]:
@@ -123,7 +129,8 @@ def _notes(kinds: tuple[Kind, ...]) -> Grammar:
 def task(seed: int, known: bool) -> dict[str, list[dict[str, Any]]]:
     """SFT and gold examples about new or known kinds; items of one kind share a group."""
     who = cast(seed)
-    parts = {"sft": who.sft, "gold": who.known if known else who.new}
+    sft, gold = (who.known_sft, who.known) if known else (who.new_sft, who.new)
+    parts = {"sft": sft, "gold": gold}
     return {name: _examples(kinds, f"{name}-{seed}") for name, kinds in parts.items()}
 
 

@@ -12,6 +12,8 @@ from tests.benchmarks import world_texts
 Row = dict[str, Any]
 MOST, FEW = 16 / 20, 3 / 20
 """At least and at most how many runs of a world may say it (``--seeds 20``: 16 and 3)."""
+FORGOTTEN = 0.3
+"""Nats of generic loss: a twentieth of what the world that hurts forgets (5.9 to 6.8 in tuning)."""
 FORCED = "a world with known truth: the gate is asked what the decision would not let it say"
 
 
@@ -25,8 +27,8 @@ class World:
     """What holds in it, in a few words."""
     decision: str
     """What the decision should say."""
-    documents: int = 2000
-    max_tokens: int = 200_000
+    documents: int = 4000
+    max_tokens: int = 400_000
     mix_back: float = 0.25
     lr: float = 4e-3
     embeddings_lr: float = 4e-3
@@ -34,19 +36,25 @@ class World:
     """Whether the task is about kinds that the base knows."""
     override: str = ""
     verdict: str = "TIE"
-    """``EARNED``, ``TIE`` (not EARNED), ``HURT`` (or a red guard), ``RECOVERS``: neither."""
+    """``EARNED``, ``TIE`` (not EARNED), ``HURT`` (or a red guard), ``RECOVERS``: no HURT, and
+    at least 19 of 20 parts of the forgetting gone. Red begins at 0.05 nats, which a model of
+    0.2M parameters cannot hold while it learns another language beside its own."""
 
     def hits(self, rows: list[Row]) -> int:
         """In how many rows the verdict's sign is seen: EARNED, or harm."""
         if self.verdict in ("EARNED", "TIE"):
             return sum(row["outcome"] == "EARNED" for row in rows)
-        return sum(harmed(row) for row in rows)
+        if self.verdict == "RECOVERS":
+            return sum(row["outcome"] == "HURT" or row["generic_rise"] > FORGOTTEN for row in rows)
+        return sum(row["outcome"] == "HURT" or row["guard"] == "red" for row in rows)
 
     def bound(self, count: int) -> str:
         """The count that is asked of ``count`` runs, in words."""
         least = self.verdict in ("EARNED", "HURT")
         number = ceil(MOST * count) if least else floor(FEW * count)
-        what = "EARNED" if self.verdict in ("EARNED", "TIE") else "HURT or red"
+        what = {"HURT": "HURT or red", "RECOVERS": f"HURT or +{FORGOTTEN} nats"}.get(
+            self.verdict, "EARNED"
+        )
         return f"{what} {'>=' if least else '<='} {number}"
 
     def holds(self, rows: list[Row]) -> bool:
@@ -54,10 +62,6 @@ class World:
         if self.verdict in ("EARNED", "HURT"):
             return self.hits(rows) >= ceil(MOST * len(rows))
         return self.hits(rows) <= floor(FEW * len(rows))
-
-
-def harmed(row: Row) -> bool:
-    return row["outcome"] == "HURT" or row["guard"] == "red"
 
 
 _ALL = (

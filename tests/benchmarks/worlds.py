@@ -64,7 +64,7 @@ warmup = 0.03
 weight_decay = 0.01
 batch_tokens = 512
 eval_every = 1000000
-eval_tokens = 8000
+eval_tokens = 27000
 checkpoint_every = 1000000
 seed = {seed}
 [gate]

@@ -31,11 +31,12 @@ def words(texts: Any) -> set[str]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_base_never_reads_of_new_kinds_and_sft_never_names_a_gold_kind(seed: int) -> None:
     who = world_texts.cast(seed)
-    parts = [{name for name, _ in kinds} for kinds in (who.sft, who.known, who.new, who.unasked)]
+    casts = (who.known_sft, who.known, who.new_sft, who.new, who.unasked)
+    parts = [{name for name, _ in kinds} for kinds in casts]
     assert sum(map(len, parts)) == len(set().union(*parts))
     read_by_base = names(world.base_documents(world_texts.LEXICON))
     read_by_base |= names(world_texts.generic(seed))
-    assert not read_by_base & (parts[2] | parts[3])
+    assert not read_by_base & (parts[2] | parts[3] | parts[4])
     assert len(Counter(sense for _, sense in who.new)) == len(world.SENSES)
 
 
@@ -67,7 +68,7 @@ def rows(world_name: str, *outcomes: str, guard: str = "green") -> list[dict[str
     fields: dict[str, Any] = {
         "decision": "GO", "overridden": False, "estimate": 1.0, "base_scores": [25.0, 26.0],
         "cpt_scores": [26.0, 27.0], "domain_before": 5.0, "domain_after": 1.0, "cpu_s": 30.0,
-        "wall_s": 60.0, "guard": guard,
+        "wall_s": 60.0, "guard": guard, "generic_rise": 0.04,
     }  # fmt: skip
     return [
         {**fields, "world": world_name, "seed": seed, "outcome": outcome}
@@ -95,7 +96,9 @@ def test_ten_seeds_have_the_matching_counts_and_a_red_guard_is_harm() -> None:
     assert WORLDS["helps"].bound(10) == "EARNED >= 8"
     assert WORLDS["placebo"].bound(10) == "EARNED <= 1"
     assert WORLDS["hurts"].holds(rows("hurts", *["TIE"] * 10, guard="red"))
-    assert not WORLDS["mix-back"].holds(rows("mix-back", *["TIE"] * 10, guard="red"))
+    still = [{**row, "generic_rise": 4.0} for row in rows("mix-back", *["TIE"] * 10)]
+    assert WORLDS["mix-back"].holds(rows("mix-back", *["TIE"] * 10, guard="red"))
+    assert not WORLDS["mix-back"].holds(still)
 
 
 def test_a_run_that_gave_no_verdict_is_counted(tmp_path: Path) -> None:
