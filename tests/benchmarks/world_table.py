@@ -10,8 +10,8 @@ from typing import Any
 from tests.benchmarks.world_truths import Row, World
 
 HEAD = (
-    "| world | what is true | seeds | decision | EARNED / TIE / HURT | red guard | generic rise | CPT - base, "
-    "points (range) | base -> CPT | domain loss | asked | held | CPU s | wall s |\n"
+    "| world | what is true | seeds | decision | EARNED / TIE / HURT | red guard | generic rise "
+    "| CPT - base, points (range) | base -> CPT | domain loss | asked | held | CPU s | wall s |\n"
     + "|---" * 14
     + "|"
 )

@@ -45,7 +45,7 @@ class World:
         if self.verdict in ("EARNED", "TIE"):
             return sum(row["outcome"] == "EARNED" for row in rows)
         if self.verdict == "RECOVERS":
-            return sum(row["outcome"] == "HURT" or row["generic_rise"] > FORGOTTEN for row in rows)
+            return sum(lost(row) for row in rows)
         return sum(row["outcome"] == "HURT" or row["guard"] == "red" for row in rows)
 
     def bound(self, count: int) -> str:
@@ -62,6 +62,11 @@ class World:
         if self.verdict in ("EARNED", "HURT"):
             return self.hits(rows) >= ceil(MOST * len(rows))
         return self.hits(rows) <= floor(FEW * len(rows))
+
+
+def lost(row: Row) -> bool:
+    """Whether a run did not recover."""
+    return row["outcome"] == "HURT" or (row["generic_rise"] or 0.0) > FORGOTTEN
 
 
 _ALL = (
