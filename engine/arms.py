@@ -63,6 +63,8 @@ class ArmRow(Record):
     guard: str
     domain_loss: float | None = None
     """Held-out loss of the text that it was trained on, nats per token."""
+    corpus_sha256: str = ""
+    """Of a control's text."""
     over_base: Difference | None = None
     cpt_over: Difference | None = None
     """This arm minus base, and CPT minus this arm; None for a single seed's run."""

@@ -206,6 +206,7 @@ def _evidence(subject: Subject) -> str:
         pairs = zip(seeds, gate["base_scores"], gate["cpt_scores"], strict=False)
         rows = [[seed, f"{b:.1f}", f"{c:.1f}", f"{c - b:+.1f}"] for seed, b, c in pairs]
         parts.append(table(("SFT seed", "base", "CPT", "difference"), rows))
+        parts += [plain(said) for said in dig(subject.made, "arms", "sentences") or []]
     if subject.what == "task" and finish:
         rows = [
             [r["name"], f"{r['gold']:.1f}", f"{r['domain']:.4f}", f"{r['generic']:.4f}"]

@@ -285,7 +285,11 @@ class Arms:
         inner.stage = "train"
         child.train_stage(child.identity())
         trained = child.made["train"]
-        return {"tokens": trained["tokens"], "domain_loss": trained["domain_after"]}
+        return {
+            "tokens": trained["tokens"],
+            "domain_loss": trained["domain_after"],
+            "corpus_sha256": child.made["scan"]["scan"]["domain"]["fingerprint"],
+        }
 
     def _at(self, step: int, inner: Inner) -> dict[str, Any]:
         """The run's own model as its checkpoint of a step has it, adapters merged, saved."""

@@ -44,6 +44,8 @@ def results(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, dict[
         verdict["override"] = recipe.recipe.override
     if "gate" in made:
         verdict["gate"] = made["gate"]
+    if "arms" in made:
+        verdict["arms"] = made["arms"]
     return {
         "evidence": _slim(evidence),
         "verdict": _slim(verdict),

@@ -153,3 +153,58 @@ async def test_hostile_items_are_shown_and_not_obeyed(tmp_path: Path) -> None:
             text = screen_text(app)
             assert "[/nope]" in text
             assert hostile.escaped(text.encode()) == []
+
+
+ARM = {"p_value": 0.01, "p_adjusted": 0.02}
+ARMS = {
+    "rows": [
+        {
+            "name": "control",
+            "tokens": 598_016,
+            "score": 61.3,
+            "generic_rise": 0.031,
+            "guard": "amber",
+            "over_base": {"estimate": 0.2, "low": -2.1, "high": 2.5, **ARM},
+            "cpt_over": {"estimate": 4.15, "low": 1.6, "high": 6.7, **ARM},
+        },
+        {
+            "name": "seed 1",
+            "tokens": 597_504,
+            "score": 65.0,
+            "generic_rise": 0.026,
+            "guard": "amber",
+            "over_base": None,
+            "cpt_over": None,
+        },
+    ],
+    "recipe": None,
+    "sentences": ["The control \x1b[31mis behind: the gain is the corpus's."],
+}
+
+
+async def test_more_arms_stand_beside_the_verdict(tmp_path: Path) -> None:
+    world = worlds.finished(tmp_path)
+    world.emit(ev.StageStarted(stage="arms"))
+    label = "control: training"
+    world.emit(ev.Progress(stage="arms", label=label, done=40, total=146, unit="steps", eta_s=90))
+    app = CptApp(world.run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        text = folded(app)
+        assert "More arms, beside the verdict" in text
+        assert "arms: control: training" in text, text[text.index("More arms") :]
+    world.emit(ev.StageDone(stage="arms", seconds=60, evidence=ARMS))
+    app = CptApp(world.run)
+    async with app.run_test(size=TALL) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        text = folded(app)
+        for words in (
+            "arm tokens points -base CPT minus it",
+            "control 598,016 61.3 +0.2 +4.2 (+1.6 to +6.7)",
+            "seed 1 597,504 65.0 - -",
+            "the gain is the corpus's",
+        ):
+            assert words in text, words
+        assert "\x1b" not in screen_text(app)
