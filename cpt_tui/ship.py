@@ -9,7 +9,7 @@ from engine import hub_push, launch
 from engine.corpus import Corpus
 from engine.errors import InputError
 from engine.recipe import Source
-from engine.recipe_io import amend, load_recipe
+from engine.recipe_io import ELSEWHERE, amend, load_recipe
 from engine.report import html_path, rewrite
 from engine.run import Run
 from engine.shipping import SOURCES, check_source, check_target, whole
@@ -27,8 +27,9 @@ def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
     _must_be_judged(run, "more arms are compared with it")
     asked: dict[str, Any] = {"cpt_seeds": True} if cpt_seeds else {}
     if control:
-        local = Path(control).expanduser().resolve()
-        asked["control"] = {"path": str(local) if local.exists() else control}
+        elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
+        local = str(Path(control).expanduser().resolve())
+        asked["control"] = {"path": control if elsewhere else local}
     recipe, _ = load_recipe(run.recipe_path)
     if not asked and not recipe.arms.asked:
         raise InputError(
@@ -38,7 +39,7 @@ def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
     if "control" in asked:
         Corpus(Source(**asked["control"])).check()
     if asked:
-        amend(run.recipe_path, {"arms": asked})
+        amend(run.recipe_path, {"arms": asked}, instead=("arms", "control") if control else ())
 
 
 def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> None:

@@ -9,20 +9,23 @@ speak for the recipe. None of them is the verdict.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from pydantic import Field
 
-from engine.crossed import Groups, TestResult, paired_test
-from engine.evidence import Record
-from engine.gate import judge
+from engine.crossed import Groups, paired_test
+from engine.evidence import Interval, Record
+from engine.gate import judge, with_clean_part
 from engine.gate_verdict import GateVerdict
+from engine.metrics import METRICS
 from engine.recipe import Gate
-from engine.secondary import holm
 from engine.verdict_words import RECIPE, sentence
 from engine.words import p_value
 
 Kind = Literal["control", "checkpoint", "seed"]
+Tables = Sequence[list[list[float]]]
 
 
 class Difference(Record):
@@ -34,13 +37,12 @@ class Difference(Record):
     p_value: float
     p_adjusted: float
     """Holm among the arms."""
+    outcome: str
+    """The gate's own word for it, guard left out: EARNED (ahead), HURT (behind), TIE."""
 
     @property
     def ends(self) -> str:
         return f"{self.low:+.1f} to {self.high:+.1f}"
-
-    def shown(self, alpha: float) -> bool:
-        return self.p_adjusted < alpha
 
 
 class ArmRow(Record):
@@ -59,12 +61,16 @@ class ArmRow(Record):
     lr: float
     """The probe's rate."""
     generic_rise: float | None
-    """Nats per token over the base."""
+    generic_low: float | None = None
+    generic_high: float | None = None
+    """Nats per token over the base, with the 95% document-bootstrap interval."""
     guard: str
     domain_loss: float | None = None
     """Held-out loss of the text that it was trained on, nats per token."""
     corpus_sha256: str = ""
     """Of a control's text."""
+    contaminated: int = 0
+    """Gold items that stand in a control's text."""
     over_base: Difference | None = None
     cpt_over: Difference | None = None
     """This arm minus base, and CPT minus this arm; None for a single seed's run."""
@@ -76,7 +82,41 @@ class ArmsResult(Record):
     rows: list[ArmRow]
     recipe: GateVerdict | None = None
     """The verdict over training runs, one for each seed; None where they were not asked for."""
+    missing: dict[str, str] = Field(default_factory=dict)
+    """Arms that could not be made, and why."""
     sentences: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The gate that was judged: what every arm is compared with."""
+
+    base: list[list[float]]
+    cpt: list[list[float]]
+    """[S][n] each."""
+    verdict: GateVerdict
+    gate: Gate
+    limits: dict[str, float]
+    groups: Groups = None
+    contaminated: Sequence[int] = ()
+    other_tries: Sequence[float] = ()
+
+    def compare(self, one: Tables, two: Tables) -> list[Difference]:
+        """``two`` minus ``one``, pair by pair, by the gate's own rules; Holm among the pairs."""
+        gate = self.gate.model_copy(update={"earlier_tries": 0})
+        pairs = list(zip(one, two, strict=True))
+        known = [paired_test(*pair, gate.alpha, self.groups).p_value for pair in pairs]
+        found = []
+        for at, pair in enumerate(pairs):
+            others = known[:at] + known[at + 1 :]
+            said = judge(*pair, gate, 0.0, self.limits, self.groups, others)
+            found.append(
+                Difference(
+                    **said.model_dump(include={"estimate", "low", "high", "p_value", "outcome"}),
+                    p_adjusted=1.0 if said.p_adjusted is None else said.p_adjusted,
+                )
+            )
+        return found
 
 
 def steps_of(shares: Sequence[float], steps: int) -> dict[int, float]:
@@ -84,98 +124,102 @@ def steps_of(shares: Sequence[float], steps: int) -> dict[int, float]:
     return {max(1, round(share * steps)): share for share in shares}
 
 
-def summed(
-    rows: Sequence[ArmRow],
-    base: list[list[float]],
-    cpt: list[list[float]],
-    verdict: GateVerdict,
-    gate: Gate,
-    limits: dict[str, float],
-    groups: Groups,
-    other_tries: Sequence[float] = (),
-) -> ArmsResult:
-    """Compare every arm with the gate's two, ``[S][n]`` each, and say what that shows."""
-    whole = [row for row in rows if row.kind != "seed"]
-    over = [paired_test(base, row.per_item, gate.alpha, groups) for row in whole]
-    behind = [paired_test(row.per_item, cpt, gate.alpha, groups) for row in whole]
-    compared = {
-        row.name: row.model_copy(update={"over_base": one, "cpt_over": two})
-        for row, one, two in zip(whole, _corrected(over), _corrected(behind), strict=True)
-    }
+def summed(rows: Sequence[ArmRow], judged: Judged, missing: dict[str, str]) -> ArmsResult:
+    """Compare every arm with the gate's two, and say what that shows."""
+    whole = [at for at, row in enumerate(rows) if row.kind != "seed"]
+    scored = [rows[at].per_item for at in whole]
+    over = judged.compare([judged.base] * len(whole), scored)
+    ahead = judged.compare(scored, [judged.cpt] * len(whole))
+    found = list(rows)
+    for at, one, two in zip(whole, over, ahead, strict=True):
+        found[at] = rows[at].model_copy(update={"over_base": one, "cpt_over": two})
     single = [row for row in rows if row.kind == "seed"]
-    found = [compared.get(row.name, row) for row in rows]
-    recipe = None
-    if single:
-        recipe = _recipe(single, base, cpt, verdict, gate, limits, groups, other_tries)
-    said = [_sentence(row, verdict, gate.alpha) for row in found if row.cpt_over]
+    wanted = len(judged.gate.seeds) - 1
+    recipe = _recipe(single, judged) if single and len(single) == wanted else None
+    said = [_sentence(row, judged) for row in found if row.cpt_over]
     said += [f"For the recipe: {recipe.sentence}"] if recipe else []
-    return ArmsResult(rows=found, recipe=recipe, sentences=said)
+    said += [f"The arm {name} was not made: {why}" for name, why in missing.items()]
+    return ArmsResult(rows=found, recipe=recipe, missing=missing, sentences=said)
 
 
-def _corrected(tests: Sequence[TestResult]) -> list[Difference]:
-    adjusted = holm([test.p_value for test in tests])
-    return [
-        Difference(
-            estimate=test.estimate,
-            low=test.low,
-            high=test.high,
-            p_value=test.p_value,
-            p_adjusted=p,
-        )
-        for test, p in zip(tests, adjusted, strict=True)
-    ]
-
-
-def _recipe(
-    single: Sequence[ArmRow],
-    base: list[list[float]],
-    cpt: list[list[float]],
-    verdict: GateVerdict,
-    gate: Gate,
-    limits: dict[str, float],
-    groups: Groups,
-    other_tries: Sequence[float],
-) -> GateVerdict:
+def _recipe(single: Sequence[ArmRow], judged: Judged) -> GateVerdict:
     """The gate's own test, with a training run of its own behind each of the CPT arm's seeds.
 
     The spread of that arm over its seeds then holds the training runs' spread too, which is
     what a verdict on the recipe needs. The first seed's run is the one that was judged. The
-    guard reads the runs' mean rise; it has no interval.
+    guard reads the mean of the runs' rises and of their intervals' ends.
     """
+    gate = judged.gate
     trained = {row.seeds[0]: row.per_item[0] for row in single}
-    arm = [trained.get(seed, row) for seed, row in zip(gate.seeds, cpt, strict=True)]
-    rises = [verdict.generic_rise, *(row.generic_rise for row in single)]
-    known = [rise for rise in rises if rise is not None]
-    mean = sum(known) / len(known) if known else None
-    found = judge(base, arm, gate, mean, limits, groups, other_tries)
-    return found.model_copy(update={"sentence": sentence(found, gate.alpha, RECIPE)})
+    arm = [trained.get(seed, row) for seed, row in zip(gate.seeds, judged.cpt, strict=True)]
+    rise = _mean_rise([judged.verdict, *single])
+    terms = (gate, rise, judged.limits, judged.groups, judged.other_tries)
+    found = judge(judged.base, arm, *terms)
+    found = found.model_copy(update={"sentence": sentence(found, gate.alpha, RECIPE)})
+    if not METRICS[gate.metric].bounded:  # a part of the scores is not the score of a part
+        return found
+    return with_clean_part(
+        found,
+        (judged.base, arm),
+        gate,
+        judged.limits,
+        judged.groups,
+        judged.contaminated,
+        judged.other_tries,
+    )
 
 
-def _sentence(row: ArmRow, verdict: GateVerdict, alpha: float) -> str:
+def _mean_rise(runs: Sequence[ArmRow | GateVerdict]) -> Interval | float | None:
+    """Of those runs whose rise was measured; with an interval where all of these have one."""
+    known = [run for run in runs if run.generic_rise is not None]
+    if not known:
+        return None
+    value, low, high = (
+        [getattr(run, f"generic_{name}") for run in known] for name in ("rise", "low", "high")
+    )
+    if None in low + high:
+        return float(fmean(value))
+    return Interval(value=fmean(value), low=fmean(low), high=fmean(high))
+
+
+def _sentence(row: ArmRow, judged: Judged) -> str:
     """What one arm says beside the verdict."""
     ahead, over = row.cpt_over, row.over_base
     assert ahead is not None
     assert over is not None
-    corrected = p_value(ahead.p_adjusted)
+    corrected, margin = p_value(ahead.p_adjusted), judged.gate.margin
     told = f"CPT is {ahead.estimate:+.1f} points ahead of it ({ahead.ends}, {corrected})"
+    nothing = f"a difference of {margin:g} points or more is not shown"
     if row.kind == "checkpoint":
+        says = {
+            "EARNED": "so the rest of training paid.",
+            "HURT": "so the rest of training cost; choosing it now would be another try.",
+            "TIE": f"{nothing}; choosing it now would be another try.",
+        }
         head = f"At {row.name} of training ({row.tokens:,} tokens) {row.score:.1f} points: "
-        if ahead.shown(alpha):
-            better = "the rest of training" if ahead.estimate > 0 else "stopping there"
-            return f"{head}{told}, so {better} paid."
-        return f"{head}{told}; no difference is shown. Choosing it now would be another try."
+        return f"{head}{told}; {says[ahead.outcome]}"
     head = f"The control, {row.tokens:,} tokens of other text, is at {over.estimate:+.1f} points "
-    head += f"against the base ({over.ends}); "
-    if not ahead.shown(alpha):
-        return f"{head}{told}: not shown to differ{_unexplained(verdict)}."
-    if ahead.estimate < 0:
-        return f"{head}{told}: other text does better than this corpus."
-    if verdict.outcome == "EARNED":
-        return f"{head}{told}: the gain comes from this corpus, not from more training alone."
-    return f"{head}{told}."
+    head += f"against the base ({over.ends}); {told}"
+    return f"{head}{_control(ahead, over, judged, nothing)}{_leaked(row)}."
 
 
-def _unexplained(verdict: GateVerdict) -> str:
-    if verdict.outcome != "EARNED":
+def _control(ahead: Difference, over: Difference, judged: Judged, nothing: str) -> str:
+    """Where a gain comes from; no word on a gain that the gate did not see."""
+    earned = judged.verdict.outcome == "EARNED"
+    if ahead.outcome == "TIE":
+        more = ", so more training of any kind may be what earned it" if earned else ""
+        return f": {nothing}{more}"
+    if ahead.outcome == "HURT":
+        return ": other text does better than this corpus"
+    if not earned:
         return ""
-    return ", so more training of any kind may be what earned it"
+    if over.low > 0:
+        return (
+            f": of the gain, {ahead.estimate:.1f} points are this corpus's and "
+            f"{over.estimate:.1f} come with any text"
+        )
+    return ": the gain comes from this corpus, not from more training alone"
+
+
+def _leaked(row: ArmRow) -> str:
+    return f"; {row.contaminated} gold items stand in that text" if row.contaminated else ""

@@ -346,6 +346,13 @@ class Recipe(Section):
                 "vocab.extend = true does not go with interview.distil = true, since teacher and "
                 "student share their tokens; take one of them out"
             )
+        if self.arms.asked and not (self.gate.gold and self.gate.sft):
+            raise ValueError("[arms] needs the gate that judges them: [gate] gold and sft")
+        if self.arms.asked and self.train.use == "best":
+            raise ValueError(
+                '[arms] does not go with train.use = "best" yet: arms are compared with the end of '
+                "training"
+            )
         if self.vocab.extend and self.arms.asked:
             raise ValueError(
                 "[arms] does not go with vocab.extend = true yet; take one of them out"

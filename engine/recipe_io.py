@@ -32,7 +32,7 @@ _PATH_KEYS = (
     ("arms", "control", "path"),
 )
 _FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
-_ELSEWHERE = ("hub:", "demo:", "lm-eval:")
+ELSEWHERE = ("hub:", "demo:", "lm-eval:")
 """Beginnings of values that are no path."""
 
 
@@ -142,7 +142,7 @@ def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
         for section in sections:
             table = table and table[section]
         value = table and table[key]
-        if value is None or value.startswith(_ELSEWHERE) or value == "embedded":
+        if value is None or value.startswith(ELSEWHERE) or value == "embedded":
             continue
         if ".." in Path(value).parts:
             raise InputError(
@@ -178,9 +178,17 @@ def merge(document: Any, values: dict[str, Any]) -> None:
             document[key] = list(value) if isinstance(value, tuple) else value
 
 
-def amend(path: Path, changes: dict[str, dict[str, Any]]) -> None:
-    """Add a later stage's intent to a run's recipe; comments and order survive. InputError."""
+def amend(path: Path, changes: dict[str, dict[str, Any]], instead: tuple[str, ...] = ()) -> None:
+    """Add a later stage's intent to a run's recipe; comments and order survive. InputError.
+
+    ``instead`` names a table that the changes replace, keys that they do not name included.
+    """
     document = tomlkit.parse(path.read_text())
+    table: Any = document
+    for name in instead[:-1]:
+        table = table.get(name, {})
+    if instead:
+        table.pop(instead[-1], None)
     merge(document, changes)
     text = tomlkit.dumps(document)
     validate(parse_toml(text, path.name), text, path.name)

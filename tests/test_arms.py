@@ -10,6 +10,7 @@ import pytest
 from cpt_tui import ship
 from engine.errors import InputError
 from engine.events import ArmSeed, Event, Facts, Progress
+from engine.recipe_io import load_recipe
 from engine.run import Run, create_run
 from tests import tiny
 from tests.faults import driving
@@ -40,7 +41,7 @@ def made(run: Run) -> dict[str, Any]:
     return dict(found)
 
 
-@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("lora", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_arm_is_trained_scored_and_told(tmp_path: Path, lora: bool) -> None:
     run = write(tmp_path, lora=lora)
     end = driving.walk(run)
@@ -108,20 +109,86 @@ def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(tmp_path: Path) -
     assert one == two
 
 
-def test_a_control_that_is_too_small_is_refused_with_its_numbers(tmp_path: Path) -> None:
-    run = write(tmp_path, documents=40)
+def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(tmp_path: Path) -> None:
+    """A control too small, and a checkpoint that no training kept; then other text is given."""
+    run = write(tmp_path, documents=40, arms="")
     end = driving.walk(run)
-    assert end.outcome == "FAILED"
-    assert "give a larger text" in end.message
-    assert run.read_artifact("gate") is not None, "the verdict is not lost"
+    with run.recipe_path.open("a") as recipe:
+        recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
+    ship.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    again = driving.walk(run)
+    assert (again.outcome, again.message) == (end.outcome, end.message)
+    missing = made(run)["missing"]
+    assert "give a larger text" in missing["control"]
+    assert "trained before [arms] checkpoints asked" in missing["30%"]
+    assert "was not made" in run.report_path.read_text()
+    other = [{"text": text} for text in tiny.documents(160, 9)]
+    tiny.write_jsonl(tmp_path / "c" / "control.jsonl", list(other))
+    driving.walk(run)
+    assert [row["name"] for row in made(run)["rows"]] == ["control"]
 
 
-def test_checkpoints_that_no_training_kept_are_refused(tmp_path: Path) -> None:
+def test_the_corpus_itself_is_no_control(tmp_path: Path) -> None:
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    (tmp_path / "c" / "control.jsonl").write_bytes((tmp_path / "c" / "domain.jsonl").read_bytes())
+    driving.walk(run)
+    assert "stand in the corpus too" in made(run)["missing"]["control"]
+
+
+@pytest.mark.slow
+def test_a_control_whose_text_changed_is_trained_again(tmp_path: Path) -> None:
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    driving.walk(run)
+    (first,) = made(run)["rows"]
+    other = [{"text": text} for text in tiny.documents(170, 10)]
+    tiny.write_jsonl(tmp_path / "c" / "control.jsonl", list(other))
+    driving.walk(run)
+    (second,) = made(run)["rows"]
+    assert first["corpus_sha256"] != second["corpus_sha256"]
+    assert first["domain_loss"] != second["domain_loss"]
+
+
+@pytest.mark.slow
+def test_another_control_while_one_was_in_training(tmp_path: Path) -> None:
+    """What the first one left in its folder is not gone on with."""
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Progress) and event.label == "control: training" and event.done > 8:
+            run.request("stop")
+
+    assert driving.walk(run, watch=watch).code == 6
+    other = [{"text": text} for text in tiny.documents(170, 10)]
+    path = tiny.write_jsonl(tmp_path / "c" / "other.jsonl", list(other))
+    ship.prepare_arms(run, str(path), cpt_seeds=False)
+    driving.walk(run)
+    assert not made(run)["missing"]
+
+
+@pytest.mark.slow
+def test_the_seeds_runs_take_the_rate_that_the_cpt_arm_chose(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="\n[arms]\ncpt_seeds = true\n")
+    driving.edit(run, "lr = 1e-3\nbatch = 8", "lrs = [1e-5, 1e-3]\nbatch = 8")
+    driving.walk(run)
+    gate = run.read_artifact("gate")
+    assert gate is not None
+    assert [row["lr"] for row in made(run)["rows"]] == [gate["probe"]["lr"]]
+
+
+def test_a_control_on_the_command_line_belongs_to_this_folder_and_replaces_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = write(tmp_path, arms="")
     driving.walk(run)
     with run.recipe_path.open("a") as recipe:
-        recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
-    assert "trained before [arms] checkpoints asked" in driving.walk(run).message
+        recipe.write('\n[arms.control]\npath = "x.jsonl"\ntext_column = "body"\n')
+    (tmp_path / "c" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "c" / "deep")
+    ship.prepare_arms(run, "../cont*.jsonl", cpt_seeds=False)
+    recipe_now, _ = load_recipe(run.recipe_path)
+    assert recipe_now.arms.control is not None
+    assert recipe_now.arms.control.path == str(tmp_path / "c" / "cont*.jsonl")
+    assert recipe_now.arms.control.text_column is None
 
 
 def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(tmp_path: Path) -> None:

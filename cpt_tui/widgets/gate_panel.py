@@ -36,11 +36,11 @@ class GatePanel(Panel):
             verdict(page, found, width)
             forgetting(page, found, width)
             interval(page, found, width)
+            more_arms(page, view, width)
             changing(page, found, width)
         else:
             waiting(page, view)
         pairs(page, view, found, width)
-        more_arms(page, view, width)
         tags(page, found, width)
         listed(page, self.items, width)
         page.text.rstrip()

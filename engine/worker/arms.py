@@ -12,29 +12,39 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine.arms import ArmRow, Kind, steps_of, summed
+from engine.arms import ArmRow, Judged, Kind, steps_of, summed
+from engine.corpus import Corpus
 from engine.errors import InputError
 from engine.events import Alarm, ArmSeed, Event, EventLog, Facts, TrainStep
 from engine.gate import guard_state
 from engine.gate_verdict import GateVerdict
+from engine.gold import Example, gold_items
 from engine.recipe import Recipe
-from engine.run import Run, digest, private_dir, write_json
+from engine.run import Run, digest, private_dir, write_atomic, write_json
 from engine.thresholds import effective
 from engine.worker import methods, retention
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.context import Context
+from engine.worker.judging import contaminated_items
+from engine.worker.overlapped import open_store
 from engine.worker.pipeline import Pipeline
 from engine.worker.probe import Result
+from engine.worker.store import store_folder
+from engine.worker.tokens import TokenStore
 
 FOLDER, ROWS = "arms", "arms-rows"
 MATCHED = 0.98
 """Least share of the run's tokens that a control must have; packing loses a row or so."""
+SHARED = 0.05
+"""Most of a control's documents that may stand in the corpus word for word."""
 
 
 @dataclass
@@ -114,11 +124,24 @@ class Arms:
     def made(self) -> dict[str, Any]:
         return self.pipeline.made
 
+    def fetch(self) -> None:
+        """Read the control's text while the hub's token is at hand; later it is in the cache."""
+        if self.recipe.arms.control is not None:
+            gold = gold_items(Path(str(self.recipe.gate.gold)), self.recipe.gate)
+            self._control_store(self.context, gold)
+
     def stage(self) -> dict[str, Any]:
-        """The stage's artifact: rows, the recipe's verdict, sentences. Raises InputError."""
+        """The stage's artifact: rows, the recipe's verdict, sentences, and what is missing.
+
+        An arm that cannot be made is said and tried again on the next walk; the verdict, and
+        what comes after it, do not wait for it.
+        """
         inputs = [self._terms(planned) for planned in self.planned()]
         made: dict[str, Any] = self.pipeline.stages.run(
-            "arms", [self.pipeline.stages.prints["gate"], inputs], lambda _: self._run()
+            "arms",
+            [self.pipeline.stages.prints["gate"], inputs],
+            lambda _: self._run(),
+            usable=lambda made: not made["missing"],
         )
         return made
 
@@ -127,7 +150,7 @@ class Arms:
         asked, seeds = self.recipe.arms, tuple(self.recipe.gate.seeds)
         steps = steps_of(asked.checkpoints, self.made["train"]["steps"])
         found = [
-            Planned(f"{share:.0%}", "checkpoint", seeds, step=step)
+            Planned(f"{100 * share:g}%", "checkpoint", seeds, step=step)
             for step, share in sorted(steps.items())
         ]
         if asked.control:
@@ -140,13 +163,26 @@ class Arms:
             ]
         return found
 
+    @cached_property
+    def _control(self) -> Corpus:
+        assert self.recipe.arms.control is not None
+        return Corpus(self.recipe.arms.control)
+
+    @cached_property
+    def _control_folder(self) -> str:
+        """Names the control's text as it is now, its split and the tokenizer."""
+        return store_folder(self._control, self.pipeline.base.tokenizer).name
+
+    def _control_store(self, context: Context, gold: list[Example]) -> TokenStore:
+        tokenizer = self.pipeline.base.tokenizer
+        return open_store(context, self._control, tokenizer, "control text", gold)[0]
+
     def _terms(self, planned: Planned) -> str:
         """What an arm's row depends on."""
-        control = self.recipe.arms.control
         return digest(
             [
                 vars(planned),
-                control.model_dump() if control and planned.kind == "control" else None,
+                self._control_folder if planned.kind == "control" else None,
                 self.made["train"]["model_sha256"],
                 self.pipeline.stages.prints["baseline"],
             ]
@@ -156,22 +192,28 @@ class Arms:
         if self.recipe.launch.processes > 1 and self._trains():
             message = "the arms' own training runs take one process"
             self.context.emit(Alarm(level="note", stage="arms", message=message))
-        self._check_checkpoints()
-        rows = [self._kept(planned) or self._row(planned) for planned in self.planned()]
-        gate = self.made["gate"]
+        rows, missing = [], {}
+        for planned in self.planned():
+            try:
+                rows.append(self._kept(planned) or self._row(planned))
+            except InputError as error:
+                missing[planned.name] = str(error)
+                message = f"{planned.name}: not made: {error}"
+                self.context.emit(Alarm(level="amber", stage="arms", message=message))
+        made, judging = self.made, self.pipeline.judging
         known = GateVerdict.model_fields
-        verdict = GateVerdict.model_validate({k: v for k, v in gate.items() if k in known})
-        judging = self.pipeline.judging
-        found = summed(
-            rows,
-            self.made["baseline"]["per_item"],
-            gate["per_item"],
-            verdict,
-            self.recipe.gate,
-            effective(self.recipe.probe.thresholds),
-            judging.groups,
-            self.pipeline.attempt.count().others,
+        verdict = {name: value for name, value in made["gate"].items() if name in known}
+        judged = Judged(
+            base=made["baseline"]["per_item"],
+            cpt=made["gate"]["per_item"],
+            verdict=GateVerdict.model_validate(verdict),
+            gate=self.recipe.gate,
+            limits=effective(self.recipe.probe.thresholds),
+            groups=judging.groups,
+            contaminated=contaminated_items(made),
+            other_tries=self.pipeline.attempt.count().others,
         )
+        found = summed(rows, judged, missing)
         for said in found.sentences:
             self.context.emit(Alarm(level="note", stage="arms", message=said))
         return found.model_dump()
@@ -179,34 +221,23 @@ class Arms:
     def _trains(self) -> bool:
         return any(planned.kind != "checkpoint" for planned in self.planned())
 
-    def _check_checkpoints(self) -> None:
-        """Before anything is trained: are the checkpoints there?"""
-        for planned in self.planned():
-            if planned.kind == "checkpoint" and self._kept(planned) is None:
-                path = Checkpoints(self.context.run.checkpoints).at(planned.step)
-                if not verify(path):
-                    raise InputError(
-                        f"Run {self.context.run.id} has no whole checkpoint at {planned.name} of "
-                        "training: it was trained before [arms] checkpoints asked for one; take "
-                        "it out, or start a new run"
-                    )
-
     # --- one arm --------------------------------------------------------------------------
 
     def _row(self, planned: Planned) -> ArmRow:
-        """Make, score and keep one arm; what was trained for it is dropped."""
+        """Make, score and keep one arm; what was trained for it is dropped. Raises InputError."""
         self.context.raise_if_stopped()
         inner = self._inner(planned)
         pipeline, base = self.pipeline, self.pipeline.base
         if planned.kind == "checkpoint":
-            facts = self._at(planned.step, inner)
+            facts = self._at(planned, inner)
         else:
             facts = self._trained(planned, inner)
         model = models.load_folder(inner.run.path / "model")
         inner.stage = "arms"
         terms = self._terms(planned)
         result = pipeline.judging.arm(planned.name, base, model, terms, inner)
-        rise = retention.measured(inner, base, model, pipeline.stores()[1])
+        # On the documents that the gate's own guard read, whatever seed this arm has.
+        rise = retention.measured(self.context, base, model, pipeline.stores()[1])
         limits = effective(self.recipe.probe.thresholds)
         row = ArmRow(
             name=planned.name,
@@ -215,6 +246,8 @@ class Arms:
             **_scored(result),
             **facts,
             generic_rise=rise.value if rise else None,
+            generic_low=rise.low if rise else None,
+            generic_high=rise.high if rise else None,
             guard=guard_state(rise.value, limits, rise.high) if rise else "unknown",
         )
         folder = private_dir(self.context.run.path / "artifacts" / ROWS)
@@ -234,8 +267,13 @@ class Arms:
         return ArmRow.model_validate(found["row"])
 
     def _inner(self, planned: Planned) -> Inner:
-        run = Run(private_dir(self.context.run.path / FOLDER / planned.folder))
+        """The arm's own run; what another text or seed left there goes."""
+        run, terms = Run(self.context.run.path / FOLDER / planned.folder), self._terms(planned)
+        mark = run.path / "terms"
+        if not mark.is_file() or mark.read_text() != terms:
+            shutil.rmtree(run.path, ignore_errors=True)
         private_dir(run.checkpoints)
+        write_atomic(mark, terms)
         log = EventLog(run.events_path)
         return Inner(run, self._recipe(planned), log, owner=self.context, name=planned.name)
 
@@ -248,13 +286,18 @@ class Arms:
             "seed": planned.train_seed,
             "lr": trained["lr"],
             "lr_pilot": False,
+            "stop_on_red": False,
             "samples": 0,
             "trackers": [],
         }
+        gate: dict[str, Any] = {"seeds": list(planned.seeds)}
+        if planned.kind == "seed":  # one search for the arm, as the gate's two have
+            rate = {"lr": self.made["gate"]["probe"]["lr"], "lrs": None}
+            gate["probe"] = recipe.gate.probe.model_copy(update=rate)
         changed: dict[str, Any] = {
             "arms": recipe.arms.model_copy(update={"checkpoints": []}),
             "lora": recipe.lora.model_copy(update={"rank": rank}),
-            "gate": recipe.gate.model_copy(update={"seeds": list(planned.seeds)}),
+            "gate": recipe.gate.model_copy(update=gate),
         }
         if planned.kind == "control":
             train["max_tokens"] = self._matched()
@@ -272,6 +315,7 @@ class Arms:
         child = Pipeline(inner, self.pipeline.base, ())
         if planned.kind == "control":
             child.scan()
+            self._check_other(*child.stores())
         else:
             child.made["scan"] = self.made["scan"]
             child.stages.prints["scan"] = self.pipeline.stages.prints["scan"]
@@ -285,16 +329,31 @@ class Arms:
         inner.stage = "train"
         child.train_stage(child.identity())
         trained = child.made["train"]
-        return {
-            "tokens": trained["tokens"],
-            "domain_loss": trained["domain_after"],
-            "corpus_sha256": child.made["scan"]["scan"]["domain"]["fingerprint"],
-        }
+        facts = {"tokens": trained["tokens"], "domain_loss": trained["domain_after"]}
+        if planned.kind == "control":
+            facts["corpus_sha256"] = child.made["scan"]["scan"]["domain"]["fingerprint"]
+            facts["contaminated"] = len(contaminated_items(child.made))
+        return facts
 
-    def _at(self, step: int, inner: Inner) -> dict[str, Any]:
+    def _check_other(self, control: TokenStore, _: TokenStore) -> None:
+        """InputError where the control is not other text than the corpus."""
+        corpus = self.pipeline.stores()[0]
+        shared = float(np.isin(control.hashes, corpus.hashes).mean())
+        if shared > SHARED:
+            raise InputError(
+                f"{shared:.0%} of the documents of [arms.control] stand in the corpus too, so it "
+                "is no control; give other text"
+            )
+
+    def _at(self, planned: Planned, inner: Inner) -> dict[str, Any]:
         """The run's own model as its checkpoint of a step has it, adapters merged, saved."""
         recipe, base = self.recipe, self.pipeline.base
-        path = Checkpoints(self.context.run.checkpoints).at(step)
+        path = Checkpoints(self.context.run.checkpoints).at(planned.step)
+        if not verify(path):
+            raise InputError(
+                f"no whole checkpoint at {planned.name} of training is there: the run was trained "
+                "before [arms] checkpoints asked for one; take it out, or start a new run"
+            )
         tokens = self.made["scan"]["scan"]["domain"]["tokens"]
         rank, _ = models.default_rank(recipe.lora, tokens)
         model = methods.ready(methods.load(base, recipe), recipe, rank, recipe.train.seed)

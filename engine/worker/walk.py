@@ -103,11 +103,15 @@ def _walk(pipeline: Pipeline) -> RunEnded:
         pipeline.check_first_run()
     pipeline.scan()
     pipeline.probe()
-    forget_tokens()  # models, texts and references are fetched by now
     verdict = pipeline.decide()
+    trains = "train" in pipeline.wanted and (verdict.outcome == "GO" or verdict.override)
+    arms = Arms(pipeline)
+    if trains:
+        arms.fetch()
+    forget_tokens()  # models, texts and references are fetched by now
     if "train" not in pipeline.wanted:
         return _ended(verdict.outcome, verdict.sentence)
-    if verdict.outcome != "GO" and not verdict.override:
+    if not trains:
         pipeline.report()
         return _ended(verdict.outcome, verdict.sentence)
     if pipeline.gated:
@@ -126,7 +130,7 @@ def _walk(pipeline: Pipeline) -> RunEnded:
     judged = pipeline.gate()
     pipeline.report()
     if pipeline.recipe.arms.asked:
-        Arms(pipeline).stage()
+        arms.stage()
         pipeline.report()
     if not pipeline.finishing:
         return _ended(judged.outcome, judged.sentence)

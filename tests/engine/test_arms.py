@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.arms import ArmRow, ArmsResult, Kind, steps_of, summed
+from engine.arms import ArmRow, ArmsResult, Judged, Kind, steps_of, summed
 from engine.errors import InputError
+from engine.evidence import Interval
 from engine.gate import judge
 from engine.gate_verdict import GateVerdict
 from engine.recipe import Arms, Gate
-from engine.recipe_io import load_recipe, validate
+from engine.recipe_io import load_recipe, parse_toml, validate
 from engine.thresholds import effective
 from tests import gate_world
 
@@ -51,9 +53,17 @@ def arms(gain: float, control: float, seed: int = 0) -> tuple[Any, Any, Any]:
     return base, cpt, other
 
 
-def judged(rows: list[ArmRow], base: Any, cpt: Any) -> tuple[GateVerdict, ArmsResult]:
-    verdict = judge(base, cpt, GATE, 0.0, LIMITS)
-    return verdict, summed(rows, table(base), table(cpt), verdict, GATE, LIMITS, None)
+def judged(
+    rows: list[ArmRow],
+    base: Any,
+    cpt: Any,
+    rise: Interval | float = 0.0,
+    missing: dict[str, str] | None = None,
+    contaminated: tuple[int, ...] = (),
+) -> tuple[GateVerdict, ArmsResult]:
+    verdict = judge(base, cpt, GATE, rise, LIMITS)
+    terms = Judged(table(base), table(cpt), verdict, GATE, LIMITS, None, contaminated)
+    return verdict, summed(rows, terms, missing or {})
 
 
 def test_a_gain_that_other_text_does_not_give_comes_from_the_corpus() -> None:
@@ -74,6 +84,47 @@ def test_a_gain_that_any_text_gives_is_not_the_corpus() -> None:
     assert "more training of any kind may be what earned it" in found.sentences[0]
 
 
+def test_a_gain_that_other_text_gives_in_part_is_shared_out() -> None:
+    """Most of it comes with any text: what is left is the corpus's, and no more is claimed."""
+    base, cpt, other = arms(gain=20, control=12, seed=1)
+    _, found = judged([row("control", "control", other)], base, cpt)
+    (control,) = found.rows
+    assert control.cpt_over is not None
+    assert control.over_base is not None
+    own, shared = control.cpt_over.estimate, control.over_base.estimate
+    said = f"of the gain, {own:.1f} points are this corpus's and {shared:.1f} come with any text"
+    assert said in found.sentences[0]
+    assert "not from more training alone" not in found.sentences[0]
+
+
+def test_a_lead_below_the_margin_is_not_the_corpuss() -> None:
+    base = np.zeros((5, 400))
+    other, cpt = base.copy(), base.copy()
+    other[:, :40] = 1
+    cpt[:, :45] = 1
+    verdict, found = judged([row("control", "control", other)], base, cpt)
+    assert verdict.outcome == "EARNED"
+    (control,) = found.rows
+    assert control.cpt_over is not None
+    assert control.cpt_over.low > 0
+    assert control.cpt_over.outcome == "TIE"
+    assert "a difference of 2 points or more is not shown" in found.sentences[0]
+
+
+def test_gold_items_in_the_control_are_said() -> None:
+    base, cpt, other = arms(gain=12, control=0)
+    leaky = row("control", "control", other).model_copy(update={"contaminated": 3})
+    _, found = judged([leaky], base, cpt)
+    assert found.sentences[0].endswith("; 3 gold items stand in that text.")
+
+
+def test_an_arm_that_is_missing_is_said_and_takes_no_verdict_with_it() -> None:
+    base, cpt, rows = runs(spread=0.0, seed=1)
+    _, found = judged(rows[:-1], base, cpt, missing={"seed 4": "it diverged"})
+    assert found.recipe is None, "a verdict on four runs of five is not the one asked for"
+    assert found.sentences == ["The arm seed 4 was not made: it diverged"]
+
+
 def test_other_text_that_does_better_is_said() -> None:
     base, cpt, other = arms(gain=0, control=12)
     _, found = judged([row("control", "control", other)], base, cpt)
@@ -91,7 +142,7 @@ def test_checkpoints_tell_what_the_rest_of_training_paid() -> None:
     base, cpt, early = arms(gain=15, control=3)
     _, found = judged([row("25%", "checkpoint", early), row("75%", "checkpoint", cpt)], base, cpt)
     assert "the rest of training paid" in found.sentences[0]
-    assert "no difference is shown" in found.sentences[1]
+    assert "or more is not shown; choosing it now" in found.sentences[1]
     assert "another try" in found.sentences[1]
 
 
@@ -130,6 +181,25 @@ def test_the_recipes_verdict_has_one_training_run_behind_each_seed() -> None:
     assert found.recipe.guard == "red"
 
 
+def test_the_recipes_guard_is_as_strict_as_the_gates() -> None:
+    """0.04 nats with an interval up to 0.06 is red for one checkpoint, and for the runs."""
+    base, cpt, rows = runs(spread=0.0, seed=1)
+    ends = {"generic_rise": 0.04, "generic_low": 0.02, "generic_high": 0.06}
+    rise = Interval(value=0.04, low=0.02, high=0.06)
+    verdict, found = judged([r.model_copy(update=ends) for r in rows], base, cpt, rise)
+    assert found.recipe is not None
+    assert (verdict.guard, found.recipe.guard) == ("red", "red")
+    assert found.recipe.generic_high == pytest.approx(0.06)
+
+
+def test_the_recipes_verdict_is_given_without_contaminated_items_too() -> None:
+    base, cpt, rows = runs(spread=0.0, seed=1)
+    _, found = judged(rows, base, cpt, contaminated=(0, 1, 2))
+    assert found.recipe is not None
+    assert found.recipe.clean_items == found.recipe.items - 3
+    assert "without the 3 items" in found.recipe.sentence
+
+
 def test_runs_that_differ_widen_the_recipes_interval() -> None:
     """What one checkpoint cannot show: its verdict is sure, the recipe's is not."""
     widths: dict[float, list[tuple[float, float]]] = {0.0: [], 8.0: []}
@@ -149,26 +219,35 @@ def test_shares_become_steps_of_the_run() -> None:
     assert steps_of([0.01], 10) == {1: 0.01}
 
 
+GATED = 'gold = "g"\nsft = "s"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[arms]\ncheckpoints = [0.5, 0.5]", "differ from each other"),
         ("[arms]\ncheckpoints = [1.0]", "less than 1"),
         ("[arms]\ncpt_seeds = true\n[vocab]\nextend = true\nfirst_run = 'x'", "does not go with"),
+        ("[arms]\ncpt_seeds = true\n[train]\nkeep_best = true\nuse = 'best'", "does not go with"),
         ("[arms.control]\npath = 'x'\ntypo = 1", "unknown key"),
     ],
 )
 def test_arms_that_cannot_be_are_refused(text: str, words: str) -> None:
-    from engine.recipe_io import parse_toml
-
-    text = f'[model]\nid = "m"\n[corpus]\npath = "c"\n{text}\n'
+    text = f'[model]\nid = "m"\n[corpus]\npath = "c"\n[gate]\n{GATED}{text}\n'
     with pytest.raises(InputError, match=words):
         validate(parse_toml(text, "r"), text, "r")
 
 
-def test_a_controls_path_belongs_to_the_recipes_folder(tmp_path: Any) -> None:
+def test_arms_need_a_gate() -> None:
+    text = '[model]\nid = "m"\n[corpus]\npath = "c"\n[arms]\ncpt_seeds = true\n'
+    with pytest.raises(InputError, match="needs the gate"):
+        validate(parse_toml(text, "r"), text, "r")
+
+
+def test_a_controls_path_belongs_to_the_recipes_folder(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
-    path.write_text('[model]\nid = "m"\n[corpus]\npath = "c"\n[arms.control]\npath = "other"\n')
+    control = '[arms.control]\npath = "other"\n'
+    path.write_text(f'[model]\nid = "m"\n[corpus]\npath = "c"\n[gate]\n{GATED}{control}')
     recipe, _ = load_recipe(path)
     assert recipe.arms.control is not None
     assert recipe.arms.control.path == str(tmp_path / "other")
