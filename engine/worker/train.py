@@ -341,7 +341,13 @@ class Training:
     def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
         """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
         size = self.stepper.micro_batch
-        if not self.spread.sharded or size == 1:
+        if size == 1:
+            raise InputError(
+                f"Out of memory with a single row of {self.mix.domain.length} tokens: free some "
+                f"and go on with cpt resume {self.context.run.id}, or start a new run with LoRA, "
+                "gradient_checkpointing = true or a shorter [pack] sequence_length"
+            ) from error
+        if not self.spread.sharded:
             raise error
         write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
         sentence = (
