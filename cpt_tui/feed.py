@@ -54,11 +54,6 @@ class Feed:
         self.status = await asyncio.to_thread(read_status, self.run)
         return (id(self.view), self.view.version) != before
 
-    def poll_now(self) -> None:
-        """Read everything there is, at once."""
-        self.history.catch_up()
-        self.status = read_status(self.run)
-
     @property
     def age_s(self) -> float | None:
         """Seconds since the newest event; None before the first."""

@@ -132,10 +132,6 @@ class SideScan(Record):
     quality: Quality | None = None
 
     @property
-    def train_tokens(self) -> int:
-        return self.tokens - self.heldout_tokens
-
-    @property
     def effective_tokens(self) -> int:
         """Unique tokens after exact and near-duplicates: what the size node judges."""
         return self.tokens - (self.quality.near_duplicate_tokens if self.quality else 0)

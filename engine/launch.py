@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -144,10 +143,3 @@ def answered(run: Run, action: str, offset: int, seconds: float) -> Control | No
 def stop(run: Run) -> None:
     """Ask for a stop at the next step boundary, with a checkpoint. InputError if none runs."""
     ask(run, "stop")
-
-
-def terminate(run: Run) -> None:
-    """Send SIGTERM: the first saves and exits with code 6, a second quits at once."""
-    status = read_status(run)
-    if status.alive and status.pid is not None:
-        os.kill(status.pid, signal.SIGTERM)

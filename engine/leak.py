@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from engine.shingles import Hashes, Numbers
 
-SAMPLED = 8
-"""One gram in so many is kept."""
 LEAST = 4
 """Kept grams of a document that is judged: about 45 words."""
 MOST = 0.5

@@ -35,8 +35,3 @@ def loss_rise(before: Any, after: Any, tokens: Any, seed: int = 0) -> Interval:
     change = two - one
     value = float(change.sum() / counts.sum())
     return interval(value, ratio_deviations(change, counts, RESAMPLES, seed))
-
-
-def non_inferior(rise: Interval, limit: float) -> bool:
-    """Whether a rise of ``limit`` nats or more is ruled out."""
-    return rise.high < limit

@@ -390,7 +390,7 @@ async def test_changed_inputs_make_the_evidence_stale(tmp_path: Path) -> None:
 
     world = worlds.checked(tmp_path)
     draft, feed = Draft(world.run, tmp_path), Feed(world.run)
-    feed.poll_now()
+    await feed.poll()
     draft.remember_measured()
     assert draft.evidence(feed.view).scan is not None
     draft.set({"corpus.path": "/other"})
