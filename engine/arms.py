@@ -71,6 +71,8 @@ class ArmRow(Record):
     """Of a control's text."""
     contaminated: int = 0
     """Gold items that stand in a control's text."""
+    minus_base: float | None = None
+    """Points over the base under the same seeds."""
     over_base: Difference | None = None
     cpt_over: Difference | None = None
     """This arm minus base, and CPT minus this arm; None for a single seed's run."""
@@ -101,6 +103,11 @@ class Judged:
     contaminated: Sequence[int] = ()
     other_tries: Sequence[float] = ()
 
+    def minus_base(self, row: ArmRow) -> float:
+        """Points, on the seeds that scored the row."""
+        pairs = zip(self.gate.seeds, self.base, strict=True)
+        return row.score - 100 * fmean(fmean(table) for seed, table in pairs if seed in row.seeds)
+
     def compare(self, one: Tables, two: Tables) -> list[Difference]:
         """``two`` minus ``one``, pair by pair, by the gate's own rules; Holm among the pairs."""
         gate = self.gate.model_copy(update={"earlier_tries": 0})
@@ -130,9 +137,9 @@ def summed(rows: Sequence[ArmRow], judged: Judged, missing: dict[str, str]) -> A
     scored = [rows[at].per_item for at in whole]
     over = judged.compare([judged.base] * len(whole), scored)
     ahead = judged.compare(scored, [judged.cpt] * len(whole))
-    found = list(rows)
+    found = [row.model_copy(update={"minus_base": judged.minus_base(row)}) for row in rows]
     for at, one, two in zip(whole, over, ahead, strict=True):
-        found[at] = rows[at].model_copy(update={"over_base": one, "cpt_over": two})
+        found[at] = found[at].model_copy(update={"over_base": one, "cpt_over": two})
     single = [row for row in rows if row.kind == "seed"]
     wanted = len(judged.gate.seeds) - 1
     recipe = _recipe(single, judged) if single and len(single) == wanted else None

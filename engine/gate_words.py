@@ -82,14 +82,13 @@ def arm_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str, str]]
     """More arms: name, tokens, points, minus base, CPT minus it (with interval), forgetting."""
     rows = []
     for row in found.get("rows") or []:
-        over, ahead = row.get("over_base"), row.get("cpt_over")
-        rise = row.get("generic_rise")
+        over, ahead, rise = (row.get(key) for key in ("minus_base", "cpt_over", "generic_rise"))
         rows.append(
             (
                 one_line(row["name"]),
                 f"{row['tokens']:,}",
                 f"{row['score']:.1f}",
-                f"{over['estimate']:+.1f}" if over else "-",
+                f"{over:+.1f}" if over is not None else "-",
                 f"{ahead['estimate']:+.1f} ({ahead['low']:+.1f} to {ahead['high']:+.1f})"
                 if ahead
                 else "-",
@@ -101,11 +100,12 @@ def arm_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str, str]]
 
 def arm_lines(found: dict[str, Any]) -> list[str]:
     """The same in plain lines."""
-    return [
-        f"arm {name}: {points} points after {tokens} tokens, {over} against the base, CPT ahead "
-        f"by {ahead}, forgetting {rise}"
-        for name, tokens, points, over, ahead, rise in arm_rows(found)
-    ]
+    lines = []
+    for name, tokens, points, over, ahead, rise in arm_rows(found):
+        told = f"arm {name}: {points} points after {tokens} tokens, {over} against the base"
+        behind = f", CPT ahead by {ahead}" if ahead != "-" else ""
+        lines.append(f"{told}{behind}, forgetting {rise}")
+    return lines
 
 
 def would_change(found: dict[str, Any]) -> list[str]:

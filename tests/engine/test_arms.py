@@ -75,6 +75,7 @@ def test_a_gain_that_other_text_does_not_give_comes_from_the_corpus() -> None:
     assert control.cpt_over is not None
     assert control.over_base is not None
     assert control.cpt_over.low > 0 > control.over_base.low
+    assert control.minus_base == pytest.approx(control.over_base.estimate)
     assert control.cpt_over.estimate + control.over_base.estimate == pytest.approx(verdict.estimate)
 
 
@@ -176,6 +177,8 @@ def test_the_recipes_verdict_has_one_training_run_behind_each_seed() -> None:
     expected = [float(100 * np.mean(cpt[0])), *(r.score for r in rows)]
     assert found.recipe.cpt_scores == pytest.approx(expected, abs=1e-3)
     assert "speaks for the recipe" in found.recipe.sentence
+    gains = [row.minus_base for row in found.rows]
+    assert gains == pytest.approx([r.score - 100 * float(np.mean(base[r.seeds[0]])) for r in rows])
     assert found.sentences[-1] == f"For the recipe: {found.recipe.sentence}"
     assert found.recipe.generic_rise == pytest.approx(0.08)
     assert found.recipe.guard == "red"

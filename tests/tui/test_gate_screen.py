@@ -164,6 +164,7 @@ ARMS = {
             "score": 61.3,
             "generic_rise": 0.031,
             "guard": "amber",
+            "minus_base": 0.2,
             "over_base": {"estimate": 0.2, "low": -2.1, "high": 2.5, **ARM},
             "cpt_over": {"estimate": 4.15, "low": 1.6, "high": 6.7, **ARM},
         },
@@ -173,6 +174,7 @@ ARMS = {
             "score": 65.0,
             "generic_rise": 0.026,
             "guard": "amber",
+            "minus_base": 4.5,
             "over_base": None,
             "cpt_over": None,
         },
@@ -203,7 +205,7 @@ async def test_more_arms_stand_beside_the_verdict(tmp_path: Path) -> None:
         for words in (
             "arm tokens points -base CPT minus it",
             "control 598,016 61.3 +0.2 +4.2 (+1.6 to +6.7)",
-            "seed 1 597,504 65.0 - -",
+            "seed 1 597,504 65.0 +4.5 -",
             "the gain is the corpus's",
         ):
             assert words in text, words
