@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import fmean
 from typing import Literal
 
@@ -177,12 +178,16 @@ def _recipe(single: Sequence[ArmRow], judged: Judged) -> GateVerdict:
 
 
 def _mean_rise(runs: Sequence[ArmRow | GateVerdict]) -> Interval | float | None:
-    """Of those runs whose rise was measured; with an interval where all of these have one."""
-    known = [run for run in runs if run.generic_rise is not None]
-    if not known:
+    """Of the runs' rises, with an interval where all have one; None where one is not known.
+
+    Not a number where one is not: red, as it is for that run.
+    """
+    if any(run.generic_rise is None and run.guard == "red" for run in runs):
+        return nan
+    if any(run.generic_rise is None for run in runs):
         return None
     value, low, high = (
-        [getattr(run, f"generic_{name}") for run in known] for name in ("rise", "low", "high")
+        [getattr(run, f"generic_{name}") for run in runs] for name in ("rise", "low", "high")
     )
     if None in low + high:
         return float(fmean(value))
@@ -225,7 +230,9 @@ def _control(ahead: Difference, over: Difference, judged: Judged, nothing: str) 
             f": of the gain, {ahead.estimate:.1f} points are this corpus's and "
             f"{over.estimate:.1f} come with any text"
         )
-    return ": the gain comes from this corpus, not from more training alone"
+    if over.high < judged.gate.margin:
+        return ": the gain comes from this corpus, not from more training alone"
+    return f": at least {ahead.low:.1f} points of the gain are this corpus's"
 
 
 def _leaked(row: ArmRow) -> str:

@@ -76,8 +76,11 @@ def check_lm_eval(gate: Gate) -> None:
         raise InputError(f"{gate.lm_eval_path}: no such folder; correct gate.lm_eval_path")
 
 
-def check_recipe(recipe: Recipe, home: Path) -> None:
-    """Everything a recipe points at, within a few seconds and without torch."""
+def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
+    """Everything a recipe points at, within a few seconds and without torch.
+
+    Once there are weights (``trained``) a control is its arm's own affair.
+    """
     from engine.corpus import Corpus
     from engine.gold import LM_EVAL, gold_items, sft_items
 
@@ -88,7 +91,7 @@ def check_recipe(recipe: Recipe, home: Path) -> None:
         raise InputError(f"{recipe.model.id}: no such model folder; check [model] id")
     Corpus(recipe.corpus).check()
     Corpus(recipe.generic).check()
-    if recipe.arms.control is not None:
+    if recipe.arms.control is not None and not trained:
         Corpus(recipe.arms.control).check()
     gate = recipe.gate
     if gate.gold is not None and gate.gold.startswith(LM_EVAL):

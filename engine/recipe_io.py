@@ -189,7 +189,11 @@ def amend(path: Path, changes: dict[str, dict[str, Any]], instead: tuple[str, ..
         table = table.get(name, {})
     if instead:
         table.pop(instead[-1], None)
-    merge(document, changes)
+    try:
+        merge(document, changes)
+    except ValueError as error:  # an inline table cannot hold one
+        names = " and ".join(f"[{name}]" for name in changes)
+        raise InputError(f"{path}: write {names} as a table of its own ({error})") from None
     text = tomlkit.dumps(document)
     validate(parse_toml(text, path.name), text, path.name)
     write_atomic(path, text)

@@ -9,7 +9,7 @@ import pytest
 
 from cpt_tui import ship
 from engine.errors import InputError
-from engine.events import ArmSeed, Event, Facts, Progress
+from engine.events import ArmSeed, Event, Facts, Progress, StageStarted
 from engine.recipe_io import load_recipe
 from engine.run import Run, create_run
 from tests import tiny
@@ -128,11 +128,29 @@ def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(tmp_path: Path)
     assert [row["name"] for row in made(run)["rows"]] == ["control"]
 
 
+def test_a_control_that_is_gone_takes_nothing_with_it(tmp_path: Path) -> None:
+    """Scored, its row stays; not scored, its arm is missing; the verdict stands either way."""
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    end, control = driving.walk(run), tmp_path / "c" / "control.jsonl"
+    (row,) = made(run)["rows"]
+    labels = [e for e in driving.events(run, Progress) if e.label.startswith("control: reading")]
+    baseline = next(e for e in driving.events(run, StageStarted) if e.stage == "baseline")
+    assert labels
+    assert all(e.t <= baseline.t for e in labels), "read while the hub's token is at hand"
+    away = control.rename(tmp_path / "away.jsonl")
+    assert driving.walk(run).message == end.message
+    assert made(run)["rows"] == [row]
+    ship.prepare_arms(run, str(away), cpt_seeds=False)
+    away.unlink()
+    assert driving.walk(run).message == end.message
+    assert "does not exist" in made(run)["missing"]["control"]
+
+
 def test_the_corpus_itself_is_no_control(tmp_path: Path) -> None:
     run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
     (tmp_path / "c" / "control.jsonl").write_bytes((tmp_path / "c" / "domain.jsonl").read_bytes())
     driving.walk(run)
-    assert "stand in the corpus too" in made(run)["missing"]["control"]
+    assert "stands in the corpus too" in made(run)["missing"]["control"]
 
 
 @pytest.mark.slow

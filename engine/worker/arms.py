@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,10 @@ import numpy as np
 import torch
 
 from engine.arms import ArmRow, Judged, Kind, steps_of, summed
-from engine.corpus import Corpus
 from engine.errors import InputError
-from engine.events import Alarm, ArmSeed, Event, EventLog, Facts, TrainStep
+from engine.events import Alarm, EventLog, Facts
 from engine.gate import guard_state
 from engine.gate_verdict import GateVerdict
-from engine.gold import Example, gold_items
 from engine.recipe import Recipe
 from engine.run import Run, digest, private_dir, write_atomic, write_json
 from engine.thresholds import effective
@@ -33,59 +29,17 @@ from engine.worker import methods, retention
 from engine.worker import model as models
 from engine.worker.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.context import Context
+from engine.worker.inner import Inner
 from engine.worker.judging import contaminated_items
-from engine.worker.overlapped import open_store
 from engine.worker.pipeline import Pipeline
 from engine.worker.probe import Result
-from engine.worker.store import store_folder
 from engine.worker.tokens import TokenStore
 
-FOLDER, ROWS = "arms", "arms-rows"
+FOLDER, TEXT, ROWS = "arms", "control-text", "arms-rows"
 MATCHED = 0.98
 """Least share of the run's tokens that a control must have; packing loses a row or so."""
 SHARED = 0.05
-"""Most of a control's documents that may stand in the corpus word for word."""
-
-
-@dataclass
-class Inner(Context):
-    """An arm's own run: its files are its own; requests, progress and precision are the run's."""
-
-    owner: Context = field(kw_only=True)
-    name: str = field(kw_only=True)
-
-    def emit(self, event: Event) -> None:
-        self.log.append(event)
-        if isinstance(event, TrainStep):
-            label = f"{self.name}: training"
-            self.owner.tell(label, event.step, event.total, "steps", event.eta_s)
-        elif isinstance(event, ArmSeed):
-            self.owner.emit(event)
-        elif isinstance(event, Alarm):
-            message = f"{self.name}: {event.message}"
-            self.owner.emit(replace(event, stage=self.owner.stage, message=message))
-
-    def tell(
-        self, label: str, done: float, total: float, unit: str, eta: float | None = None
-    ) -> None:
-        self.owner.tell(f"{self.name}: {label}", done, total, unit, eta)
-
-    def asked(self, *actions: str) -> set[str]:
-        return self.owner.asked(*actions)
-
-    def raise_if_stopped(self) -> None:
-        self.owner.raise_if_stopped()
-
-    def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
-        self.owner.hold(step, checkpoint)
-
-    def clock(self) -> float:
-        return self.owner.clock()
-
-    def precision(
-        self, base: models.Base, model: torch.nn.Module | None = None
-    ) -> models.Precision:
-        return self.owner.precision(base, model)
+"""Most of a control's tokens that may lie in documents of the corpus, word for word."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +59,21 @@ class Planned:
     def folder(self) -> str:
         return self.name.replace(" ", "-").removesuffix("%")
 
+    @property
+    def file(self) -> str:
+        """Of its row, among the artifacts."""
+        return f"{ROWS}/{self.folder}.json"
 
-@dataclass(frozen=True)
+
+@dataclass
 class Arms:
     """The stage: every arm that the recipe asks for."""
 
     pipeline: Pipeline
+    control: Pipeline | None = None
+    """Has the scan of the control's text, once it is read."""
+    unread: str = ""
+    """Why it could not be read."""
 
     @property
     def context(self) -> Context:
@@ -125,10 +88,22 @@ class Arms:
         return self.pipeline.made
 
     def fetch(self) -> None:
-        """Read the control's text while the hub's token is at hand; later it is in the cache."""
-        if self.recipe.arms.control is not None:
-            gold = gold_items(Path(str(self.recipe.gate.gold)), self.recipe.gate)
-            self._control_store(self.context, gold)
+        """Scan the control's text while the hub's token is at hand; a fault is its arm's."""
+        control = self.recipe.arms.control
+        if control is None:
+            return
+        run = Run(private_dir(self.context.run.path / FOLDER / TEXT))
+        recipe = self.recipe.model_copy(update={"corpus": control})
+        log = EventLog(run.events_path)
+        self.context.stage = "arms"
+        inner = Inner(run, recipe, log, owner=self.context, name="control")
+        child = Pipeline(inner, self.pipeline.base, ())
+        try:
+            child.scan()
+        except InputError as error:
+            self.unread = str(error)
+        else:
+            self.control = child
 
     def stage(self) -> dict[str, Any]:
         """The stage's artifact: rows, the recipe's verdict, sentences, and what is missing.
@@ -152,6 +127,7 @@ class Arms:
         found = [
             Planned(f"{100 * share:g}%", "checkpoint", seeds, step=step)
             for step, share in sorted(steps.items())
+            if step < self.made["train"]["steps"]
         ]
         if asked.control:
             found.append(Planned("control", "control", seeds, train_seed=self.recipe.train.seed))
@@ -163,26 +139,25 @@ class Arms:
             ]
         return found
 
-    @cached_property
-    def _control(self) -> Corpus:
-        assert self.recipe.arms.control is not None
-        return Corpus(self.recipe.arms.control)
+    def _text(self, planned: Planned) -> str:
+        """Names a control's text, split and tokenizer; where it cannot be read, as it was."""
+        if planned.kind != "control":
+            return ""
+        if self.control is None:
+            kept = self.context.scratch(planned.file) or {}
+            return str(kept["text"]) if kept.get("source") == self._source() else ""
+        return Path(self.control.made["scan"]["stores"]["domain"]).name
 
-    @cached_property
-    def _control_folder(self) -> str:
-        """Names the control's text as it is now, its split and the tokenizer."""
-        return store_folder(self._control, self.pipeline.base.tokenizer).name
-
-    def _control_store(self, context: Context, gold: list[Example]) -> TokenStore:
-        tokenizer = self.pipeline.base.tokenizer
-        return open_store(context, self._control, tokenizer, "control text", gold)[0]
+    def _source(self) -> dict[str, Any] | None:
+        control = self.recipe.arms.control
+        return control.model_dump() if control else None
 
     def _terms(self, planned: Planned) -> str:
         """What an arm's row depends on."""
         return digest(
             [
                 vars(planned),
-                self._control_folder if planned.kind == "control" else None,
+                self._text(planned),
                 self.made["train"]["model_sha256"],
                 self.pipeline.stages.prints["baseline"],
             ]
@@ -236,32 +211,48 @@ class Arms:
         inner.stage = "arms"
         terms = self._terms(planned)
         result = pipeline.judging.arm(planned.name, base, model, terms, inner)
-        # On the documents that the gate's own guard read, whatever seed this arm has.
-        rise = retention.measured(self.context, base, model, pipeline.stores()[1])
-        limits = effective(self.recipe.probe.thresholds)
         row = ArmRow(
             name=planned.name,
             kind=planned.kind,
             seeds=list(planned.seeds),
             **_scored(result),
-            **facts,
-            generic_rise=rise.value if rise else None,
-            generic_low=rise.low if rise else None,
-            generic_high=rise.high if rise else None,
-            guard=guard_state(rise.value, limits, rise.high) if rise else "unknown",
+            **{**facts, **self._forgotten(model, facts.get("generic_rise"))},
         )
-        folder = private_dir(self.context.run.path / "artifacts" / ROWS)
-        kept = {"fingerprint": terms, "row": row.model_dump()}
-        write_json(folder / f"{planned.folder}.json", kept)
+        artifacts = self.context.run.path / "artifacts"
+        private_dir(artifacts / ROWS)
+        kept = {
+            "fingerprint": terms,
+            "text": self._text(planned),
+            "source": self._source(),
+            "row": row.model_dump(),
+        }
+        write_json(artifacts / planned.file, kept)
         for name in ("checkpoints", "pack", "model"):
             shutil.rmtree(inner.run.path / name, ignore_errors=True)
         told = f"{row.score:.1f} points after {row.tokens:,} tokens"
         self.context.emit(Facts(stage="arms", facts={planned.name: told}))
         return row
 
+    def _forgotten(self, model: torch.nn.Module, trained: float | None) -> dict[str, Any]:
+        """The rise on the documents that the gate's own guard read, whatever seed an arm has.
+
+        Where these are too few for an interval, what training measured of the arm.
+        """
+        generic, limits = self.pipeline.stores()[1], effective(self.recipe.probe.thresholds)
+        rise = retention.measured(self.context, self.pipeline.base, model, generic)
+        ends = (rise.value, rise.low, rise.high) if rise else (trained, None, None)
+        names = ("generic_rise", "generic_low", "generic_high")
+        return {
+            "guard": guard_state(ends[0], limits, ends[2]),
+            **{
+                n: v if v is not None and math.isfinite(v) else None
+                for n, v in zip(names, ends, strict=True)
+            },
+        }
+
     def _kept(self, planned: Planned) -> ArmRow | None:
         """The row that an earlier walk finished."""
-        found = self.context.scratch(f"{ROWS}/{planned.folder}.json")
+        found = self.context.scratch(planned.file)
         if found is None or found["fingerprint"] != self._terms(planned):
             return None
         return ArmRow.model_validate(found["row"])
@@ -312,13 +303,14 @@ class Arms:
 
     def _trained(self, planned: Planned, inner: Inner) -> dict[str, Any]:
         """Train a model for this arm alone; returns what its row says of that."""
-        child = Pipeline(inner, self.pipeline.base, ())
+        child, source = Pipeline(inner, self.pipeline.base, ()), self.pipeline
         if planned.kind == "control":
-            child.scan()
-            self._check_other(*child.stores())
-        else:
-            child.made["scan"] = self.made["scan"]
-            child.stages.prints["scan"] = self.pipeline.stages.prints["scan"]
+            if self.control is None:
+                raise InputError(self.unread)
+            source = self.control
+            self._check_other(source.stores()[0])
+        child.made["scan"] = source.made["scan"]
+        child.stages.prints["scan"] = source.stages.prints["scan"]
         child.pack()
         asked, got = self.made["pack"]["tokens"], child.made["pack"]["tokens"]
         if got < MATCHED * asked:
@@ -329,20 +321,24 @@ class Arms:
         inner.stage = "train"
         child.train_stage(child.identity())
         trained = child.made["train"]
-        facts = {"tokens": trained["tokens"], "domain_loss": trained["domain_after"]}
+        facts = {
+            "tokens": trained["tokens"],
+            "domain_loss": trained["domain_after"],
+            "generic_rise": trained["generic_rise"],
+        }
         if planned.kind == "control":
             facts["corpus_sha256"] = child.made["scan"]["scan"]["domain"]["fingerprint"]
             facts["contaminated"] = len(contaminated_items(child.made))
         return facts
 
-    def _check_other(self, control: TokenStore, _: TokenStore) -> None:
+    def _check_other(self, control: TokenStore) -> None:
         """InputError where the control is not other text than the corpus."""
-        corpus = self.pipeline.stores()[0]
-        shared = float(np.isin(control.hashes, corpus.hashes).mean())
+        both = np.isin(control.hashes, self.pipeline.stores()[0].hashes)
+        shared = float(control.lengths[both].sum() / control.lengths.sum())
         if shared > SHARED:
             raise InputError(
-                f"{shared:.0%} of the documents of [arms.control] stand in the corpus too, so it "
-                "is no control; give other text"
+                f"{shared:.0%} of the text of [arms.control] stands in the corpus too, so it is no "
+                "control; give other text"
             )
 
     def _at(self, planned: Planned, inner: Inner) -> dict[str, Any]:

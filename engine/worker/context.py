@@ -89,6 +89,11 @@ class Context:
             Progress(stage=self.stage, label=label, done=done, total=total, unit=unit, eta_s=eta)
         )
 
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with the run."""
+        return f"cpt resume {self.run.id}"
+
     def stop_requested(self) -> bool:
         """True once a SIGTERM, SIGINT or a stop request has arrived; stays true."""
         return "stop" in self.asked()
@@ -118,7 +123,7 @@ class Context:
             self.hold()
         if self.stop_requested():
             self.emit(Control(action="stopping"))
-            raise Interrupted(f"{self._why()}; go on with: cpt resume {self.run.id}")
+            raise Interrupted(f"{self._why()}; go on with: {self.go_on}")
 
     def _why(self) -> str:
         """A job's own signals come as requests: one that comes otherwise is torchrun's."""

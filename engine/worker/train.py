@@ -342,17 +342,19 @@ class Training:
         """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
         size = self.stepper.micro_batch
         if size == 1:
-            raise InputError(
+            sentence = (
                 f"Out of memory with a single row of {self.mix.domain.length} tokens: free some "
-                f"and go on with cpt resume {self.context.run.id}, or start a new run with LoRA, "
+                f"and go on with {self.context.go_on}, or start a new run with LoRA, "
                 "gradient_checkpointing = true or a shorter [pack] sequence_length"
-            ) from error
+            )
+            self.context.ranks.failed(sentence)
+            raise InputError(sentence) from error
         if not self.spread.sharded:
             raise error
         write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
         sentence = (
             f"Out of memory under fsdp2 with a micro-batch of {size}; the next start takes "
-            f"{size // 2}: cpt resume {self.context.run.id}"
+            f"{size // 2}: {self.context.go_on}"
         )
         self.context.ranks.failed(sentence)
         raise Interrupted(sentence)

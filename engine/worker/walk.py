@@ -73,7 +73,7 @@ def prepare(context: Context) -> models.Base:
 
         base = base_stage(context)
     else:
-        check_recipe(recipe, home())
+        check_recipe(recipe, home(), context.run.training_begun)
         methods.check(recipe)
         kernels.check(recipe)
         base = models.resolve(recipe.model)

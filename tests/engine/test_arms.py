@@ -57,7 +57,7 @@ def judged(
     rows: list[ArmRow],
     base: Any,
     cpt: Any,
-    rise: Interval | float = 0.0,
+    rise: Interval | float | None = 0.0,
     missing: dict[str, str] | None = None,
     contaminated: tuple[int, ...] = (),
 ) -> tuple[GateVerdict, ArmsResult]:
@@ -67,7 +67,7 @@ def judged(
 
 
 def test_a_gain_that_other_text_does_not_give_comes_from_the_corpus() -> None:
-    base, cpt, other = arms(gain=12, control=0)
+    base, cpt, other = arms(gain=12, control=-5)
     verdict, found = judged([row("control", "control", other)], base, cpt)
     assert verdict.outcome == "EARNED"
     assert "comes from this corpus, not from more training alone" in found.sentences[0]
@@ -96,6 +96,18 @@ def test_a_gain_that_other_text_gives_in_part_is_shared_out() -> None:
     said = f"of the gain, {own:.1f} points are this corpus's and {shared:.1f} come with any text"
     assert said in found.sentences[0]
     assert "not from more training alone" not in found.sentences[0]
+
+
+def test_a_control_that_may_give_a_part_is_not_taken_for_none() -> None:
+    """Absence of evidence: its interval reaches far above the margin."""
+    base, cpt, other = (arm[:, :150] for arm in arms(gain=20, control=3, seed=2))
+    _, found = judged([row("control", "control", other)], base, cpt)
+    (control,) = found.rows
+    assert control.cpt_over is not None
+    assert control.over_base is not None
+    assert control.over_base.low < 0 < 2 < control.over_base.high
+    least = f"at least {control.cpt_over.low:.1f} points of the gain are this corpus's"
+    assert found.sentences[0].endswith(f"{least}.")
 
 
 def test_a_lead_below_the_margin_is_not_the_corpuss() -> None:
@@ -193,6 +205,14 @@ def test_the_recipes_guard_is_as_strict_as_the_gates() -> None:
     assert found.recipe is not None
     assert (verdict.guard, found.recipe.guard) == ("red", "red")
     assert found.recipe.generic_high == pytest.approx(0.06)
+
+
+@pytest.mark.parametrize(("rise", "guard"), [(None, "unknown"), (float("nan"), "red")])
+def test_a_run_whose_forgetting_is_not_known_is_not_left_out(rise: Any, guard: str) -> None:
+    base, cpt, rows = runs(spread=0.0, seed=1)
+    verdict, found = judged(rows, base, cpt, rise)
+    assert found.recipe is not None
+    assert (verdict.guard, found.recipe.guard) == (guard, guard)
 
 
 def test_the_recipes_verdict_is_given_without_contaminated_items_too() -> None:

@@ -1,0 +1,57 @@
+"""The context of a run below another: its files are its own, all else is the outer run's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from engine.events import Alarm, ArmSeed, Event, TrainStep
+from engine.worker import model as models
+from engine.worker.context import Context
+
+
+@dataclass
+class Inner(Context):
+    """An arm's own run: its files are its own; requests, progress and precision are the run's."""
+
+    owner: Context = field(kw_only=True)
+    name: str = field(kw_only=True)
+
+    def emit(self, event: Event) -> None:
+        self.log.append(event)
+        if isinstance(event, TrainStep):
+            label = f"{self.name}: training"
+            self.owner.tell(label, event.step, event.total, "steps", event.eta_s)
+        elif isinstance(event, ArmSeed):
+            self.owner.emit(event)
+        elif isinstance(event, Alarm):
+            message = f"{self.name}: {event.message}"
+            self.owner.emit(replace(event, stage=self.owner.stage, message=message))
+
+    def tell(
+        self, label: str, done: float, total: float, unit: str, eta: float | None = None
+    ) -> None:
+        self.owner.tell(f"{self.name}: {label}", done, total, unit, eta)
+
+    @property
+    def go_on(self) -> str:
+        return self.owner.go_on
+
+    def asked(self, *actions: str) -> set[str]:
+        return self.owner.asked(*actions)
+
+    def raise_if_stopped(self) -> None:
+        self.owner.raise_if_stopped()
+
+    def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
+        self.owner.hold(step, checkpoint)
+
+    def clock(self) -> float:
+        return self.owner.clock()
+
+    def precision(
+        self, base: models.Base, model: torch.nn.Module | None = None
+    ) -> models.Precision:
+        return self.owner.precision(base, model)
