@@ -175,7 +175,11 @@ def _decide(found: dict[str, Any]) -> list[str]:
 def _baseline(found: dict[str, Any]) -> list[str]:
     scores = ", ".join(f"{score:.1f}" for score in found.get("scores", []))
     mde = f"; smallest effect it can see: {found['mde']:.1f} points" if found.get("mde") else ""
-    return [f"base arm: {scores} points on {found.get('items', '?')} items{mde}"]
+    alike = found.get("constant_seeds")
+    return [
+        f"base arm: {scores} points on {found.get('items', '?')} items{mde}",
+        *([f"under {alike} seeds it answered all items alike: SFT taught little"] if alike else []),
+    ]
 
 
 def _extend(found: dict[str, Any]) -> list[str]:

@@ -123,6 +123,7 @@ def _sure(recipe: Recipe, made: dict[str, Any]) -> str:
         "The test was written down and hashed before training; it could not be chosen afterwards.",
         f"A difference of {gate['mde']:.1f} points and more would have been seen in 4 of 5 runs.",
         _tries(gate),
+        _constant(made, gate),
         f"{shared:.1%} of the gold items also stand in the training text"
         + (f"; without them: {gate['clean_outcome']}." if gate.get("clean_outcome") else "."),
         f"General language: {_guard_words(gate)}",
@@ -132,6 +133,22 @@ def _sure(recipe: Recipe, made: dict[str, Any]) -> str:
         else "",
     ]
     return "## How sure is this?\n\n" + "\n".join(f"- {item}" for item in items if item)
+
+
+def _constant(made: dict[str, Any], gate: dict[str, Any]) -> str:
+    """Arms that answered all items alike: a gate of these tells little, whatever its interval."""
+    arms = (("base", made.get("baseline") or {}), ("CPT", gate))
+    told = [
+        f"the {name} arm under {arm['constant_seeds']} of {gate['seeds']} seeds"
+        for name, arm in arms
+        if arm.get("constant_seeds")
+    ]
+    if not told:
+        return ""
+    return (
+        f"One and the same answer was given to every item by {' and '.join(told)}: the "
+        "fine-tuning had not learnt the task there, and a gate of such arms sees little."
+    )
 
 
 def _tries(gate: dict[str, Any]) -> str:

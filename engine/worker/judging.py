@@ -103,8 +103,22 @@ class Judging:
             "per_item": found.scores.tolist(),
             "per_item_logprob": found.logprobs.tolist(),
             "probe": found.rate,
+            "constant_seeds": self._constant("base", found),
             "registration": self.registered,
         }
+
+    def _constant(self, name: str, found: Result) -> int:
+        """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
+        number = found.constant_seeds
+        if number and len({example.completion for example in self.examples[1]}) > 1:
+            message = (
+                f"the {name} arm gave one and the same answer to every item under {number} of "
+                f"{len(found.answers)} seeds: its SFT has not learnt the task, so this gate can "
+                "hardly see a difference; a new run needs more SFT examples or epochs, or a higher "
+                "gate.probe.lr"
+            )
+            self.context.emit(Alarm(level="amber", stage=self.context.stage, message=message))
+        return number
 
     def trying(self, training: dict[str, str]) -> Try:
         """This run's try against its gold set, by what is trained."""
@@ -166,6 +180,7 @@ class Judging:
             "per_item_logprob": found.logprobs.tolist(),
             "logprob": gained and gained.model_dump(),
             "probe": found.rate,
+            "constant_seeds": self._constant("CPT", found),
         }
 
     def _clean_scores(

@@ -51,6 +51,11 @@ class Result:
     rate: dict[str, Any]
     """``lr``, and where it was chosen the grid with each one's dev ``loss``."""
 
+    @property
+    def constant_seeds(self) -> int:
+        """Seeds under which every item got the same answer: the probe has not learnt the task."""
+        return sum(len(row) > 1 and len(set(row)) == 1 for row in self.answers)
+
 
 @dataclass
 class Arm:

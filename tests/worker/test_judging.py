@@ -19,7 +19,7 @@ from engine.worker.context import Context
 from engine.worker.judging import Judging
 from engine.worker.probe import Result
 from tests import tiny
-from tests.faults.driving import recipe, walk
+from tests.faults.driving import alarms, recipe, walk
 
 CHOICES = (" a", " b")
 
@@ -69,3 +69,37 @@ def test_macro_f1_from_end_to_end(tmp_path: Path) -> None:
             found = [text.strip() for text in kept["answers"]]
             expected = 100 * np.mean(f1_values([e.completion.strip() for e in gold], found))
             assert made[key][seed] == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_arm_that_answers_all_alike_is_said(tmp_path: Path) -> None:
+    """SFT whose rate is far too low teaches nothing: each item gets the base's favourite."""
+    model, files = tiny.write_model(tmp_path / "m"), tiny.write_corpora(tmp_path / "c")
+    for name in ("gold", "sft"):
+        rows = [json.loads(line) for line in files[name].read_text().splitlines()]
+        choices = [" the", " a", " river"]
+        found = [
+            {**row, "choices": choices, "completion": choices[n % 3]} for n, row in enumerate(rows)
+        ]
+        tiny.write_jsonl(files[name], list(found))
+    text = recipe(model, files, gate=True).replace("lr = 1e-3\nbatch = 8", "lr = 1e-9\nbatch = 8")
+    run = create_run("alike", text)
+    walk(run)
+    baseline = run.read_artifact("baseline")
+    assert baseline is not None
+    answers = [
+        json.loads((run.path / "artifacts" / "arms" / f"base-{seed}.json").read_text())["answers"]
+        for seed in (0, 1)
+    ]
+    alike = sum(len(set(row)) == 1 for row in answers)
+    assert baseline["constant_seeds"] == alike == 2
+    assert any("the base arm gave one and the same answer" in m for m in alarms(run))
+    assert "One and the same answer was given to every item by the base arm under 2 of 2" in (
+        run.report_path.read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"), [([["a", "a"], ["a", "b"]], 1), ([["a"], ["a"]], 0), ([], 0)]
+)
+def test_constant_seeds(answers: list[list[str]], expected: int) -> None:
+    assert Result(np.zeros((1, 1)), np.zeros((1, 1)), answers, {}).constant_seeds == expected
