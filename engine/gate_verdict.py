@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from engine.evidence import Record
@@ -65,3 +67,8 @@ class GateVerdict(Record):
     """The verdict without contaminated gold items; empty where there are none."""
     clean_items: int = 0
     clean_estimate: float | None = None
+
+    @classmethod
+    def of(cls, artifact: dict[str, Any]) -> GateVerdict:
+        """The verdict in the gate's artifact, which holds the arms' scores beside it."""
+        return cls.model_validate({k: v for k, v in artifact.items() if k in cls.model_fields})

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,17 @@ class Arms:
     @property
     def made(self) -> dict[str, Any]:
         return self.pipeline.made
+
+    @property
+    def rank(self) -> int:
+        """That of the run's adapters."""
+        tokens = self.made["scan"]["scan"]["domain"]["tokens"]
+        return models.default_rank(self.recipe.lora, tokens)[0]
+
+    @cached_property
+    def _guard(self) -> retention.Guard:
+        """One for all arms: the base's own losses are measured once."""
+        return retention.Guard(self.context, self.pipeline.base, self.pipeline.stores()[1])
 
     def fetch(self) -> None:
         """Scan the control's text while the hub's token is at hand; a fault is its arm's."""
@@ -176,12 +188,10 @@ class Arms:
                 message = f"{planned.name}: not made: {error}"
                 self.context.emit(Alarm(level="amber", stage="arms", message=message))
         made, judging = self.made, self.pipeline.judging
-        known = GateVerdict.model_fields
-        verdict = {name: value for name, value in made["gate"].items() if name in known}
         judged = Judged(
             base=made["baseline"]["per_item"],
             cpt=made["gate"]["per_item"],
-            verdict=GateVerdict.model_validate(verdict),
+            verdict=GateVerdict.of(made["gate"]),
             gate=self.recipe.gate,
             limits=effective(self.recipe.probe.thresholds),
             groups=judging.groups,
@@ -238,8 +248,7 @@ class Arms:
 
         Where these are too few for an interval, what training measured of the arm.
         """
-        generic, limits = self.pipeline.stores()[1], effective(self.recipe.probe.thresholds)
-        rise = retention.measured(self.context, self.pipeline.base, model, generic)
+        rise, limits = self._guard.rise(model), effective(self.recipe.probe.thresholds)
         ends = (rise.value, rise.low, rise.high) if rise else (trained, None, None)
         names = ("generic_rise", "generic_low", "generic_high")
         return {
@@ -271,8 +280,6 @@ class Arms:
     def _recipe(self, planned: Planned) -> Recipe:
         """The run's recipe with what this arm changes; rate and rank stay those that it had."""
         recipe, trained = self.recipe, self.made["train"]
-        tokens = self.made["scan"]["scan"]["domain"]["tokens"]
-        rank, _ = models.default_rank(recipe.lora, tokens)
         train = {
             "seed": planned.train_seed,
             "lr": trained["lr"],
@@ -287,7 +294,7 @@ class Arms:
             gate["probe"] = recipe.gate.probe.model_copy(update=rate)
         changed: dict[str, Any] = {
             "arms": recipe.arms.model_copy(update={"checkpoints": []}),
-            "lora": recipe.lora.model_copy(update={"rank": rank}),
+            "lora": recipe.lora.model_copy(update={"rank": self.rank}),
             "gate": recipe.gate.model_copy(update=gate),
         }
         if planned.kind == "control":
@@ -350,9 +357,7 @@ class Arms:
                 f"no whole checkpoint at {planned.name} of training is there: the run was trained "
                 "before [arms] checkpoints asked for one; take it out, or start a new run"
             )
-        tokens = self.made["scan"]["scan"]["domain"]["tokens"]
-        rank, _ = models.default_rank(recipe.lora, tokens)
-        model = methods.ready(methods.load(base, recipe), recipe, rank, recipe.train.seed)
+        model = methods.ready(methods.load(base, recipe), recipe, self.rank, recipe.train.seed)
         load_weights(path, model)
         state = json.loads((path / "state.json").read_text())
         whole = base if methods.is_qlora(recipe) else None

@@ -109,8 +109,10 @@ class Judging:
 
     def _constant(self, name: str, found: Result) -> int:
         """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
+        if len({example.completion for example in self.examples[1]}) < 2:
+            return 0
         number = found.constant_seeds
-        if number and len({example.completion for example in self.examples[1]}) > 1:
+        if number:
             message = (
                 f"the {name} arm gave one and the same answer to every item under {number} of "
                 f"{len(found.answers)} seeds: its SFT has not learnt the task, so this gate can "
@@ -162,7 +164,7 @@ class Judging:
         arms = np.array(before["per_item"]), found.scores
         limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
-        rise = None if wide else retention.measured(self.context, trained, model, generic)
+        rise = None if wide else retention.Guard(self.context, trained, generic).rise(model)
         rise = rise or made["train"]["generic_rise"]
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, gate, rise, limits, self.groups, count.others, tags)

@@ -283,8 +283,7 @@ class Pipeline:
             inputs,
             lambda f: self.judging.gate(f, self.made, before, self.attempt, generic, self.trained),
         )
-        known = GateVerdict.model_fields
-        return GateVerdict.model_validate({k: v for k, v in made.items() if k in known})
+        return GateVerdict.of(made)
 
     def finish(self) -> None:
         """Stage two, after the verdict: the task model and its four rows."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import torch
 
@@ -17,21 +20,37 @@ from engine.worker.tokens import TokenStore
 WINDOW = 1_024
 
 
-def measured(
-    context: Context, base: models.Base, cpt: torch.nn.Module, generic: TokenStore
-) -> Interval | None:
-    """Rise of generic held-out loss, nats a token, with its document-bootstrap interval.
+@dataclass(frozen=True)
+class Guard:
+    """The base on generic held-out text, measured once; any number of models beside it.
 
     The documents are those that training's own evaluation reads (``[train] eval_tokens``).
-    None where fewer than two are held out: a rise without an interval is then all there is.
     """
-    documents = _documents(context, base, generic)
-    if len(documents) < 2:
-        return None
-    before = _losses(context, base, models.load(base), documents)
-    after = _losses(context, base, cpt, documents)
-    tokens = [np.count_nonzero(~np.isnan(nll)) for nll in before]
-    return loss_rise([np.nansum(n) for n in before], [np.nansum(n) for n in after], tokens)
+
+    context: Context
+    base: models.Base
+    generic: TokenStore
+
+    @cached_property
+    def documents(self) -> list[list[int]]:
+        return _documents(self.context, self.base, self.generic)
+
+    @cached_property
+    def before(self) -> list[Floats]:
+        """Nats of each document's tokens under the base."""
+        return _losses(self.context, self.base, models.load(self.base), self.documents)
+
+    def rise(self, model: torch.nn.Module) -> Interval | None:
+        """Rise of generic held-out loss, nats a token, with its document-bootstrap interval.
+
+        None where fewer than two documents are held out: a rise without an interval is then all
+        there is.
+        """
+        if len(self.documents) < 2:
+            return None
+        after = _losses(self.context, self.base, model, self.documents)
+        tokens = [np.count_nonzero(~np.isnan(nll)) for nll in self.before]
+        return loss_rise([np.nansum(n) for n in self.before], [np.nansum(n) for n in after], tokens)
 
 
 def _documents(context: Context, base: models.Base, generic: TokenStore) -> list[list[int]]:
