@@ -140,8 +140,10 @@ class RunScreen(ControlScreen):
         self._show_panel(PANEL_OF.get(view.current or view.latest, self.panel))
 
     def _show_panel(self, number: int) -> None:
+        """Bring a panel to the front; the keys that scroll are then its own."""
         self.panel = number
         self.query_one("#panels", ContentSwitcher).current = PANELS[number - 1]
+        self.query_one(f"#{PANELS[number - 1]}").focus(scroll_visible=False)
 
     def redraw(self) -> None:
         """Draw the header, the rail and the panel in front in one update."""

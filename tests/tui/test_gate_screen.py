@@ -9,6 +9,8 @@ from textual.widgets import OptionList
 from cpt_tui.app import CptApp
 from cpt_tui.screens.items import ItemScreen, ItemsScreen
 from cpt_tui.screens.run import RunScreen
+from cpt_tui.widgets.evidence_panel import EvidencePanel
+from cpt_tui.widgets.gate_panel import GatePanel
 from engine import events as ev
 from tests.tui import gated, hostile, worlds
 from tests.tui.driving import folded, screen_text, settle
@@ -210,3 +212,17 @@ async def test_more_arms_stand_beside_the_verdict(tmp_path: Path) -> None:
         ):
             assert words in text, words
         assert "\x1b" not in screen_text(app)
+
+
+async def test_the_arrows_scroll_the_panel_in_front(tmp_path: Path) -> None:
+    """At 80x24 most of a panel is below: no Tab is asked for, wherever one comes from."""
+    app = CptApp(worlds.finished(tmp_path).run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        for number, panel in (("4", GatePanel), ("1", EvidencePanel), ("4", GatePanel)):
+            await press(pilot, number)
+            front = app.screen.query_one(panel)
+            front.scroll_home(animate=False)
+            await press(pilot, "down", "pagedown")
+            await settle(pilot)
+            assert front.scroll_target_y > 1, panel
