@@ -28,9 +28,9 @@ from engine.run import Run, digest, private_dir, write_atomic, write_json
 from engine.thresholds import effective
 from engine.worker import methods, retention
 from engine.worker import model as models
+from engine.worker.arm_context import ArmContext
 from engine.worker.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.context import Context
-from engine.worker.inner import Inner
 from engine.worker.judging import contaminated_items
 from engine.worker.pipeline import Pipeline
 from engine.worker.probe import Result
@@ -108,7 +108,7 @@ class Arms:
         recipe = self.recipe.model_copy(update={"corpus": control})
         log = EventLog(run.events_path)
         self.context.stage = "arms"
-        inner = Inner(run, recipe, log, owner=self.context, name="control")
+        inner = ArmContext(run, recipe, log, owner=self.context, name="control")
         child = Pipeline(inner, self.pipeline.base, ())
         try:
             child.scan()
@@ -266,7 +266,7 @@ class Arms:
             return None
         return ArmRow.model_validate(found["row"])
 
-    def _inner(self, planned: Planned) -> Inner:
+    def _inner(self, planned: Planned) -> ArmContext:
         """The arm's own run; what another text or seed left there goes."""
         run, terms = Run(self.context.run.path / FOLDER / planned.folder), self._terms(planned)
         mark = run.path / "terms"
@@ -275,7 +275,7 @@ class Arms:
         private_dir(run.checkpoints)
         write_atomic(mark, terms)
         log = EventLog(run.events_path)
-        return Inner(run, self._recipe(planned), log, owner=self.context, name=planned.name)
+        return ArmContext(run, self._recipe(planned), log, owner=self.context, name=planned.name)
 
     def _recipe(self, planned: Planned) -> Recipe:
         """The run's recipe with what this arm changes; rate and rank stay those that it had."""
@@ -308,7 +308,7 @@ class Arms:
         recipe, domain = self.recipe, self.made["pack"]["ledger"]["domain tokens packed"]
         return math.ceil(domain * max(1.0, recipe.train.epochs) / (1 - recipe.pack.mix_back))
 
-    def _trained(self, planned: Planned, inner: Inner) -> dict[str, Any]:
+    def _trained(self, planned: Planned, inner: ArmContext) -> dict[str, Any]:
         """Train a model for this arm alone; returns what its row says of that."""
         child, source = Pipeline(inner, self.pipeline.base, ()), self.pipeline
         if planned.kind == "control":
@@ -348,7 +348,7 @@ class Arms:
                 "control; give other text"
             )
 
-    def _at(self, planned: Planned, inner: Inner) -> dict[str, Any]:
+    def _at(self, planned: Planned, inner: ArmContext) -> dict[str, Any]:
         """The run's own model as its checkpoint of a step has it, adapters merged, saved."""
         recipe, base = self.recipe, self.pipeline.base
         path = Checkpoints(self.context.run.checkpoints).at(planned.step)

@@ -1,4 +1,4 @@
-"""The context of a run below another: its files are its own, all else is the outer run's."""
+"""The context of an arm's own run: its files are its own, all else is the outer run's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.worker.context import Context
 
 
 @dataclass
-class Inner(Context):
+class ArmContext(Context):
     """An arm's own run: its files are its own; requests, progress and precision are the run's."""
 
     owner: Context = field(kw_only=True)
