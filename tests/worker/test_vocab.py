@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from engine import vocab as choosing
 from engine.errors import InputError
+from engine import recipe as recipes
 from engine.vocab import Word
 from engine.worker import model as models
 from engine.worker import vocab
@@ -182,7 +183,7 @@ def test_a_tokenizer_that_would_read_back_something_else_is_refused(tiny_model: 
 def test_new_rows_are_the_mean_of_their_pieces(tmp_path: Path, tied: bool) -> None:
     """In embeddings and head, tied as before; all old logits stay as they are."""
     folder = tiny.write_model(tmp_path / "m", tied=tied)
-    base = models.resolve(models.recipes.Model(id=str(folder)))
+    base = models.resolve(recipes.Model(id=str(folder)))
     known = vocab.pieces_of(base.tokenizer)
     store: Any = Store(encode(base.tokenizer, tiny.documents(30, 1, domain=True)))
     words: dict[Word, int] = known.words(store, store.order)
