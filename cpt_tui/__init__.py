@@ -1,1 +1,15 @@
-"""The terminal side of cpt: command line and screens."""
+"""The screens and the command line: files in, text out; no torch, no numpy at the start.
+
+Packages, lowest first; each imports only what stands above it in this list:
+
+safe terminal keys glossary    text of strangers cleaned; what the terminal can; keys; terms
+feed run_list                  a run's log as it grows; the list of runs
+drawing                        bars, charts, curves and pages of text
+evidence                       one drawing for each node of the decision tree
+interview                      the draft, its questions and answers
+panels                         the numbered panels of a run, and the page of a question
+screens                        what stands in front: home, interview, run, report, help
+app                            opens the screens
+commands                       the work of the commands
+cli                            the commands and their options
+"""

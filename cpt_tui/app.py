@@ -15,7 +15,7 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from cpt_tui.keys import KEYS
 from cpt_tui.terminal import ascii_only, end_when_hung_up
-from engine.run import Run
+from engine.runs.run import Run
 
 
 class PlainScrollBar(ScrollBarRender):
@@ -72,6 +72,31 @@ class CptApp(App[int]):
             from cpt_tui.screens.home import HomeScreen
 
             self.push_screen(HomeScreen(self.home))
+
+    def open_run(self, run: Run, instead: bool = False) -> None:
+        """A run's screen, above the screen in front or instead of it."""
+        from cpt_tui.screens.run import RunScreen
+
+        show = self.switch_screen if instead else self.push_screen
+        show(RunScreen(run))
+
+    def open_interview(self, run: Run | None, home: Path | None = None) -> None:
+        """The interview on a draft, or a new one for None."""
+        from cpt_tui.screens.interview import InterviewScreen
+
+        self.push_screen(InterviewScreen(run, home))
+
+    def open_help(self, place: str) -> None:
+        """Every key, those of the place first."""
+        from cpt_tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(place))
+
+    def open_glossary(self, topic: str) -> None:
+        """Every term, those of the topic first."""
+        from cpt_tui.screens.glossary import GlossaryScreen
+
+        self.push_screen(GlossaryScreen(topic))
 
 
 def run_app(start: Run | None = None, home: Path | None = None, overlay: Run | None = None) -> int:

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cpt_tui.safe import clean
-from cpt_tui.starting import (
+from cpt_tui.commands.starting import (
     attach,
     control,
     follow,
@@ -22,8 +21,10 @@ from cpt_tui.starting import (
     preflight,
     screen,
 )
+from cpt_tui.safe import clean
 from engine.errors import CptError, Exit, InputError
-from engine.run import CHECK_STAGES, STAGES, create_run, find_run, list_runs
+from engine.runs.run import create_run, find_run, list_runs
+from engine.stages import CHECK_STAGES, STAGES
 
 app = typer.Typer(
     add_completion=False,
@@ -76,7 +77,7 @@ def demo(
     detach: Detach = False,
 ) -> None:
     """The whole story on an embedded world: offline, on a CPU, in minutes."""
-    from engine import demo as demos
+    from engine.demo import demo as demos
 
     follow_or_show(demos.create_demo(fluent), STAGES, plain, json_, detach)
 
@@ -107,7 +108,7 @@ def check(
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
-    from engine.recipe_io import dump, validate
+    from engine.recipe.toml import dump, validate
 
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},
@@ -149,9 +150,9 @@ def run(
     detach: Detach = False,
 ) -> None:
     """All stages of a recipe; past a NO-GO only with --override "why"."""
-    from engine.demo import materialise
-    from engine.recipe import Recipe
-    from engine.recipe_io import dump, load_recipe
+    from engine.demo.demo import materialise
+    from engine.recipe.sections import Recipe
+    from engine.recipe.toml import dump, load_recipe
 
     loaded, text = load_recipe(recipe, root_)
     ready = materialise(loaded)
@@ -175,7 +176,7 @@ def watch(
     json_: Json = False,
 ) -> None:
     """Watch a run live; any number of viewers, and none of them touches the training."""
-    from cpt_tui import headless as lines
+    from cpt_tui.commands import follow as lines
 
     chosen, other = find_run(run_name), find_run(overlay) if overlay else None
     if once:
@@ -189,7 +190,7 @@ def watch(
 @app.command()
 def runs(json_: Json = False) -> None:
     """List the runs, newest first."""
-    from cpt_tui import headless as lines
+    from cpt_tui.commands import follow as lines
 
     rows = [lines.row(r) for r in list_runs()]
     if json_:
@@ -227,7 +228,7 @@ def resume(
     run_name: RunName = None, plain: Plain = False, json_: Json = False, detach: Detach = False
 ) -> None:
     """Go on with a paused or interrupted run; finished stages are not run again."""
-    from engine.launch import read_status
+    from engine.runs.launch import read_status
 
     chosen = find_run(run_name)
     if not read_status(chosen).paused:
@@ -263,10 +264,10 @@ def arms(
     detach: Detach = False,
 ) -> None:
     """More arms beside a verdict: is it this text, and is it more than one lucky training run?"""
-    from cpt_tui import ship
+    from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
-    ship.prepare_arms(chosen, control, cpt_seeds)
+    after_verdict.prepare_arms(chosen, control, cpt_seeds)
     follow_or_show(chosen, STAGES, plain, json_, detach)
 
 
@@ -285,11 +286,11 @@ def finish(
     detach: Detach = False,
 ) -> None:
     """Stage two: train the task model, from the CPT checkpoint only if it earned it."""
-    from cpt_tui import ship
+    from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
     asked = {"mix_back": mix_back, "why_no_mix_back": why_no_mix_back, "anyway": anyway}
-    ship.prepare_finish(chosen, asked)
+    after_verdict.prepare_finish(chosen, asked)
     follow_or_show(chosen, (*STAGES, "finish"), plain, json_, detach)
 
 
@@ -307,10 +308,10 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a folder to ship: weights, tokenizer, model card, and the proof that it reloads."""
-    from cpt_tui import ship
+    from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
-    ship.order_export(chosen, folder, what, push, anyway)
+    after_verdict.order_export(chosen, folder, what, push, anyway)
     raise typer.Exit(follow(chosen, ("export",), json_))
 
 
@@ -323,15 +324,15 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print a run's report (Markdown); --html names the same as one self-contained page."""
-    from cpt_tui import ship
+    from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
     if json_:
-        typer.echo(json.dumps(ship.report_facts(chosen)))
+        typer.echo(json.dumps(after_verdict.report_facts(chosen)))
     elif html:
-        typer.echo(clean(str(ship.report_files(chosen)[1])))
+        typer.echo(clean(str(after_verdict.report_files(chosen)[1])))
     else:
-        typer.echo(clean(ship.report_files(chosen)[0].read_text(errors="replace")))
+        typer.echo(clean(after_verdict.report_files(chosen)[0].read_text(errors="replace")))
 
 
 @app.command()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from cpt_tui.terminal import now
-from engine import history
-from engine.launch import STALE_AFTER, Status, read_status
-from engine.run import Run
-from engine.view import RunView
+from engine.runs import history
+from engine.runs.launch import STALE_AFTER, Status, read_status
+from engine.runs.run import Run
+from engine.runs.view import RunView
 
 BLOCK = history.BLOCK
 """Bytes of log taken in at once; a long history is caught up with over several beats."""

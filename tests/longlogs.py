@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from engine import events as ev
-from engine.history import IndexedLog
-from tests.tui import worlds
+from engine.runs import events as ev
+from engine.runs.history import IndexedLog
+from tests.cpt_tui import worlds
 
 STEP = (
     '{"kind":"train.step","t":%.3f,"step":%d,"total":%d,"tokens":%d,"loss":%.15f,"lr":%.17g,'

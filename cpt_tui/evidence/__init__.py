@@ -1,16 +1,12 @@
-"""Evidence drawn on a page: one noun a file, each ``draw(page, found, limits, width)``.
+"""What does the evidence look like? One drawing for each noun of the decision tree.
 
-``found`` is the scan's and the probe's evidence as plain values; what an older run did not
-measure is missing from it and is left out. ``limits`` are the thresholds in force.
+drawer      what the drawings take
+shape       the kinds of data found
+size        tokens that count, and those that were dropped
+quality     repeats, boilerplate, odd words, languages
+surprise    the base's loss on both sides
+fertility   what a word costs in tokens
+terms       what the base says of a term
+gate        what the gold set can show
+cost        the price on this machine
 """
-
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
-from cpt_tui.widgets.page import Page
-
-Found = dict[str, Any]
-Limits = dict[str, float]
-Drawer = Callable[[Page, Found, Limits, int], None]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cpt_tui.evidence import Found, Limits
-from cpt_tui.widgets.bars import bar
-from cpt_tui.widgets.page import Page
-from engine import words
+from cpt_tui.drawing.bars import bar
+from cpt_tui.drawing.page import Page
+from cpt_tui.evidence.drawer import Found, Limits
+from engine.formatting import format_count, format_duration, format_memory
 
 
 def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
@@ -17,18 +17,18 @@ def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
     train, gate = price["train_seconds"], price["gate_seconds"]
     for label, seconds in (("training", train), ("gate", gate)):
         page.put(f"{label:<10}", "dim").draw(bar(seconds, max(train, gate), min(30, width - 30)))
-        page.add(f" {words.duration(seconds)}", "bold")
+        page.add(f" {format_duration(seconds)}", "bold")
     page.add(f"{'':<18}{'training':>14}{'gate':>14}", "dim")
     speed = price["tokens_per_s"]
     rows = (
-        ("tokens", words.count(price["tokens"]), words.count(gate * speed)),
+        ("tokens", format_count(price["tokens"]), format_count(gate * speed)),
         ("FLOPs", flops(price["train_flops"]), flops(price.get("gate_flops"))),
-        ("memory", words.memory(price["memory_gb"]), words.memory(price.get("gate_memory_gb"))),
+        ("memory", format_memory(price["memory_gb"]), format_memory(price.get("gate_memory_gb"))),
     )
     for label, ours, its in rows:
         page.put(f"{label:<18}", "dim").add(f"{ours:>14}{its:>14}")
-    page.pair("speed", f"{words.count(speed)} tokens/s")
-    page.pair("both together", words.duration(train + gate), "bold")
+    page.pair("speed", f"{format_count(speed)} tokens/s")
+    page.pair("both together", format_duration(train + gate), "bold")
 
 
 def flops(value: float | None) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cpt_tui.evidence import Found, Limits
+from cpt_tui.drawing.bars import Mark, bar, interval_scale
+from cpt_tui.drawing.page import Page, padded
+from cpt_tui.evidence.drawer import Found, Limits
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets.bars import Mark, bar, interval_scale
-from cpt_tui.widgets.page import Page, padded
-from engine import words
+from engine.formatting import format_count
 
 SHOWN_TERMS = 12
 
@@ -54,7 +54,7 @@ def _terms(page: Page, fertile: dict[str, Any], width: int) -> None:
     page.add(f"{'term':<20}{'times':>8}{'saved':>9}  pieces", "dim")
     for term in terms[:SHOWN_TERMS]:
         page.put(padded(clean_line(term["term"], 19), 20))
-        saved = words.count(term["saved"]) if term.get("saved") else "-"
+        saved = format_count(term["saved"]) if term.get("saved") else "-"
         page.put(f"{term['count']:>8,}{saved:>9}  ")
         pieces = " | ".join(clean_line(piece, 20) for piece in term["pieces"])
         page.add(clean_line(pieces, max(12, width - 40)), "dim")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cpt_tui.evidence import Found, Limits
+from cpt_tui.drawing.bars import bar
+from cpt_tui.drawing.page import Page
+from cpt_tui.evidence.drawer import Found, Limits
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets.bars import bar
-from cpt_tui.widgets.page import Page
-from engine.findings import dig
+from engine.summary.findings import dig
 
 
 def draw(page: Page, found: Found, limits: Limits, width: int) -> None:

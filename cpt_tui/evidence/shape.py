@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cpt_tui.evidence import Found, Limits
+from cpt_tui.drawing.bars import bar
+from cpt_tui.drawing.page import Page
+from cpt_tui.evidence.drawer import Found, Limits
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets.bars import bar
-from cpt_tui.widgets.page import Page
-from engine import words
-from engine.findings import dig
+from engine.formatting import format_count
+from engine.summary.findings import dig
 
 SAMPLE = 160
 
@@ -56,6 +56,6 @@ def _reading(page: Page, domain: dict[str, Any], width: int) -> None:
         named = ", ".join(f"{clean_line(name, 20)} {files:,}" for name, files in by_files[:6])
         page.item("encodings", f"{named} (files)", width, "dim", at=12)
     if domain.get("mojibake_documents"):
-        hurt = words.count(domain["mojibake_documents"])
+        hurt = format_count(domain["mojibake_documents"])
         way = "corpus.repair_mojibake = true in the recipe repairs them"
         page.item("mojibake", f"{hurt} documents look wrongly decoded; {way}", width, "yellow", 12)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cpt_tui.evidence import Found, Limits
+from cpt_tui.drawing.bars import Mark, bar, box, interval_scale, ridge, ruler, spread_range
+from cpt_tui.drawing.page import Page, padded
+from cpt_tui.evidence.drawer import Found, Limits
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets.bars import Mark, bar, box, interval_scale, ridge, ruler, spread_range
-from cpt_tui.widgets.page import Page, padded
-from engine import words
-from engine.findings import interval
+from engine.formatting import format_count, format_points
 
 SHOWN_DOCUMENTS = 4
 SHOWN_TERMS = 8
@@ -60,7 +59,7 @@ def _style(name: str) -> str:
 def _ratio(page: Page, fluency: dict[str, Any], limits: Limits, width: int) -> None:
     """The ratio with its interval, on one scale with the threshold."""
     ratio, limit = fluency["ratio"], limits["fluent_ratio"]
-    page.put("ratio     ", "dim").put(interval(ratio, 2), "bold")
+    page.put("ratio     ", "dim").put(format_points(ratio, 2), "bold")
     page.add(" domain over generic")
     marks = [Mark(1.0, "1 alike"), Mark(limit, f"{limit:g} fluent below")]
     _scale(page, ratio, marks, width)
@@ -80,14 +79,14 @@ def _pilot(page: Page, pilot: dict[str, Any] | None, limits: Limits, width: int)
     """What a short run could take off the loss, net of its generic twin."""
     if not pilot:
         return
-    page.put("pilot     ", "dim").put(interval(pilot["gain"], 3), "bold")
+    page.put("pilot     ", "dim").put(format_points(pilot["gain"], 3), "bold")
     page.add(" nats/token net gain")
     fluent, go = limits["fluent_gain"], limits["go_gain"]
     _scale(page, pilot["gain"], [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)
     page.add(
         f"domain {pilot['domain_gain']:+.3f}, generic {pilot['generic_gain']:+.3f}, "
-        f"{words.count(pilot['tokens'])} tokens",
+        f"{format_count(pilot['tokens'])} tokens",
         "dim",
     )
 
@@ -98,7 +97,7 @@ def _pilot(page: Page, pilot: dict[str, Any] | None, limits: Limits, width: int)
 def _order(page: Page, order: dict[str, float], limits: Limits, width: int) -> None:
     """What the order of the words is worth to a model that has just read the text."""
     limit = limits["order_ratio"]
-    page.put("order     ", "dim").put(interval(order, 2), "bold")
+    page.put("order     ", "dim").put(format_points(order, 2), "bold")
     page.add(" if words are shuffled")
     _scale(page, order, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g} least")], width)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from cpt_tui.evidence import Found, Limits
+from cpt_tui.drawing.page import Page, column_width, wrapped
+from cpt_tui.evidence.drawer import Found, Limits
 from cpt_tui.safe import clean_line
-from cpt_tui.widgets.page import Page, column_width, wrapped
 
 BASE_HEAD = "The base goes on (model output)"
 CORPUS_HEAD = "Your corpus says"

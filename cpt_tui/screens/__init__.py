@@ -1,0 +1,15 @@
+"""What stands in front? One module a screen.
+
+base             what all screens share
+home             runs and recipes
+interview        questions and keys
+interview_view   how the interview is drawn
+run              one run, four panels
+control          stop, pause, checkpoint
+confirm          small dialogs
+items            the gate's items
+report           the report
+traceback        why a run failed
+glossary         terms
+help             keys
+"""

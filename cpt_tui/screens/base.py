@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,8 +12,20 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from cpt_tui.safe import clean_line
-from engine.launch import read_status
-from engine.run import Run
+from engine.runs.launch import read_status
+from engine.runs.run import Run
+
+
+class Opener(Protocol):
+    """What opens the screens that lead to each other: the app, which knows them all."""
+
+    def open_run(self, run: Run, instead: bool = False) -> None: ...
+
+    def open_interview(self, run: Run | None, home: Path | None = None) -> None: ...
+
+    def open_help(self, place: str) -> None: ...
+
+    def open_glossary(self, topic: str) -> None: ...
 
 
 class CptScreen(Screen[None]):
@@ -24,6 +37,11 @@ class CptScreen(Screen[None]):
         super().__init__()
         self._texts: dict[str, Text] = {}
 
+    @property
+    def opener(self) -> Opener:
+        """The app, as the one who opens other screens."""
+        return cast(Opener, self.app)
+
     def put_text(self, selector: str, text: Text) -> None:
         """Update a Static only where its text differs: an update repaints far more than it."""
         if self._texts.get(selector) != text:
@@ -31,14 +49,10 @@ class CptScreen(Screen[None]):
             self.query_one(selector, Static).update(text)
 
     def action_help(self) -> None:
-        from cpt_tui.screens.help import HelpScreen
-
-        self.app.push_screen(HelpScreen(self.PLACE))
+        self.opener.open_help(self.PLACE)
 
     def action_glossary(self) -> None:
-        from cpt_tui.screens.glossary import GlossaryScreen
-
-        self.app.push_screen(GlossaryScreen(self.topic))
+        self.opener.open_glossary(self.topic)
 
     @property
     def topic(self) -> str:

@@ -8,9 +8,9 @@ from cpt_tui.feed import Feed
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import CptScreen
 from cpt_tui.screens.confirm import ConfirmScreen
-from engine import launch
 from engine.errors import CptError
-from engine.run import Run
+from engine.runs import launch
+from engine.runs.run import Run
 
 
 class ControlScreen(CptScreen):

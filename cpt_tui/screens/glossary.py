@@ -12,9 +12,9 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Input, Static
 
 from cpt_tui import glossary
+from cpt_tui.drawing.page import Page
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import CptScreen
-from cpt_tui.widgets.page import Page
 
 WIDEST = 100
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
+from cpt_tui.drawing.page import Page
 from cpt_tui.keys import bindings, described
 from cpt_tui.screens.base import TextScreen
-from cpt_tui.widgets.page import Page
 
 PLACES = {
     "home": "Home",

@@ -13,15 +13,15 @@ from textual.binding import BindingType
 from textual.widgets import DataTable, Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cpt_tui.drawing.page import STATE_STYLES
 from cpt_tui.keys import bindings
-from cpt_tui.runs import RunRow, planned_stages, recipe_files, run_rows
+from cpt_tui.run_list import RunRow, planned_stages, recipe_files, run_rows
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import CptScreen
 from cpt_tui.screens.confirm import ChoiceScreen, ConfirmScreen
-from cpt_tui.widgets.page import STATE_STYLES
-from engine import launch
 from engine.errors import CptError
-from engine.run import Run
+from engine.runs import launch
+from engine.runs.run import Run
 
 PROMISE = "Should this model be trained further on this text? Measured, not guessed."
 EMPTY = (
@@ -141,41 +141,33 @@ class HomeScreen(CptScreen):
             self._open_run(run)
 
     def _open_run(self, run: Run) -> None:
-        from cpt_tui.screens.interview import InterviewScreen
-        from cpt_tui.screens.run import RunScreen
-
         row = next((row for row in self._rows if row.run == run), None)
         if row is not None and row.state == "draft":
-            self.app.push_screen(InterviewScreen(run))
+            self.opener.open_interview(run)
         else:
-            self.app.push_screen(RunScreen(run))
+            self.opener.open_run(run)
 
     def _open_recipe(self, path: Path) -> None:
         """A ready recipe becomes a draft of its own; the file is not touched."""
-        from cpt_tui.draft import Draft
-        from cpt_tui.screens.interview import InterviewScreen
+        from cpt_tui.interview.draft import Draft
 
         try:
             draft = Draft.from_recipe(path, self._home)
         except (CptError, OSError) as error:
             self.notify(clean_line(error), severity="error", markup=False)
             return
-        self.app.push_screen(InterviewScreen(draft.run, self._home))
+        self.opener.open_interview(draft.run, self._home)
 
     def action_new(self) -> None:
-        from cpt_tui.screens.interview import InterviewScreen
-
-        self.app.push_screen(InterviewScreen(None, self._home))
+        self.opener.open_interview(None, self._home)
 
     @work
     async def action_demo(self) -> None:
         choice = await self.app.push_screen_wait(ChoiceScreen("Which demo?", DEMOS))
         if choice is None:
             return
-        from cpt_tui.screens.run import RunScreen
-
         try:
-            from engine.demo import start_demo
+            from engine.demo.demo import start_demo
 
             run = await asyncio.to_thread(start_demo, choice == 1)
         except (CptError, OSError, ImportError) as error:
@@ -183,7 +175,7 @@ class HomeScreen(CptScreen):
                 f"The demo did not start: {clean_line(error)}", severity="error", markup=False
             )
             return
-        self.app.push_screen(RunScreen(run))
+        self.opener.open_run(run)
 
     @work
     async def action_resume(self) -> None:

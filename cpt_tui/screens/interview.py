@@ -6,18 +6,20 @@ import asyncio
 from typing import Any, ClassVar
 
 from textual import on, work
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, OptionList
 
-from cpt_tui import answers
+from cpt_tui.interview import answers
+from cpt_tui.interview.questions import GO_ON, MARK, MEASURE, Choice
 from cpt_tui.keys import bindings
-from cpt_tui.pages import GO_ON, MARK, MEASURE, Choice
 from cpt_tui.safe import clean_line
-from cpt_tui.screens.confirm import ChoiceScreen
+from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView
-from engine.errors import CptError
-from engine.run import CHECK_STAGES
+from engine.artifacts.decision import Verdict
+from engine.errors import CptError, InputError
+from engine.stages import CHECK_STAGES, STAGES
 
 
 class InterviewScreen(InterviewView):
@@ -87,10 +89,8 @@ class InterviewScreen(InterviewView):
         self.leave()
 
     def action_watch(self) -> None:
-        from cpt_tui.screens.run import RunScreen
-
         if self.draft.started:
-            self.app.push_screen(RunScreen(self.draft.run))
+            self.opener.open_run(self.draft.run)
 
     @work(exclusive=True, group="measure")
     async def action_measure(self) -> None:
@@ -183,7 +183,7 @@ class InterviewScreen(InterviewView):
             if name in ("start", "override"):
                 await self._train(name == "override")
                 return
-            given = await answers.ask_method(self.app, name)
+            given = await ask_method(self.app, name)
             if given:
                 self._save(given)
         except (CptError, OSError) as error:
@@ -192,15 +192,13 @@ class InterviewScreen(InterviewView):
         self.draw()
 
     async def _train(self, override: bool) -> None:
-        from cpt_tui.screens.run import RunScreen
-
         if override and not await self._override():
             return
-        if await self._launch(answers.STAGES):
-            self.app.switch_screen(RunScreen(self.draft.run))
+        if await self._launch(STAGES):
+            self.opener.open_run(self.draft.run, instead=True)
 
     async def _override(self) -> bool:
-        reason = await answers.ask_override(self.app, self.verdict)
+        reason = await ask_override(self.app, self.verdict)
         if reason:
             self._save({"recipe.override": reason})
         return bool(reason)
@@ -214,3 +212,50 @@ class InterviewScreen(InterviewView):
             return False
         self._say("")
         return True
+
+
+async def ask_method(app: App[Any], name: str) -> dict[str, Any]:
+    """The recipe keys for a choice on the method page; empty if the user gave up."""
+    if name == "lora":
+        return {"train.method": "lora", "train.why_full": None}
+    if name == "full":
+        why = await _line(app, "Why full fine-tuning?", "It forgets more than LoRA. Kept for ever.")
+        return {"train.method": "full", "train.why_full": why} if why else {}
+    if name == "epochs":
+        epochs = _number(
+            await _line(app, "How many epochs?", "Above 1 asks for a reason."), 1e-3, 100
+        )
+        if epochs is None or epochs <= 1:
+            return {} if epochs is None else {"train.epochs": epochs, "train.why_epochs": None}
+        why = await _line(app, "Why more than one epoch?", "Repeating text mostly memorises it.")
+        return {"train.epochs": epochs, "train.why_epochs": why} if why else {}
+    share = _number(await _line(app, "Share of generic text, 0 to 0.9?", "Proposed: 0.10"), 0, 0.9)
+    if share is None or share > 0:
+        return {} if share is None else {"pack.mix_back": share, "pack.why_no_mix_back": None}
+    why = await _line(app, "Why no mix-back?", "Without generic text the model forgets more.")
+    return {"pack.mix_back": 0.0, "pack.why_no_mix_back": why} if why else {}
+
+
+async def ask_override(app: App[Any], verdict: Verdict | None) -> str:
+    """The reason to train past the verdict; empty if the user gave up."""
+    outcome = verdict.outcome if verdict else "not decided"
+    return await _line(
+        app, f"The verdict is {outcome}. Why train anyway?", "Kept in the recipe and the report."
+    )
+
+
+async def _line(app: App[Any], question: str, detail: str) -> str:
+    return await app.push_screen_wait(TextLineScreen(question, detail))
+
+
+def _number(text: str, low: float, high: float) -> float | None:
+    """The number in the text; None for an empty text. InputError outside of its range."""
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"'{clean_line(text, 40)}' is not a number") from None
+    if not low <= value <= high:
+        raise InputError(f"{value:g} is outside of {low:g} to {high:g}")
+    return value

@@ -11,19 +11,19 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui import answers
-from cpt_tui.draft import Draft
 from cpt_tui.feed import Feed
-from cpt_tui.pages import MEASURABLE, Choice, Question, choices_for, questions
+from cpt_tui.interview import answers
+from cpt_tui.interview.draft import Draft
+from cpt_tui.interview.questions import MEASURABLE, Choice, Question, choices_for, questions
+from cpt_tui.panels import question as drawn
+from cpt_tui.panels.panel import text_width
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
-from cpt_tui.widgets import question_page as drawn
-from cpt_tui.widgets.panel import text_width
+from engine.artifacts.decision import Evidence, Step, Verdict
 from engine.errors import CptError
-from engine.evidence import Evidence, Step, Verdict
-from engine.run import Run
+from engine.runs.run import Run
+from engine.runs.view import RunView
 from engine.thresholds import effective
-from engine.view import RunView
 
 BEAT = 1.0
 BESIDE_FROM = 120
@@ -112,7 +112,7 @@ class InterviewView(CptScreen):
 
     def judge(self) -> None:
         """Walk the tree on what is known now."""
-        from engine.decision import decide, walk
+        from engine.decision.decide import decide, walk
 
         try:
             case = self.draft.case(self.view)

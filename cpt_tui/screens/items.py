@@ -13,11 +13,11 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cpt_tui.keys import bindings
+from cpt_tui.panels.gate import item_line, item_text
+from cpt_tui.panels.panel import text_width
 from cpt_tui.screens.base import CptScreen, TextScreen
-from cpt_tui.widgets.gate_panel import item_line, item_text
-from cpt_tui.widgets.panel import text_width
-from engine import gate_words
-from engine.items import STATES, Item, Items
+from engine.gate.items import STATES, Items, ScoredItem
+from engine.summary import gate_lines
 
 LONGEST = 5000
 """Items listed at once; the filters show the rest."""
@@ -34,7 +34,7 @@ class ItemsScreen(CptScreen):
         super().__init__()
         self._items = items
         self._filter = ""
-        self._shown: list[Item] = []
+        self._shown: list[ScoredItem] = []
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="items-header", classes="header")
@@ -69,7 +69,7 @@ class ItemsScreen(CptScreen):
 
     def _head(self) -> Text:
         text = Text("Items  ", "bold")
-        text.append(gate_words.counted(self._items) or "no seed of the CPT arm yet")
+        text.append(gate_lines.counted(self._items) or "no seed of the CPT arm yet")
         return text.append(f"  showing: {self._filter or 'all'}  Enter: whole", "dim")
 
     def _show_one(self) -> None:
@@ -101,7 +101,7 @@ class ItemsScreen(CptScreen):
         self._fill()
 
 
-def _option(item: Item, width: int) -> Option:
+def _option(item: ScoredItem, width: int) -> Option:
     """A row; its word says the state, since colours do not show on the highlighted row."""
     text = Text(f"{item.state:<8}", "bold" if item.state == "lost" else "", no_wrap=True)
     return Option(text.append(item_line(item, width), "not bold"))
@@ -113,7 +113,7 @@ class ItemScreen(TextScreen):
     PLACE = "item"
     BINDINGS: ClassVar[list[BindingType]] = bindings("item")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: ScoredItem) -> None:
         super().__init__()
         self._item = item
 

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from cpt_tui.keys import bindings
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import TextScreen
-from engine.run import Run
+from engine.runs.run import Run
 
 LIMIT = 200_000
 

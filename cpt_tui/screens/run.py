@@ -13,20 +13,21 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import ContentSwitcher, Footer, Static
 
+from cpt_tui.drawing.curves import Overlay
 from cpt_tui.feed import Feed
 from cpt_tui.keys import bindings
+from cpt_tui.panels.evidence import EvidencePanel
+from cpt_tui.panels.gate import GatePanel
+from cpt_tui.panels.packing import PackingPanel
+from cpt_tui.panels.panel import MALFORMED
+from cpt_tui.panels.stage_rail import PANEL_OF, StageRail
+from cpt_tui.panels.training import Detail, TrainingPanel
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
 from cpt_tui.screens.control import ControlScreen
-from cpt_tui.widgets.curves import Overlay
-from cpt_tui.widgets.evidence_panel import EvidencePanel
-from cpt_tui.widgets.gate_panel import GatePanel
-from cpt_tui.widgets.packing_panel import PackingPanel
-from cpt_tui.widgets.panel import MALFORMED
-from cpt_tui.widgets.stage_rail import PANEL_OF, StageRail
-from cpt_tui.widgets.training_panel import Detail, TrainingPanel
-from engine import items, words
-from engine.run import Run, list_runs
+from engine.formatting import format_bytes, format_duration
+from engine.gate import items
+from engine.runs.run import Run, list_runs
 
 PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
@@ -194,10 +195,10 @@ class RunScreen(ControlScreen):
     def header_text(self) -> Text:
         """Run, worker liveness in words, age of the data; always there."""
         feed, text = self.feed, Text(no_wrap=True, overflow="ellipsis", end="")
-        age = words.duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
+        age = format_duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
         if feed.behind:
             read = feed.history.offset / (feed.history.offset + feed.behind)
-            age = f"reading history, {read:.0%}, {words.size(feed.behind)} left"
+            age = f"reading history, {read:.0%}, {format_bytes(feed.behind)} left"
         tail = f"  worker {clean_line(feed.liveness())}  data {age}"
         room = max(20, self.size.width - len(tail) - 2)
         text.append(clean_line(self.run.id, room), "bold")
@@ -281,6 +282,4 @@ class RunScreen(ControlScreen):
         self.app.push_screen(TracebackScreen(self.run, self.feed.view))
 
     def action_interview(self) -> None:
-        from cpt_tui.screens.interview import InterviewScreen
-
-        self.app.push_screen(InterviewScreen(self.run))
+        self.opener.open_interview(self.run)

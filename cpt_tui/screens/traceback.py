@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import BindingType
 
+from cpt_tui.drawing.page import Page
 from cpt_tui.keys import bindings
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import TextScreen
-from cpt_tui.widgets.page import Page
-from engine.run import Run
-from engine.view import RunView
+from engine.runs.run import Run
+from engine.runs.view import RunView
 
 LOG_BYTES = 20_000
 
@@ -43,15 +42,5 @@ class TracebackScreen(TextScreen):
         for alarm in self._view.alarms[-20:]:
             page.state(alarm.level).add(f" {alarm.stage}: {clean_line(alarm.message)}")
         page.heading(f"End of {clean_line(self._run.log_path)}")
-        page.add(log_tail(self._run) or "(empty)")
+        page.add(self._run.log_tail(LOG_BYTES) or "(empty)")
         return page.text
-
-
-def log_tail(run: Run, limit: int = LOG_BYTES) -> str:
-    """The last bytes of the worker's output; empty if there is none."""
-    try:
-        with run.log_path.open("rb") as handle:
-            handle.seek(max(0, handle.seek(0, os.SEEK_END) - limit))
-            return handle.read(limit).decode(errors="replace")
-    except OSError:
-        return ""

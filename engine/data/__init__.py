@@ -1,0 +1,1 @@
+"""Embedded texts, used where the user gives none."""

@@ -9,25 +9,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.secret import masked
+from engine.redaction import masked
+from engine.worker.job.environment import set_environment
 
 if TYPE_CHECKING:
-    from engine.run import Run
-    from engine.worker.ranks import Ranks
-
-ENVIRONMENT = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_ETAG_TIMEOUT": "3",
-    "HF_HUB_DOWNLOAD_TIMEOUT": "10",
-    "TOKENIZERS_PARALLELISM": "true",  # nothing here forks
-    # On a busy machine spinning threads starve each other: 2 threads on 2 shared cores ran
-    # 6 to 15 times faster waiting passively.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-}
-"""Set before transformers, tokenizers and torch are imported (they read it at import)."""
+    from engine.runs.run import Run
+    from engine.worker.job.ranks import Ranks
 
 
 def main() -> int:
@@ -36,10 +23,10 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--stages", default="")
     arguments = parser.parse_args()
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from engine.run import STAGES, Run
-    from engine.worker.supervise import processes, supervise
+    set_environment()
+    from engine.runs.run import Run
+    from engine.stages import STAGES
+    from engine.worker.job.supervisor import processes, supervise
 
     stages = tuple(arguments.stages.split(",")) if arguments.stages else STAGES
     run = Run(arguments.run.resolve())
@@ -51,7 +38,7 @@ def main() -> int:
 
 def as_rank(run: Run, stages: tuple[str, ...]) -> int:
     """One process of several: rank 0 is the worker, the others train with it."""
-    from engine.worker.ranks import find
+    from engine.worker.job.ranks import find
 
     ranks = find()
     if not ranks.first:
@@ -65,15 +52,15 @@ def as_rank(run: Run, stages: tuple[str, ...]) -> int:
 def help_rank_0(run: Run, ranks: Ranks) -> int:
     """Train with rank 0, which alone speaks; its end is the job's."""
     from engine.errors import CptError, Exit
-    from engine.recipe_io import load_recipe
-    from engine.worker.context import Context
-    from engine.worker.ranks import Mute
+    from engine.recipe.toml import load_recipe
+    from engine.worker.job.context import Context
+    from engine.worker.job.ranks import Mute
 
     try:
         recipe, _ = load_recipe(run.recipe_path)
         context = Context(run, recipe, Mute(), ranks=ranks)
         context.install_signals()
-        from engine.worker.walk import serve
+        from engine.worker.pipeline.order import serve
 
         serve(context)
         return int(Exit.OK)
@@ -89,11 +76,11 @@ def help_rank_0(run: Run, ranks: Ranks) -> int:
 def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
     """Lock the run, run its stages and log how they ended; returns the exit code."""
     from engine.errors import CptError, Interrupted
-    from engine.events import Alarm, Failed, RunEnded
-    from engine.history import IndexedLog
-    from engine.recipe_io import load_recipe
-    from engine.worker.context import Context
-    from engine.worker.ranks import Ranks
+    from engine.recipe.toml import load_recipe
+    from engine.runs.events import Alarm, Failed, RunEnded
+    from engine.runs.history import IndexedLog
+    from engine.worker.job.context import Context
+    from engine.worker.job.ranks import Ranks
 
     ranks = ranks or Ranks()
     try:
@@ -103,7 +90,7 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
             context.install_signals()
             context.start_heartbeat()
             try:
-                from engine.worker.walk import run_stages
+                from engine.worker.pipeline.order import run_stages
 
                 outcome = run_stages(context, stages)
                 context.emit(outcome)

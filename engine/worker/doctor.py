@@ -11,13 +11,12 @@ from urllib.parse import urlparse
 
 import psutil
 
-from engine.worker.__main__ import ENVIRONMENT
+from engine.worker.job.environment import set_environment
 
 
 def main() -> None:
     """Print one line of JSON: hardware, versions, timings, hub."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     import torch
 
     facts: dict[str, object] = {
@@ -37,7 +36,7 @@ def dtype_timings() -> dict[str, str]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from engine.worker.model import choice, timings
+    from engine.worker.model.precision import choice, timings
 
     config = LlamaConfig(
         vocab_size=1024,

@@ -19,20 +19,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import recipe as recipes
-from engine.events import EventLog
-from engine.gate import judge
-from engine.gold import Example, load_examples
-from engine.run import create_run
+from engine.gate.judge import judge
+from engine.gold.example import Example
+from engine.gold.load import load_examples
+from engine.recipe import sections as recipes
+from engine.recipe.gate import Gate
+from engine.runs.events import EventLog
+from engine.runs.run import create_run
 from engine.thresholds import effective
-from engine.worker import model as models
-from engine.worker.context import Context
-from engine.worker.paths import allow
-from engine.worker.probe import Arm
-from engine.worker.selfcheck import examine
+from engine.worker.gate.arm import SftArm
+from engine.worker.job.context import Context
+from engine.worker.model import base as models
+from engine.worker.model.fast_paths import allow
+from engine.worker.model.precision import Precision
+from engine.worker.scoring.self_check import examine
 from tests.benchmarks.worlds import read
 
-FP32 = models.Precision("fp32", "benchmark")
+FP32 = Precision("fp32", "benchmark")
 SEEDS, DRAWN = 5, 200
 
 
@@ -61,7 +64,7 @@ def scored(
     )
     run = create_run("arm", "", folder)
     context = Context(run, recipe, EventLog(run.events_path), stage="baseline")
-    return Arm(context, base, "base", model, FP32, sft, gold, "a/a").result().scores
+    return SftArm(context, base, "base", model, FP32, sft, gold, "a/a").result().scores
 
 
 def row(material: Path, number: int) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def row(material: Path, number: int) -> dict[str, Any]:
             scored(base, model, sft, gold, Path(folder) / str(arm), seeds_of(number, arm))
             for arm in (0, 1)
         ]
-    gate = recipes.Gate.model_validate({"seeds": list(range(SEEDS))})
+    gate = Gate.model_validate({"seeds": list(range(SEEDS))})
     verdict = judge(*arms, gate, 0.0, effective({}))
     keys = ("outcome", "label", "estimate", "low", "high", "mde", "base_scores", "cpt_scores")
     seconds = round(time.monotonic() - started, 1)

@@ -10,11 +10,12 @@ import random
 import time
 from pathlib import Path
 
-from engine.corpus import Corpus
-from engine.gold import Example, load_examples
-from engine.overlap import Overlap, Overlapped
-from engine.recipe import Source
-from engine.shingles import words_of
+from engine.corpus.corpus import Corpus
+from engine.gold.example import Example
+from engine.gold.load import load_examples
+from engine.quality.contamination import Overlap, Overlapped
+from engine.quality.shingles import words_of
+from engine.recipe.sections import Source
 
 CORPORA = ("domains/medical", "domains/legal", "general/novels", "general/wikitext2")
 TASKS = ("medical_question_type", "medical_answers", "legal_unfair_clause")

@@ -55,18 +55,19 @@ class Replay:
 
 def pools(material: Path, documents: int) -> tuple[Any, dict[str, Any]]:
     """(base, scored documents by corpus)."""
-    from engine import recipe
-    from engine.corpus import Corpus
-    from engine.worker import model as models
-    from engine.worker.scoring import Scorer, Scores
-    from engine.worker.tokens import encode
+    from engine.corpus.corpus import Corpus
+    from engine.recipe import sections
+    from engine.worker.model import base as models
+    from engine.worker.model.precision import Precision
+    from engine.worker.scoring.documents import Scorer, Scores
+    from engine.worker.tokens.store import encode
 
-    base = models.resolve(recipe.Model(id=str(material / "models/novel3m")))
-    precision = models.Precision("fp32", "")
+    base = models.resolve(sections.Model(id=str(material / "models/novel3m")))
+    precision = Precision("fp32", "")
     scorer = Scorer(models.load(base), base, precision, WINDOW, LEAST)
     found = {}
     for name, folder in FOLDERS.items():
-        texts = [d.text for d in Corpus(recipe.Source(path=str(material / folder))).documents()]
+        texts = [d.text for d in Corpus(sections.Source(path=str(material / folder))).documents()]
         order = np.random.default_rng(0).permutation(len(texts))[:documents]
         ids = [x[: 2 * WINDOW] for x in encode(base.tokenizer, [texts[i] for i in order])]
         ids = [x for x in ids if len(x) > LEAST]
@@ -86,9 +87,9 @@ def coverage(base: Any, domain: Any, generic: Any, times: int, max_tokens: int) 
     """Share of resamplings whose interval holds the full value, and what they cost."""
     from types import SimpleNamespace
 
-    from engine import recipe
-    from engine.worker.fluency import Probe
-    from engine.worker.scoring import Scores
+    from engine.recipe import sections
+    from engine.worker.measure.fluency import FluencyProbe
+    from engine.worker.scoring.documents import Scores
 
     truth = bits_per_byte(domain) / bits_per_byte(generic)
     held, tokens, widths = 0, [], []
@@ -99,11 +100,11 @@ def coverage(base: Any, domain: Any, generic: Any, times: int, max_tokens: int) 
             for p in (domain, generic)
         ]
         replay = Replay(base, {id(sides[0]): domain, id(sides[1]): generic})
-        asked = recipe.Probe(max_tokens=max_tokens, seed=seed)
+        asked = sections.Probe(max_tokens=max_tokens, seed=seed)
         context = SimpleNamespace(
             recipe=SimpleNamespace(probe=asked), progress=lambda *a, **k: None
         )
-        probe = Probe(context, replay, *sides)  # type: ignore[arg-type]
+        probe = FluencyProbe(context, replay, *sides)  # type: ignore[arg-type]
         ratio = probe.run().ratio
         held += ratio.low <= truth <= ratio.high
         tokens.append(sides[0].tokens)

@@ -44,8 +44,8 @@ class Case:
 
 
 def texts(material: Path, folder: str) -> list[str]:
-    from engine.corpus import Corpus
-    from engine.recipe import Source
+    from engine.corpus.corpus import Corpus
+    from engine.recipe.sections import Source
 
     return [d.text for d in Corpus(Source(path=str(material / folder))).documents()]
 
@@ -169,9 +169,10 @@ def checked(case: Case, material: Path, folder: Path) -> tuple[dict[str, Any], f
 
 def world(fluent: bool) -> tuple[dict[str, Any], float]:
     """The demo's world through the decision; its base is built on first use and not timed."""
-    from cpt_tui.headless import view_of
-    from engine import demo, launch
-    from engine.run import CHECK_STAGES
+    from cpt_tui.commands.follow import view_of
+    from engine.demo import demo
+    from engine.runs import launch
+    from engine.stages import CHECK_STAGES
 
     run = demo.create_demo(fluent)
     launch.start(run, CHECK_STAGES)

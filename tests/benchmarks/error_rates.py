@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.crossed import mean_squares
-from engine.gate import judge
-from engine.power import ITEMS, PRIOR
-from engine.recipe import Gate
+from engine.gate.judge import judge
+from engine.recipe.gate import Gate
+from engine.stats.crossed_test import mean_squares
+from engine.stats.power import ITEMS, PRIOR
 from engine.thresholds import effective
 from tests.gate_world import Arms, arm, items_of, world
 

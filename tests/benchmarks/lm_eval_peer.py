@@ -19,16 +19,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import recipe as recipes
-from engine.gold import Example, load_examples, pick
-from engine.worker import model as models
-from engine.worker.examples import Encoder
-from engine.worker.likelihood import tree_of
-from engine.worker.paths import allow
-from engine.worker.score import choice_answers
-from engine.worker.selfcheck import examine
+from engine.gold.example import Example
+from engine.gold.load import load_examples, pick
+from engine.recipe import sections as recipes
+from engine.worker.model import base as models
+from engine.worker.model.fast_paths import allow
+from engine.worker.model.precision import Precision
+from engine.worker.scoring.examples import Encoder
+from engine.worker.scoring.gold import choice_answers
+from engine.worker.scoring.likelihood import tree_of
+from engine.worker.scoring.self_check import examine
 
-FP32 = models.Precision("fp32", "benchmark")
+FP32 = Precision("fp32", "benchmark")
 Rows = list[list[float]]
 
 

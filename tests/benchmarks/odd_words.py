@@ -14,7 +14,7 @@ import re
 import sysconfig
 from pathlib import Path
 
-from engine.oddwords import odd_words_share
+from engine.quality.odd_words import odd_words_share
 
 SIZE = 600_000
 RATES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.15)

@@ -22,13 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.corpus import Corpus
+from engine.corpus.corpus import Corpus
+from engine.corpus.files.members import Member, members_of
+from engine.corpus.ledger import Fault, Ledger
+from engine.corpus.readers.csv_tsv import table_rows
+from engine.corpus.readers.decoding import decoded
 from engine.errors import InputError
-from engine.reading.decoding import decoded
-from engine.reading.items import Item, items_of
-from engine.reading.ledger import Fault, Ledger
-from engine.reading.tables import table_rows
-from engine.recipe import Source
+from engine.recipe.sections import Source
 from tests.material import MATERIAL
 
 READ, REFUSED, MIXED = "read", "refused by name", "read, the bad ones by name"
@@ -108,9 +108,9 @@ def true_encoding(folder: str) -> str | None:
         return None
 
 
-def text_item(path: Path) -> Item:
+def text_item(path: Path) -> Member:
     """A file taken for plain text, whatever its suffix."""
-    (item,) = items_of(path, path.stat().st_size, True, Ledger())
+    (item,) = members_of(path, path.stat().st_size, True, Ledger())
     return replace(item, kind="text")
 
 

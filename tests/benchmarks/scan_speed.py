@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from engine.corpus import Corpus
-from engine.recipe import Source
+from engine.corpus.corpus import Corpus
+from engine.recipe.sections import Source
 
 MB = 1_000_000
 SOURCES = ("domains/medical", "domains/legal", "general/novels", "general/wikitext2")
@@ -77,12 +77,12 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     from transformers import AutoTokenizer
 
     from engine.errors import Interrupted
-    from engine.events import EventLog
-    from engine.recipe import Recipe
-    from engine.run import create_run
-    from engine.worker import pipeline  # noqa: F401, for its memory
-    from engine.worker.context import Context
-    from engine.worker.scan import scan_inputs, scan_stage
+    from engine.recipe.sections import Recipe
+    from engine.runs.events import EventLog
+    from engine.runs.run import create_run
+    from engine.worker.job.context import Context
+    from engine.worker.measure.scan import scan_inputs, scan_stage
+    from engine.worker.pipeline import pipeline  # noqa: F401, for its memory
 
     recipe = Recipe.model_validate(
         {"model": {"id": "m"}, "corpus": {"path": str(corpus)}, "generic": {"path": "embedded"}}

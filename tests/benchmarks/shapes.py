@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from engine.corpus import Corpus, detect_shape
-from engine.evidence import Shape
-from engine.recipe import Source
+from engine.artifacts.scan import Shape
+from engine.corpus.corpus import Corpus
+from engine.corpus.shape import detect_shape
+from engine.recipe.sections import Source
 
 TRUE = {
     "general/novels": "raw",

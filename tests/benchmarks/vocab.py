@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.recipe_io import load_recipe
-from engine.run import Run, create_run
-from engine.vocab import Word
-from engine.worker import heldout_text
-from engine.worker import model as models
-from engine.worker.loop import IGNORE
-from engine.worker.tokens import TokenStore
+from engine.recipe.toml import load_recipe
+from engine.runs.run import Run, create_run
+from engine.worker.model import base as models
+from engine.worker.model.precision import Precision
+from engine.worker.step.rows import IGNORE
+from engine.worker.tokens.store import TokenStore
+from engine.worker.vocabulary import heldout
+from engine.worker.vocabulary.merges import Word
 from tests.material import MATERIAL
 
 PASSAGE = 2_000
@@ -133,9 +134,9 @@ def by_occurrence(first: Run, second: Run, base: models.Base, wide: models.Base)
     """[bucket, tokens, times in held-out text, bits old, bits new] of the new tokens' own text."""
     recipe = load_recipe(first.recipe_path)[0]
     store = TokenStore(Path(artifact(first, "scan")["stores"]["domain"]))
-    texts = heldout_text.heldout_texts(store, base, recipe)
+    texts = heldout.heldout_texts(store, base, recipe)
     sides = [
-        (heldout_text.read(texts, one).rows, models.load_folder(run.path / "model").eval())
+        (heldout.read(texts, one).rows, models.load_folder(run.path / "model").eval())
         for one, run in ((base, first), (wide, second))
     ]
     nats = [losses(model, rows) for rows, model in sides]
@@ -202,11 +203,11 @@ def compare(name: str, corpus: Path, wanted: argparse.Namespace) -> None:
         models.resolve(recipe.model.model_copy(update={"id": str(second.path / "extended")})),
     )
     model = models.load_folder(first.path / "model")
-    fp32 = models.Precision("fp32", "")
+    fp32 = Precision("fp32", "")
     without = {}
     for side in ("domain", "generic"):
         store = TokenStore(Path(artifact(first, "scan")["stores"][side]))
-        said = heldout_text.read(heldout_text.heldout_texts(store, base, recipe), base)
+        said = heldout.read(heldout.heldout_texts(store, base, recipe), base)
         without[side] = said.bits_per_byte(model, fp32, 16)
     bits = after["vocab"]["bits_per_byte"]
     ratio = artifact(first, "scan")["fertility"]["ratio"]

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import world
-from engine.run import digest, publish
+from engine.demo import world
+from engine.files import digest, publish
 from tests.benchmarks.world_texts import LEXICON
 
 SHAPE: dict[str, Any] = {
@@ -38,12 +38,13 @@ def build(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from engine.worker import model as models
-    from engine.worker import selfcheck
-    from engine.worker.demo_base import labelled, train_tokenizer
-    from engine.worker.examples import pack_examples
-    from engine.worker.paths import allow
-    from engine.worker.tokens import encode
+    from engine.worker.model import base as models
+    from engine.worker.model.fast_paths import allow
+    from engine.worker.model.precision import Precision
+    from engine.worker.pipeline.demo_base import labelled, train_tokenizer
+    from engine.worker.scoring import self_check
+    from engine.worker.scoring.examples import pack_examples
+    from engine.worker.tokens.store import encode
 
     texts = list(world.base_documents(LEXICON))
     tokenizer = train_tokenizer(texts)
@@ -52,9 +53,9 @@ def build(folder: Path) -> None:
     config = LlamaConfig(vocab_size=len(tokenizer), bos_token_id=eos, eos_token_id=eos,
                          pad_token_id=eos, **SHAPE)  # fmt: skip
     model: torch.nn.Module = LlamaForCausalLM(config)
-    fp32 = models.Precision("fp32", "toy base")
+    fp32 = Precision("fp32", "toy base")
     unbuilt = models.Base(folder, "worlds base", "", tokenizer, config)
-    allow(model, selfcheck.examine(model, unbuilt, fp32))
+    allow(model, self_check.examine(model, unbuilt, fp32))
     documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
     longest = SHAPE["max_position_embeddings"]
     documents = [d[:longest] for d in documents]
@@ -73,7 +74,9 @@ def pretrain(model: Any, rows: Any, precision: Any) -> dict[str, float]:
     """Next-token training on packed, document-masked rows; tokens, seconds and the last losses."""
     import numpy as np
 
-    from engine.worker.loop import Rows, Stepper, learning_rate, make_optimizer
+    from engine.worker.step.optimizer import learning_rate, make_optimizer
+    from engine.worker.step.rows import Rows
+    from engine.worker.step.step import Stepper
 
     steps, batch, lr = TRAINING["steps"], TRAINING["batch"], TRAINING["lr"]
     optimizer = make_optimizer(model, lr, TRAINING["weight_decay"], (0.9, 0.98))

@@ -19,8 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine import world
-from engine.world import COMMON, JARGON, Grammar, Kind
+from engine.demo import world
+from engine.demo.world import COMMON, JARGON, Grammar, Kind
 
 LEXICON = 11
 """Seed of the base's lexicon and text: chosen before any result, and not the demo's."""

@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from engine.run import Run, create_run, home
+from engine.files import home
+from engine.runs.run import Run, create_run
 from tests.benchmarks import world_base, world_texts
 from tests.benchmarks.world_table import table
 from tests.benchmarks.world_truths import WORLDS, World

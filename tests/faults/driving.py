@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import pytest
 
-from engine import launch
-from engine.events import Alarm, Event, EventLog, Facts, RunEnded, TrainStep, read_all
-from engine.run import STAGES, Run, sha256_file
+from engine.files import sha256_file
+from engine.runs import launch
+from engine.runs.events import Alarm, Event, EventLog, Facts, RunEnded, TrainStep, read_all
+from engine.runs.run import Run
+from engine.stages import STAGES
 from engine.worker.__main__ import work
 from tests import tiny
 

@@ -12,19 +12,19 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import launch
 from engine.errors import InputError
-from engine.events import (
+from engine.runs import launch
+from engine.runs.events import (
     CheckpointSaved,
     Control,
     Event,
     Progress,
     RunEnded,
-    Sample,
+    SampleWritten,
     StageDone,
     TrainStep,
 )
-from engine.run import Run, create_run
+from engine.runs.run import Run, create_run
 from tests.conftest import Command
 from tests.faults.driving import (
     edit,
@@ -179,13 +179,13 @@ def test_a_second_signal_ends_a_job_of_several_processes(
     wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in members), 5)
     print(f"all gone {time.monotonic() - began:.2f} s after the second signal")
     assert time.monotonic() - began < 5
-    assert {e.step for e in events(run, Sample)} == {0}  # rank 0 alone wrote them
+    assert {e.step for e in events(run, SampleWritten)} == {0}  # rank 0 alone wrote them
     edit(run, "processes = 2", "processes = 2\nstrategy = 'fsdp2'")
     assert finish(run, seconds=300).code == 3
     told = header(run)
     assert told["processes"].startswith("FSDP2")
     assert told["samples"] == "off: fsdp2 shards the model"
-    assert {e.step for e in events(run, Sample)} == {0}
+    assert {e.step for e in events(run, SampleWritten)} == {0}
     worst = max(
         abs((a.loss or 9) - (b.loss or 0))
         for a, b in zip({e.step: e for e in steps(run)}.values(), steps(whole), strict=True)

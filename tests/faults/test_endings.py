@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import launch
-from engine.events import EvalPoint, Event, Facts, StageStarted, TrainStep
-from engine.run import Run, create_run
+from engine.runs import launch
+from engine.runs.events import EvalPoint, Event, Facts, StageStarted, TrainStep
+from engine.runs.run import Run, create_run
 from tests import tiny
 from tests.faults.driving import (
     edit,

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus import Corpus
+from engine.corpus.corpus import Corpus
 from engine.errors import InputError
-from engine.recipe import Source
+from engine.recipe.sections import Source
 from tests.conftest import Command
-from tests.engine.sources import PROSE, added_memory, balances, corpus, jsonl, read, texts
+from tests.engine.corpus.sources import PROSE, added_memory, balances, corpus, jsonl, read, texts
 
 ROW = json.dumps({"text": PROSE}) + "\n"
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from engine.run import list_runs
+from engine.runs.run import list_runs
 from tests import tiny
 from tests.conftest import Command
 from tests.material import MATERIAL, needs_material

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from engine import launch
-from engine.run import Run, create_run, private_dir
-from engine.worker.checkpoint import verify
+from engine.files import private_dir
+from engine.runs import launch
+from engine.runs.run import Run, create_run
+from engine.worker.train.checkpoint import verify
 from tests import tiny
 from tests.conftest import Command
 from tests.faults.driving import (

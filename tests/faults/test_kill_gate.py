@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine import launch
-from engine.events import ArmSeed, Progress, StageDone
-from engine.run import Run, create_run
+from engine.runs import launch
+from engine.runs.events import ArmSeed, Progress, StageDone
+from engine.runs.run import Run, create_run
 from tests import tiny
 from tests.faults.driving import events, finish, recipe, wait_for
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from engine.run import Run, create_run
-from engine.worker import loop
+from engine.runs.run import Run, create_run
+from engine.worker.step import loss
+from engine.worker.step.loss import token_losses
 from tests.faults import driving
 
 Files = dict[str, Path]
@@ -27,7 +28,7 @@ def test_the_same_step_is_done_again_in_halves(
     """Memory ends in the second micro-batch of a step: what the first one left must not count."""
     unbroken = write(tiny_model, tiny_files)
     driving.walk(unbroken)
-    run, real = write(tiny_model, tiny_files), loop.token_losses
+    run, real = write(tiny_model, tiny_files), token_losses
     seen: list[int] = []
 
     def full(model: torch.nn.Module, rows: Any) -> torch.Tensor:
@@ -37,7 +38,7 @@ def test_the_same_step_is_done_again_in_halves(
             raise torch.OutOfMemoryError("no room")
         return real(model, rows)
 
-    monkeypatch.setattr(loop, "token_losses", full)
+    monkeypatch.setattr(loss, "token_losses", full)
     driving.walk(run)
     assert seen == [8], "asked once: the smaller micro-batch stays"
     assert [m for m in driving.alarms(run) if "out of memory" in m] == [
@@ -53,7 +54,7 @@ def test_the_same_step_is_done_again_in_halves(
 def test_one_row_that_does_not_fit_ends_the_run_and_keeps_what_there_is(
     tiny_model: Path, tiny_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, real = write(tiny_model, tiny_files), loop.token_losses
+    run, real = write(tiny_model, tiny_files), token_losses
 
     def full(model: torch.nn.Module, rows: Any) -> torch.Tensor:
         if model.training and torch.is_grad_enabled() and len(driving.steps(run)) >= STEP:
@@ -61,7 +62,7 @@ def test_one_row_that_does_not_fit_ends_the_run_and_keeps_what_there_is(
         return real(model, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "token_losses", full)
+        patch.setattr(loss, "token_losses", full)
         end = driving.walk(run)
     assert end.outcome == "FAILED"
     assert "Out of memory with a single row of 64 tokens" in end.message

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import Event, Progress, StageDone
-from engine.run import Run, create_run
-from engine.worker import pack as packs
-from engine.worker.pack import Pack
+from engine.runs.events import Event, Progress, StageDone
+from engine.runs.run import Run, create_run
+from engine.worker.packing import packs
+from engine.worker.packing.packs import PackedRows
 from tests import tiny
 from tests.faults.driving import events, recipe, steps, walk, walk_until, weights
 
@@ -34,7 +34,7 @@ def test_caps_hold_where_one_document_is_larger(tiny_model: Path, tmp_path: Path
     caps = {"heldout-domain": 1000, "heldout-generic": 1000}
     caps |= {"pilot-domain": 2000, "pilot-generic": 2000}
     for name, cap in caps.items():
-        assert int(Pack(run.path / "pack" / name).fill.sum()) <= cap, name
+        assert int(PackedRows(run.path / "pack" / name).fill.sum()) <= cap, name
 
 
 @pytest.mark.parametrize("key", ["max_tokens", "eval_tokens"])

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from engine.run import Run, create_run
-from engine.worker import model as models
+from engine.runs.run import Run, create_run
+from engine.worker.model import base as models
+from engine.worker.model import precision
+from engine.worker.model.precision import Precision, choose_precision
 from tests import tiny
 from tests.faults.driving import alarms, edit, recipe, steps, walk, walk_until, weights
 
@@ -22,11 +24,11 @@ def timing(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A machine whose clock the test sets: ``{"fast": name, "asked": [names timed]}``."""
     state: dict[str, Any] = {"fast": "fp32", "asked": []}
 
-    def seconds(precision: models.Precision, *rest: Any, **more: Any) -> float:
+    def seconds(precision: Precision, *rest: Any, **more: Any) -> float:
         state["asked"].append(precision.name)
         return 0.1 if precision.name == state["fast"] else 1.0
 
-    monkeypatch.setattr(models, "seconds", seconds)
+    monkeypatch.setattr(precision, "seconds", seconds)
     return state
 
 
@@ -113,7 +115,7 @@ def test_a_timing_that_does_not_fit_is_made_smaller(tmp_path: Path, room: int) -
             raise torch.OutOfMemoryError("no room")
 
     model.register_forward_pre_hook(full, with_kwargs=True)
-    chosen = models.choose_precision("auto", model, (8, 16))
+    chosen = choose_precision("auto", model, (8, 16))
     assert chosen.name in ("fp32", "bf16")
     assert sorted(set(seen), reverse=True) == [n for n in (8, 4, 2, 1) if n >= max(room, 1)]
     if room == 0:

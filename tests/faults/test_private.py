@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.recipe_io import load_recipe
-from engine.run import CHECK_STAGES, create_run
+from engine.recipe.toml import load_recipe
+from engine.runs.run import create_run
+from engine.stages import CHECK_STAGES
 from tests import tiny
 from tests.faults.driving import recipe, walk
 

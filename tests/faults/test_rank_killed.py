@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import launch
-from engine.events import Facts, RunEnded
-from engine.run import Run, create_run
+from engine.runs import launch
+from engine.runs.events import Facts, RunEnded
+from engine.runs.run import Run, create_run
 from tests.faults.driving import (
     alarms,
     edit,

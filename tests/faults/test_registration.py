@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine.events import Event, TrainStep
-from engine.gate import group_means, measured_mde
-from engine.run import Run, create_run, sha256_file
+from engine.files import sha256_file
+from engine.runs.events import Event, TrainStep
+from engine.runs.run import Run, create_run
+from engine.stats.crossed_test import group_means
+from engine.stats.power import measured_mde
 from tests import tiny
 from tests.conftest import Command
 from tests.faults.driving import alarms, edit, recipe, walk, walk_until

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from engine.events import StageDone
-from engine.run import CHECK_STAGES, STAGES, Run, create_run, home
+from engine.files import home
+from engine.runs.events import StageDone
+from engine.runs.run import Run, create_run
+from engine.stages import CHECK_STAGES, STAGES
 from tests import tiny
 from tests.faults.driving import alarms, edit, events, recipe, walk, walk_until, weights
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.run import Run, create_run
+from engine.runs.run import Run, create_run
 from tests import tiny
 from tests.faults.driving import alarms, recipe, walk
 

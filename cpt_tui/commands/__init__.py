@@ -1,0 +1,6 @@
+"""What does a command do? Without a screen where that is possible.
+
+starting        starts and follows workers
+follow          lines, snapshots, the list
+after_verdict   arms, finish, export, report
+"""

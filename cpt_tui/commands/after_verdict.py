@@ -1,0 +1,99 @@
+"""What comes after a verdict: checked and prepared before a worker runs, then reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.corpus.corpus import Corpus
+from engine.errors import InputError
+from engine.recipe.sections import Source
+from engine.recipe.toml import ELSEWHERE, amend, load_recipe
+from engine.release import push as hub_push
+from engine.release.policy import SOURCES, check_source, check_target, whole
+from engine.report.report import html_path, rewrite
+from engine.runs import launch
+from engine.runs.run import Run
+
+
+def prepare_finish(run: Run, asked: dict[str, Any]) -> None:
+    """Write stage two's intent into the run's recipe. InputError before there is a verdict."""
+    _must_be_judged(run, "stage two begins at one")
+    kept = {name: value for name, value in asked.items() if value not in (None, "")}
+    amend(run.recipe_path, {"finish": {"run": True, **kept}})
+
+
+def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
+    """Write more arms into the run's recipe. InputError before there is a verdict."""
+    _must_be_judged(run, "more arms are compared with it")
+    asked: dict[str, Any] = {"cpt_seeds": True} if cpt_seeds else {}
+    if control:
+        elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
+        local = str(Path(control).expanduser().resolve())
+        asked["control"] = {"path": control if elsewhere else local}
+    recipe, _ = load_recipe(run.recipe_path)
+    if not asked and not recipe.arms.asked:
+        raise InputError(
+            "No arm was asked for; give --control TEXT (irrelevant text, Gururangan's control) or "
+            "--cpt-seeds (a training run for each seed: a verdict on the recipe)"
+        )
+    if "control" in asked:
+        Corpus(Source(**asked["control"])).check()
+    if asked:
+        amend(run.recipe_path, {"arms": asked}, instead=("arms", "control") if control else ())
+
+
+def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> None:
+    """Leave the order for the worker; what can be refused at once is refused here.
+
+    Raises InputError, and NotEarned for a CPT checkpoint against its verdict.
+    """
+    what = what or ("task" if run.read_artifact("finish") else "cpt")
+    if what not in SOURCES:
+        raise InputError(f"--what {what}: give {' or '.join(SOURCES)}")
+    _must_rest(run)
+    check_source(run, what, anyway)
+    if push:
+        hub_push.check(push)
+    target = folder.expanduser().resolve()
+    before = run.read_artifact("export")
+    if before is None or before["path"] != str(target) or not whole(before):
+        check_target(target, run, what)
+    run.request("export", to=str(target), what=what, push=push, anyway=anyway)
+
+
+def _must_be_judged(run: Run, why: str) -> None:
+    if run.read_artifact("gate") is None:
+        raise InputError(
+            f"Run {run.id} has no verdict yet, and {why}; go on with: cpt resume {run.id}"
+        )
+    _must_rest(run)
+
+
+def _must_rest(run: Run) -> None:
+    if launch.read_status(run).alive:
+        raise InputError(f"Run {run.id} is being worked on; watch it with: cpt watch {run.id}")
+
+
+def report_files(run: Run) -> tuple[Path, Path]:
+    """(Markdown, HTML) of a run; a page that an older version did not write is written now."""
+    if not run.report_path.is_file():
+        raise InputError(f"Run {run.id} has no report yet; watch it with: cpt watch {run.id}")
+    if not html_path(run).is_file():
+        rewrite(run)
+    return run.report_path, html_path(run)
+
+
+def report_facts(run: Run) -> dict[str, Any]:
+    """Where the report is, and its verdict, for ``--json``."""
+    markdown, html = report_files(run)
+    gate, decision = run.read_artifact("gate") or {}, run.read_artifact("decide") or {}
+    judged = gate or decision
+    return {
+        "run": run.id,
+        "markdown": str(markdown),
+        "html": str(html),
+        "outcome": judged.get("outcome", ""),
+        "label": gate.get("label", ""),
+        "sentence": judged.get("sentence", ""),
+    }

@@ -1,0 +1,187 @@
+"""A run without a screen: follow its lines, take a snapshot, list it. No Textual here."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import typer
+
+from cpt_tui.safe import clean
+from engine.errors import Exit
+from engine.gate.items import load as load_items
+from engine.runs.events import Alarm, Failed, RunEnded, StageDone, Tail
+from engine.runs.history import History
+from engine.runs.launch import answered, ask, process_lives, read_status
+from engine.runs.run import Run
+from engine.runs.view import RunView
+from engine.summary import snapshot as facts
+from engine.summary.log_lines import Narrator
+from engine.summary.page import beneath_lines, summary
+
+POLL_SECONDS = 0.25
+STARTING_SECONDS = 30.0
+"""A worker imports torch before its first event; no life before this is a failure."""
+
+
+def follow(
+    run: Run,
+    json_: bool,
+    offset: int = 0,
+    final_json: bool = False,
+    pid: int | None = None,
+    beneath: Run | None = None,
+) -> int:
+    """Print a run's events from ``offset`` until it ends; returns its exit code.
+
+    ``json_`` prints events as JSON lines; ``final_json`` only one object at the end.
+    ``pid`` is the worker just started, which may take long to its first sign of life.
+    ``beneath`` is another run whose losses are told first. Ctrl-C leaves the run alone. A
+    worker that died returns code 6: it can be resumed.
+    """
+    if beneath is not None and not json_:
+        for line in beneath_lines((beneath.id, view_of(beneath))):
+            typer.echo(clean(line))
+    tail, narrator, seen = Tail(run.events_path, offset), Narrator(), []
+    started, last_life = time.monotonic(), time.monotonic()
+    try:
+        while True:
+            batch = tail.read()
+            for event in batch:
+                seen.append(event) if final_json and isinstance(event, _FINAL) else None
+                if json_ and not final_json:
+                    typer.echo(ascii_json(event.to_json()))
+                elif not final_json:
+                    for line in narrator.lines(event):
+                        typer.echo(clean(line))
+                if isinstance(event, RunEnded):
+                    if final_json:
+                        typer.echo(json.dumps(outcome(run, seen, event), ensure_ascii=True))
+                    return event.code
+            if read_status(run).alive or (pid is not None and process_lives(pid)):
+                last_life = time.monotonic()
+            grace = STARTING_SECONDS if last_life == started else 2.0
+            if not batch and time.monotonic() - last_life > grace:
+                return _dead(run)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
+        return int(Exit.OK)
+
+
+ANSWER_SECONDS = 10.0
+"""A worker answers between steps, and a step may take longer."""
+_ANSWERS = {
+    "stop": ("is stopping{at}", "; go on with: cpt resume {run}"),
+    "pause": ("is paused{at}", "; go on with: cpt resume {run}"),
+    "resume": ("goes on{at}", ""),
+    "checkpoint": ("saved a checkpoint{at}", ""),
+}
+
+
+def asked(run: Run, action: str, json_: bool) -> str:
+    """Ask the worker for something and wait a while; its answer as a line, or as JSON."""
+    offset = run.events_path.stat().st_size if run.events_path.exists() else 0
+    ask(run, action)
+    answer = answered(run, action, offset, ANSWER_SECONDS)
+    step = answer.step if answer else None
+    if json_:
+        return json.dumps({"run": run.id, "asked": action, "done": bool(answer), "step": step})
+    done, then = _ANSWERS[action]
+    at = f" at step {step}" if step is not None else ""
+    told = (
+        done.format(at=at) if answer else f"was asked to {action} and will at its next safe point"
+    )
+    return clean(f"{run.id} {told}{then.format(run=run.id)}")
+
+
+def ascii_json(line: str) -> str:
+    """The same JSON with every other character escaped: it may be read on a terminal."""
+    return json.dumps(json.loads(line), ensure_ascii=True, separators=(",", ":"))
+
+
+_FINAL = (StageDone, Alarm, Failed)
+
+
+def _dead(run: Run) -> int:
+    """Say why a worker is gone: its own last words, or that it was killed."""
+    try:
+        words = run.log_path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        words = []
+    reason = f" ({clean(words[-1])[:200]})" if words else ""
+    name = clean(run.id)
+    typer.echo(
+        f"cpt: the worker of {name} is gone{reason}; go on with: cpt resume {name}", err=True
+    )
+    return int(Exit.INTERRUPTED)
+
+
+def outcome(run: Run, seen: list[Any], end: RunEnded) -> dict[str, Any]:
+    """What ``--json`` prints when a run has ended."""
+    return {
+        "run": run.id,
+        "path": str(run.path),
+        "outcome": end.outcome,
+        "code": end.code,
+        "message": end.message,
+        "stages": {e.stage: e.evidence for e in seen if isinstance(e, StageDone)},
+        "alarms": [
+            {"level": e.level, "stage": e.stage, "message": e.message}
+            for e in seen
+            if isinstance(e, Alarm)
+        ],
+    }
+
+
+def view_of(run: Run) -> RunView:
+    """The run's state now: from the index of its log and the rest, or from the whole log."""
+    history = History(run.events_path)
+    view = history.catch_up()
+    if history.worth_saving:
+        history.leave_index()
+    return view
+
+
+def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
+    """``cpt watch --once``: a page of text, or one JSON object; ``beneath`` is another run."""
+    view, status, items = view_of(run), read_status(run), load_items(run)
+    other = (beneath.id, view_of(beneath)) if beneath else None
+    if not json_:
+        lines = summary(view, status, items=items, beneath=other)
+        return "\n".join(clean(line) for line in lines)
+    found = {
+        **row(run),
+        "stages": {name: {"state": s.state} for name, s in view.stages.items()},
+        "evidence": {name: view.evidence(name) for name in view.stages},
+        "training": facts.training(view),
+        "gate": facts.gate(view, items),
+    }
+    if other:
+        found["overlay"] = {"run": other[0], **facts.training(other[1])}
+    return json.dumps(found)
+
+
+def row(run: Run) -> dict[str, Any]:
+    """One run as ``cpt runs`` lists it."""
+    status = read_status(run)
+    end = last_end(run)
+    return {
+        "run": run.id,
+        "path": str(run.path),
+        "state": status.words,
+        "stage": status.stage,
+        "outcome": end.outcome if end and not status.alive else "",
+    }
+
+
+def last_end(run: Run) -> RunEnded | None:
+    """The newest end of a run, read from the last part of its log."""
+    try:
+        size = run.events_path.stat().st_size
+    except OSError:
+        return None
+    tail = Tail(run.events_path, max(0, size - (1 << 20)))
+    ends = [e for e in tail.read() if isinstance(e, RunEnded)]
+    return ends[-1] if ends else None

@@ -1,0 +1,237 @@
+"""Chart: lines over steps, levels behind them. The only user of plotext.
+
+plotext draws plain characters; this widget colours them by their glyph, so that the lines
+differ without colour too. Built when data or size change, never inside ``render``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from rich.text import Text
+from textual.events import Resize
+from textual.widget import Widget
+
+from cpt_tui.drawing.levels import Level, with_levels
+from cpt_tui.terminal import ascii_only, glyphs
+from engine.formatting import format_count, ticks
+from engine.runs.series import Point
+
+PLAIN_MARKERS = ("*", "o", "+")
+MARKERS = ("braille", "•", "+")
+STYLES = ("bold cyan", "bold yellow", "magenta")
+PLAIN_UNDER = ("#", "x", "=")
+UNDER = ("·", "×", "÷")
+UNDER_STYLES = ("cyan", "yellow", "magenta")
+SHOWN = {"braille": "⣀⠊"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One named curve; ``under`` draws it beneath the others, in glyphs of its own."""
+
+    name: str
+    points: Sequence[Point]
+    under: bool = False
+    place: int = 0
+    """Which of three looks it has, so that a quantity looks the same on every chart."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a curve is drawn: the glyph plotext gets, the one the legend shows, the style."""
+
+    glyph: str
+    shown: str
+    style: str
+
+
+def look(place: int, under: bool) -> Look:
+    """The look of the first, second or third curve over or under the others."""
+    if under:
+        glyph = PLAIN_UNDER[place] if ascii_only() else UNDER[place]
+        return Look(glyph, glyph, UNDER_STYLES[place])
+    glyph = PLAIN_MARKERS[place] if ascii_only() else MARKERS[place]
+    return Look(glyph, SHOWN.get(glyph, glyph), STYLES[place])
+
+
+def decimate(points: Sequence[Point], columns: int) -> list[Point]:
+    """At most two points a column, its lowest and its highest, in order of x; finite only."""
+    good = [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
+    if len(good) <= 2 * columns or columns < 1:
+        return good
+    first, span = good[0][0], good[-1][0] - good[0][0] or 1.0
+    buckets: dict[int, tuple[Point, Point]] = {}
+    for point in good:
+        at = min(columns - 1, int((point[0] - first) / span * columns))
+        low, high = buckets.get(at, (point, point))
+        buckets[at] = (min(low, point, key=_y), max(high, point, key=_y))
+    return [p for pair in buckets.values() for p in sorted(set(pair))]
+
+
+def _y(point: Point) -> float:
+    return point[1]
+
+
+def clipped(points: Sequence[Point], left: float, right: float) -> list[Point]:
+    """The points from ``left`` to ``right``, and where their line enters and leaves."""
+    good = [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
+    inside = [p for p in good if left <= p[0] <= right]
+    for (x1, y1), (x2, y2) in pairwise(good):
+        for edge, at in ((left, 0), (right, len(inside))):
+            if x1 < edge < x2:
+                inside.insert(at, (edge, y1 + (y2 - y1) * (edge - x1) / (x2 - x1)))
+    return sorted(inside)
+
+
+class Chart(Widget):
+    """Up to three lines on one pair of axes, as many beneath, a legend in words above them."""
+
+    DEFAULT_CSS = "Chart { height: 1fr; min-height: 5; }"
+
+    def __init__(self, title: str, empty: str, digits: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._title, self._empty, self._digits = title, empty, digits
+        self._lines: list[tuple[Line, Look]] = []
+        self._levels: list[Level] = []
+        self._beneath = ""
+        self._window: tuple[float, float] | None = None
+        self._text = Text(empty, "dim")
+
+    def show(
+        self,
+        title: str,
+        lines: Sequence[Line],
+        levels: Sequence[Level] = (),
+        window: tuple[float, float] | None = None,
+        beneath: str = "",
+    ) -> None:
+        """Set what is drawn; ``window`` is the part of the x axis, None for all of it.
+
+        ``beneath`` names the lines that are under the others.
+        """
+        self._title, self._levels, self._window = title, list(levels), window
+        self._beneath = beneath
+        beneath_first = sorted(lines, key=lambda line: not line.under)
+        self._lines = [(line, look(line.place, line.under)) for line in beneath_first]
+        self._build()
+
+    def on_resize(self, event: Resize) -> None:
+        self._build()
+
+    def render(self) -> Text:
+        return self._text
+
+    def _build(self) -> None:
+        width, height = self.size
+        if width < 10 or height < 3:
+            return
+        curves = [(seen, decimate(self._cut(line), 2 * width)) for line, seen in self._lines]
+        curves = [(seen, points) for seen, points in curves if points]
+        legend = self._legend(width)
+        if curves:
+            drawing = self._drawing(curves, width, height - len(legend))
+            self._text = Text("\n").join([*legend, drawing])
+        else:
+            self._text = Text.assemble((self._title + "\n", "bold"), (self._empty, "dim"))
+        self.refresh()
+
+    def _cut(self, line: Line) -> list[Point]:
+        return clipped(line.points, *self._window) if self._window else list(line.points)
+
+    def _legend(self, width: int) -> list[Text]:
+        """The title with the lines over the others; those beneath on a row of their own."""
+        rows = []
+        for under, head in ((False, self._title), (True, self._beneath)):
+            text = Text(head, "dim" if under else "bold", no_wrap=True, end="")
+            for line, seen in self._lines:
+                if line.under == under:
+                    text.append(f"  {seen.shown} {line.name}", seen.style)
+            if under and len(text) == len(head):
+                continue
+            if len(text) > width and not under:
+                text = text[len(head) + 2 :]
+            text.truncate(width, overflow="ellipsis")
+            rows.append(text)
+        return rows
+
+    def _drawing(self, curves: list[tuple[Look, list[Point]]], width: int, height: int) -> Text:
+        ends = y_range([points for _, points in curves], self._levels)
+        marked = [(seen.glyph, points) for seen, points in curves]
+        plain = draw(marked, width, height, self._digits, ends, self._window)
+        plain, spans = with_levels(plain, self._levels, ends, width)
+        text = Text(plain, "dim", no_wrap=True, overflow="crop", end="")
+        for seen, _ in curves:
+            braille = seen.glyph == "braille"
+            pattern = "[\u2800-\u28ff]+" if braille else re.escape(seen.glyph) + "+"
+            text.highlight_regex(pattern, seen.style + " not dim")
+        for start, end, style in spans:
+            text.stylize(style + " not dim", start, end)
+        return text
+
+
+def y_range(curves: Sequence[Sequence[Point]], levels: Sequence[Level] = ()) -> tuple[float, float]:
+    """A range of y that holds every point and level, with a little air."""
+    ys = [y for points in curves for _, y in points] + [level.at for level in levels]
+    return _padded(min(ys), max(ys))
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    """A range with a little air; a flat curve gets one too."""
+    air = (high - low) * 0.06 or max(abs(high) * 0.02, 1e-6)
+    return low - air, high + air
+
+
+def draw(
+    curves: Sequence[tuple[str, Sequence[Point]]],
+    width: int,
+    height: int,
+    digits: int = 2,
+    ends: tuple[float, float] | None = None,
+    window: tuple[float, float] | None = None,
+) -> str:
+    """Curves by their glyph: exactly ``height`` lines of at most ``width`` cells."""
+    import plotext
+
+    xs = [x for _, points in curves for x, _ in points]
+    low, high = ends or y_range([points for _, points in curves])
+    left, right = window or (min(xs), max(xs))
+    right = max(right, left + 1)
+    plotext.clf()
+    plotext.theme("clear")
+    plotext.limit_size(False, False)
+    plotext.plotsize(width, height)
+    plotext.xaxes(True, False)
+    plotext.yaxes(True, False)
+    plotext.xlim(left, right)
+    plotext.ylim(low, high)
+    marks = ticks(low, high, max(3, height // 4))
+    plotext.yticks(marks, [_label(mark, marks, digits) for mark in marks])
+    steps = [tick for tick in ticks(left, right, max(2, width // 16)) if tick == round(tick)]
+    plotext.xticks(steps, _step_labels(steps))
+    for glyph, points in curves:
+        plotext.plot([x for x, _ in points], [y for _, y in points], marker=glyph)
+    drawn = plotext.uncolorize(plotext.build())
+    return glyphs("\n".join(line.rstrip() for line in drawn.splitlines()[:height]))
+
+
+def _step_labels(steps: Sequence[float]) -> list[str]:
+    """Counts as short as they can be without two of them being the same."""
+    short = [format_count(step) for step in steps]
+    return short if len(set(short)) == len(short) else [f"{step:,.0f}" for step in steps]
+
+
+def _label(value: float, marks: Sequence[float], digits: int) -> str:
+    """A tick's label, with as many decimals as its neighbours need."""
+    step = abs(marks[1] - marks[0]) if len(marks) > 1 else abs(value) or 1.0
+    if abs(value) >= 10_000:
+        return format_count(value)
+    if 0 < abs(value) < 1e-3 and step < 1e-3:
+        return f"{value:.1e}"
+    needed = max(digits, math.ceil(-math.log10(step) - 1e-9)) if step < 1 else 0
+    return f"{value:.{min(needed, 6)}f}"

@@ -1,0 +1,6 @@
+"""What is asked, and what becomes of the answer?
+
+draft       the interview on disk
+questions   the pages in order
+answers     checked, kept, launched
+"""

@@ -1,0 +1,70 @@
+"""The rail: every stage with its state in words, and where the run is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+from textual.widgets import Static
+
+from cpt_tui.drawing.page import Page
+from cpt_tui.terminal import ascii_only
+from engine.formatting import format_short_duration
+from engine.runs.view import RunView
+from engine.summary.page import state_words
+
+PANEL_OF = {
+    "base": 3,
+    "scan": 1,
+    "probe": 1,
+    "decide": 1,
+    "baseline": 4,
+    "pack": 2,
+    "train": 3,
+    "gate": 4,
+    "report": 4,
+    "arms": 4,
+    "finish": 4,
+    "export": 4,
+}
+"""The panel that shows a stage."""
+
+
+class StageRail(Static):
+    """Down the left edge; two short lines a stage."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(markup=False, **kwargs)
+
+    def show(self, view: RunView, panel: int) -> None:
+        """Redraw; ``panel`` marks the stages it belongs to."""
+        self.update(rail_text(view, panel))
+
+
+def rail_text(view: RunView, panel: int) -> Text:
+    """Stages, states, time taken or share done."""
+    page = Page()
+    arrow = ">" if ascii_only() else "▸"
+    for name in view.stages:
+        state = state_words(view, name)
+        here = view.current == name
+        page.put(f"{arrow if here else ' '} ", "bold")
+        page.put(f"{name:<9}", "bold" if here else "" if PANEL_OF.get(name) == panel else "dim")
+        page.add()
+        page.put("  ").state(state)
+        page.add(f" {_extent(view, name)}".rstrip(), "dim")
+    return page.text
+
+
+def _extent(view: RunView, name: str) -> str:
+    """Time taken, or how far a running stage is."""
+    stage = view.stages[name]
+    if stage.state in ("done", "skipped"):
+        return format_short_duration(stage.seconds) if stage.seconds is not None else ""
+    if stage.state != "running":
+        return ""
+    step = view.curve.step if name in ("train", "base") else None
+    if step and step.total and step.series == ("train" if name == "train" else "base"):
+        return f"{100 * step.step / step.total:.0f}%"
+    progress = stage.progress
+    return f"{100 * progress.done / progress.total:.0f}%" if progress and progress.total else ""

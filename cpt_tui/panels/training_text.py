@@ -1,0 +1,142 @@
+"""Under the charts of training: guard, progress, sparklines, alarms; and what the model writes."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.text import Text
+
+from cpt_tui.drawing.bars import spark
+from cpt_tui.drawing.page import STATE_STYLES, Page, column_width, wrapped
+from cpt_tui.safe import clean_line
+from cpt_tui.terminal import glyphs
+from engine.formatting import format_count, format_duration, format_loss
+from engine.runs.events import SampleWritten, TrainStep
+from engine.runs.view import Curve, RunView
+from engine.summary.findings import NEVER_THE_VERDICT
+from engine.summary.log_lines import progress_words
+
+SAMPLE_LIMIT = 1200
+"""Characters shown of one continuation."""
+SIDE_BY_SIDE = 64
+"""Cells from which base and present stand beside each other."""
+
+
+def training_text(view: RunView, curve: Curve, width: int, sample: bool = False) -> Text:
+    """What the charts do not say, most urgent first; ``sample`` adds what it wrote last."""
+    page = Page()
+    page.add(NEVER_THE_VERDICT, "italic")
+    if curve.step is None:
+        stage = view.stages["train"]
+        waits = progress_words(stage.progress) if stage.progress else "no steps yet"
+        return page.add(f"Training: {waits}", "dim").text
+    _guard(page, view, curve)
+    _progress(page, view, curve)
+    _sparks(page, curve, width)
+    _alarms(page, view, width)
+    _checkpoint(page, view)
+    if sample and view.samples:
+        newest = view.samples[-1]
+        page.put(f"wrote at step {newest.step} (w shows all): ", "dim")
+        page.add(clean_line(f"{newest.prompt} {newest.current}", max(20, 2 * width - 36)))
+    page.text.rstrip()
+    return page.text
+
+
+def _guard(page: Page, view: RunView, curve: Curve) -> None:
+    """The forgetting guard in a word, with its number and limits."""
+    page.put("forgetting ", "dim")
+    if curve is not view.curves.get("train"):
+        page.add("not watched here: a demo builds its base model first", "dim")
+        return
+    page.state(view.guard)
+    rise = curve.generic_rise
+    if rise is None:
+        page.add(" (needs two evaluations of generic text)", "dim")
+        return
+    green, amber = view.limits["forgetting_green"], view.limits["forgetting_amber"]
+    page.add(f": generic {rise:+.3f} nats (limits {green:g} and {amber:g})")
+
+
+def _progress(page: Page, view: RunView, curve: Curve) -> None:
+    step = curve.step
+    assert step is not None
+    memory = f"  {step.memory_gb:.1f} GB" if step.memory_gb else ""
+    page.put("step ", "dim").put(f"{step.step:,} of {step.total:,}", "bold")
+    page.put(f"  {format_count(step.tokens)} tokens  ").put(_left(view, step), "bold").put(memory)
+    if curve.loss.lost:
+        page.put(f"  {len(curve.loss.lost)} steps not finite", "bold red")
+    page.add()
+
+
+def _left(view: RunView, step: TrainStep) -> str:
+    """Time left while it runs; where it stands once it does not."""
+    if view.paused:
+        return "paused"
+    if view.ended or view.failure:
+        return "done" if step.step >= step.total else "stopped here"
+    return f"{format_duration(step.eta_s)} left"
+
+
+def _sparks(page: Page, curve: Curve, width: int) -> None:
+    """Four curves in a row of characters each, on their own ranges."""
+    assert curve.step is not None
+    rows = (
+        ("train loss", format_loss(curve.step.loss), curve.loss),
+        ("rate (LR)", f"{curve.step.lr:.2e}", curve.lr),
+        ("grad norm", _plain(curve.step.grad_norm), curve.grad_norm),
+        ("tokens/s", format_count(curve.step.tokens_per_s), curve.tokens_per_s),
+    )
+    room = max(8, min(100, width - 24))
+    for label, value, series in rows:
+        page.put(f"{label:<11}", "dim").put(f"{value:<11}", "bold")
+        page.put(glyphs(spark(series.points(), room)), "dim").add()
+
+
+def _plain(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3f}"
+
+
+def _alarms(page: Page, view: RunView, width: int) -> None:
+    """Every alarm that is kept, the newest first."""
+    if len(view.alarms) > 1:
+        page.add(f"alarms, newest first ({len(view.alarms)})", "dim")
+    for alarm in reversed(view.alarms):
+        style, at = STATE_STYLES.get(alarm.level, ""), len(alarm.level) + 1
+        page.item(alarm.level, clean_line(alarm.message, 2 * (width - at) - 8), width, style, at)
+
+
+def _checkpoint(page: Page, view: RunView) -> None:
+    if view.checkpoints:
+        newest = view.checkpoints[-1]
+        page.put("checkpoint ", "dim").put(clean_line(newest.name, 30))
+        page.add(f" at step {newest.step:,}, {newest.megabytes:.1f} MB", "dim")
+
+
+def samples_text(view: RunView, width: int) -> Text:
+    """What the model wrote at each evaluation, the newest first; the base's text beside it."""
+    page = Page()
+    page.add("What it writes, the base beside it", "bold")
+    if not view.samples:
+        return page.add("No samples yet: they come with the evaluations.", "dim").text
+    newest_first = sorted(view.samples, key=lambda sample: -sample.step)
+    for step, samples in groupby(newest_first, key=lambda sample: sample.step):
+        page.add(f"step {step:,}", "bold cyan")
+        for sample in samples:
+            _sample(page, sample, width)
+    page.text.rstrip()
+    return page.text
+
+
+def _sample(page: Page, sample: SampleWritten, width: int) -> None:
+    """One prompt and how it goes on: now, and from the untouched base."""
+    page.put("prompt ", "dim").quote(sample.prompt, width - 7, 0, 300)
+    now, base = clean_line(sample.current, SAMPLE_LIMIT), clean_line(sample.base, SAMPLE_LIMIT)
+    if base and width >= SIDE_BY_SIDE:
+        room = column_width(width)
+        page.beside(["base:", *wrapped(base, room)], ["at this step:", *wrapped(now, room)], width)
+    else:
+        if base:
+            page.item("  base", base, width, "dim", 8)
+        page.item("  now", now or "(nothing)", width, "bold", 8)
+    page.add()

@@ -1,0 +1,96 @@
+"""The gate's verdict as a record. JSON in, JSON out; scores in points (0-100)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from engine.artifacts.base import Record
+
+
+class GateFiles(Record):
+    """The gate's files before training: is there a gate, and could it answer?"""
+
+    gold_items: int
+    sft_examples: int
+    metric: str
+    seeds: int
+    majority_rate: float
+    """Share of the most frequent answer: what a constant guess scores."""
+    overlap_items: int
+    """Gold items whose prompt also stands in the SFT data."""
+    contaminated_share: float
+    """Share of gold items that also stand in the corpus (see ``engine.overlap``)."""
+    contaminated_items: list[int] = Field(default_factory=list)
+    """Their numbers (0-based), so that the verdict is also given without them."""
+    mde: float
+    """Minimum detectable effect in points at 80% power, from prior variances."""
+    plausible_gain: float
+    remarks: list[str] = Field(default_factory=list)
+    """What is odd about the files, one sentence each."""
+
+
+class TagResult(Record):
+    """The gate's test on the items of one tag: secondary, never the verdict."""
+
+    tag: str
+    items: int
+    """Independent items: one a source."""
+    estimate: float
+    low: float
+    high: float
+    """Points, CPT minus base, with the uncorrected (1 - alpha) t interval."""
+    p_value: float
+    p_adjusted: float
+    """Holm among the tags."""
+
+
+class GateVerdict(Record):
+    """The gate's answer for one checkpoint."""
+
+    outcome: str
+    """EARNED, TIE or HURT."""
+    label: str
+    """For a TIE: equivalent, trivial or underpowered; for EARNED: '' or 'at a cost'."""
+    estimate: float
+    low: float
+    high: float
+    """Points, CPT minus base, with the (1 - alpha) t interval, not corrected for tries."""
+    mde: float
+    margin: float
+    items: int
+    seeds: int
+    base_scores: list[float]
+    cpt_scores: list[float]
+    p_value: float
+    degrees_of_freedom: float
+    guard: str = "green"
+    """Forgetting: green, amber or red; ``unknown`` where generic loss was not measured."""
+    generic_rise: float | None = None
+    generic_low: float | None = None
+    generic_high: float | None = None
+    """95% document-bootstrap interval of the rise; None where only the rise is known."""
+    tries: int = 1
+    """Counted tries against this gold set, this one among them (``engine.tries``)."""
+    p_adjusted: float | None = None
+    """Holm over those tries: what decides. None in a verdict of an older version."""
+    items_wanted: int | None = None
+    seeds_wanted: int | None = None
+    """For an underpowered TIE: independent items (or seeds) in all at which an effect of the
+    size seen, or the margin where that is larger, would show; None where no number does."""
+    won: int = 0
+    lost: int = 0
+    tied: int = 0
+    """Gold items by the sign of their mean difference over the seeds."""
+    by_tag: list[TagResult] = Field(default_factory=list)
+    sentence: str = ""
+    clean_outcome: str = ""
+    """The verdict without contaminated gold items; empty where there are none."""
+    clean_items: int = 0
+    clean_estimate: float | None = None
+
+    @classmethod
+    def of(cls, artifact: dict[str, Any]) -> GateVerdict:
+        """The verdict in the gate's artifact, which holds the arms' scores beside it."""
+        return cls.model_validate({k: v for k, v in artifact.items() if k in cls.model_fields})

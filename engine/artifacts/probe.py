@@ -1,0 +1,115 @@
+"""What the probe stage writes: fluency, pilot, continuations and the predicted cost.
+
+Losses are in nats per token unless the name says bits per byte.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from engine.artifacts.base import Interval, Record
+
+
+class SideLoss(Record):
+    """Loss of the base on held-out documents of one side (context >= the probe's minimum)."""
+
+    nats_per_token: float
+    bits_per_byte: float
+    median: float
+    """Median over documents of bits per byte."""
+    trimmed: float
+    """5% trimmed mean over documents of bits per byte."""
+    documents: int
+    tokens: int
+    bytes: int
+    spread: list[float] = Field(default_factory=list)
+    """Bits per byte at the documents' 0, 5, 10, ... 100th percentile (21 numbers)."""
+
+
+class TokenClass(Record):
+    """Loss of one class of tokens on both sides."""
+
+    name: str
+    """``words``, ``numbers``, ``punctuation`` or ``whitespace``."""
+    domain_share: float
+    """Share of the side's scored tokens."""
+    generic_share: float
+    domain_nats: float
+    """Mean nats per token of the class; 0 where the side has none."""
+    generic_nats: float
+
+
+class Reference(Record):
+    """A reference corpus scored under the same base."""
+
+    name: str
+    bits_per_byte: float
+    documents: int
+
+
+class Surprise(Record):
+    """A document (excerpt) or a term with its bits per byte under the base."""
+
+    text: str
+    bits_per_byte: float
+    count: int = 1
+
+
+class Fluency(Record):
+    """The fluency probe: how surprising the domain is beside generic text."""
+
+    domain: SideLoss
+    generic: SideLoss
+    ratio: Interval
+    """Bits per byte, domain over generic, document bootstrap."""
+    nats_ratio: float
+    surprising_documents: list[Surprise] = Field(default_factory=list)
+    surprising_terms: list[Surprise] = Field(default_factory=list)
+    seconds: float = 0
+    classes: list[TokenClass] = Field(default_factory=list)
+    references: list[Reference] = Field(default_factory=list)
+    percentile: float | None = None
+    """Share of reference corpora with fewer bits per byte than the domain, 0 to 100."""
+    budget_ended: bool = False
+    """The time or token budget ended before the interval decided."""
+
+
+class Pilot(Record):
+    """Reducible surprise: gain of a short run on domain minus that of a generic twin."""
+
+    domain_gain: float
+    generic_gain: float
+    gain: Interval
+    """Net gain in nats per token, document bootstrap."""
+    tokens: int
+    steps: int
+    method: str
+    lr: float
+    seconds: float
+    order_ratio: Interval | None = None
+    """Bits per byte of held-out domain text with its words shuffled over the same text as it
+    is, under the domain pilot's model; None where the text has no words to shuffle."""
+
+
+class Cost(Record):
+    """Predicted price on this machine, from a short timing."""
+
+    tokens: int
+    tokens_per_s: float
+    train_seconds: float
+    gate_seconds: float
+    memory_gb: float
+    train_flops: float
+    gate_flops: float = 0
+    """0 where no gate is named, or the run is of an older version."""
+    gate_memory_gb: float = 0
+
+
+class Continuation(Record):
+    """The base asked about a surprising term."""
+
+    term: str
+    prompt: str
+    text: str
+    passages: list[str] = Field(default_factory=list)
+    """What the corpus says about the term: up to three short passages to compare with."""

@@ -1,0 +1,174 @@
+"""What the scan stage writes: both sides of the text, its shape, quality and fertility.
+
+Sizes are in tokens of the model's own tokenizer, shares in [0, 1].
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from engine.artifacts.base import Record
+
+
+class ShapePart(Record):
+    """One kind of data found in the corpus."""
+
+    kind: str
+    share: float
+    """Of the corpus's bytes, by the sample."""
+    confidence: float
+    samples: list[str] = Field(default_factory=list)
+    """At most two, cleaned and shortened."""
+
+
+class Shape(Record):
+    """What kind of data the corpus is."""
+
+    kind: str
+    """``raw``, ``code``, ``prompt_completion``, ``chat``, ``preference``, ``classification``,
+    ``short_rows`` or ``mixed``."""
+    confidence: float
+    why: str
+    examples: list[str] = Field(default_factory=list)
+    parts: list[ShapePart] = Field(default_factory=list)
+    """Every kind found, by falling share; a mixed corpus has several."""
+
+
+class NearPair(Record):
+    """Two documents that are nearly the same."""
+
+    kept: str
+    """Origin (``file:line``) of the document that stays."""
+    dropped: str
+    similarity: float
+    """Estimated Jaccard similarity of their word shingles."""
+    text: str
+    """Start of the dropped one."""
+
+
+class SharedLine(Record):
+    """A line that many documents share."""
+
+    text: str
+    documents: int
+
+
+class Language(Record):
+    """A language's share of the sampled text."""
+
+    name: str
+    """English name; ``unknown`` where the detector has no opinion."""
+    share: float
+
+
+class Quality(Record):
+    """What the text of one side is like, and how much of it is new."""
+
+    documents: int
+    """Unique documents looked at for near-duplicates."""
+    near_duplicate_documents: int
+    near_duplicate_tokens: int
+    """Tokens of the near-duplicates that a dedup would drop."""
+    near_pairs: list[NearPair] = Field(default_factory=list)
+    exact_examples: list[str] = Field(default_factory=list)
+    """Origins of exact duplicates, with what they repeat."""
+    boilerplate_share: float = 0
+    """Share of the bytes in lines that many documents share."""
+    boilerplate: list[SharedLine] = Field(default_factory=list)
+    gzip_ratio: float = 0
+    """Compressed over raw size of a sample; running English is about 0.4, repetition far less."""
+    odd_words_share: float = 0
+    """Share of words that look like no word (OCR noise, hashes), by the rule in the docstring."""
+    odd_characters_share: float = 0
+    """Share of characters that are replacement, control or private-use ones."""
+    languages: list[Language] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    """What was sampled instead of read whole, in words."""
+
+
+class SideScan(Record):
+    """One text source after reading, cleaning, exact dedup and the held-out split."""
+
+    source: str
+    """Where the text came from, as shown to the user; ``embedded sample`` if nobody gave any."""
+    fingerprint: str
+    """sha256 over content, tokenizer and split parameters: the identity of the token store."""
+    files: int
+    documents: int
+    bytes: int
+    """UTF-8 bytes of the kept documents."""
+    words: int
+    tokens: int
+    heldout_documents: int
+    heldout_tokens: int
+    duplicate_documents: int
+    duplicate_bytes: int
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """Skipped pieces by reason."""
+    skipped_bytes: int = 0
+    notes: list[str] = Field(default_factory=list)
+    """One line for each file that could not be read or was odd."""
+    median_tokens: float = 0
+    padding_share: float = 0
+    """Share of a padded (unpacked) batch that would have been padding."""
+    text_column: str | None = None
+    encodings: dict[str, int] = Field(default_factory=dict)
+    """Files by detected encoding."""
+    mojibake_documents: int = 0
+    """Documents that look wrongly decoded (repaired only on request)."""
+    quality: Quality | None = None
+
+    @property
+    def effective_tokens(self) -> int:
+        """Unique tokens after exact and near-duplicates: what the size node judges."""
+        return self.tokens - (self.quality.near_duplicate_tokens if self.quality else 0)
+
+
+class Contamination(Record):
+    """13-gram overlap of corpus, held-out text and gold set."""
+
+    gold_items: int = 0
+    gold_in_corpus: list[int] = Field(default_factory=list)
+    """Numbers (0-based) of gold items of which 80% of the words stand in one corpus document,
+    by 13-grams that are neither a frame of the prompts nor wording of many documents."""
+    gold_common: list[int] = Field(default_factory=list)
+    """Numbers of items whose words stand in the corpus, but only as wording of many documents."""
+    gold_short: int = 0
+    """Items of fewer than eight words, too short to be looked for."""
+    heldout_documents: int = 0
+    heldout_in_train: int = 0
+    """Held-out domain documents of which most 13-grams also stand in training documents."""
+    examples: list[str] = Field(default_factory=list)
+
+
+class Scan(Record):
+    """The scan stage: both sides and the shape of the corpus."""
+
+    domain: SideScan
+    generic: SideScan
+    shape: Shape
+    contamination: Contamination | None = None
+
+
+class ShatteredTerm(Record):
+    """A word of the corpus that the tokenizer shatters."""
+
+    term: str
+    count: int
+    pieces: list[str]
+    saved: int = 0
+    """Corpus tokens that a token of its own would save: count x (pieces - 1)."""
+
+
+class Fertility(Record):
+    """Tokens per word and per byte, domain over generic."""
+
+    domain_tokens_per_word: float
+    generic_tokens_per_word: float
+    domain_tokens_per_byte: float
+    generic_tokens_per_byte: float
+    ratio: float
+    """Tokens per word, domain over generic."""
+    worst_terms: list[ShatteredTerm] = Field(default_factory=list)
+    whole_word_saving: float = 0
+    """Share of the corpus's tokens that tokens of their own for the listed terms would save."""

@@ -1,0 +1,12 @@
+"""Which text is read, and how? A source into cleaned documents, every byte accounted for.
+
+corpus        a source as documents
+files         which files, opened and unpacked
+readers       a file's bytes into rows, one module a format
+hub           data sets of the hub
+fields        which columns hold the text
+shape         raw text, code, chat, task data?
+source_code   code told from prose
+text          cleaning, hashing, cutting
+ledger        what was read, what was not, and why
+"""

@@ -1,0 +1,8 @@
+"""Which files are read? Found, opened, unpacked and hashed.
+
+listing   the files of a path or glob
+kinds     which reader a name asks for
+streams   opened and unpacked, counted
+members   a file itself, or the members of an archive
+digests   hashes that are remembered
+"""

@@ -1,0 +1,190 @@
+"""Listing: the files of a corpus, sorted; pipes, loops and hidden files left alone."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.corpus.files.kinds import READABLE, kind_of, unknown_suffix
+from engine.corpus.ledger import NOTES, Ledger, shown
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+@dataclass
+class Listing:
+    """Files that may hold text with their sizes, and what was left out."""
+
+    root: Path
+    """The file or folder; of a glob, the folder above its first wildcard."""
+    pattern: str = ""
+    """The rest of a glob; its files are taken whatever their type."""
+    files: dict[Path, int] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    skipped_bytes: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Unknown suffixes."""
+    notes: list[str] = field(default_factory=list)
+    problem: str = ""
+    """Why the root itself cannot be read."""
+
+    def enter(self, ledger: Ledger) -> None:
+        """Start a ledger with what is known before reading."""
+        ledger.files = len(self.files)
+        ledger.bytes_total = sum(self.files.values())
+        ledger.bytes_found = self.skipped_bytes
+        for reason, count in self.skipped.items():
+            ledger.skip(reason, self.skipped_bytes if reason == "unknown type" else 0, count)
+        for line in self.notes:
+            ledger.note(line)
+        if self.unknown:
+            ledger.note(f"{self.unknown.total():,} files of unknown type skipped: {self.suffixes}")
+
+    @property
+    def suffixes(self) -> str:
+        return ", ".join(f"{name} {count:,}" for name, count in self.unknown.most_common(8))
+
+    @property
+    def label(self) -> str:
+        return shown(self.root / self.pattern)
+
+    def why_none(self) -> str:
+        """One sentence for a root without a file to read."""
+        if self.problem:
+            return self.problem
+        if self.unknown:
+            glob = shown(self.root / "**" / "*")
+            found = f"{self.label} has no file of a known type (found {self.suffixes})"
+            return f"{found}; give {READABLE}, or {glob!r} to read them all as text"
+        if self.skipped:
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items())
+            return f"{self.label} has no file that can be read ({reasons}); give {READABLE}"
+        what = "matches no file" if self.pattern else "is an empty folder"
+        return f"{self.label} {what}; give {READABLE}"
+
+    def skip(self, reason: str, path: str) -> None:
+        self.skipped[reason] += 1
+        if len(self.notes) <= NOTES:
+            self.notes.append(f"{shown(path)} skipped: {reason}")
+
+    def add(self, path: Path, size: int) -> None:
+        """A regular file: kept if its type is known or a glob named it."""
+        if self.pattern or kind_of(path.name):
+            self.files[path] = size
+            return
+        self.unknown[shown(unknown_suffix(path.name))] += 1
+        self.skipped["unknown type"] += 1
+        self.skipped_bytes += size
+
+
+def list_files(source: Path) -> Listing:
+    """Every file below a folder in the order of its name, one file itself, or a glob's files."""
+    root, pattern = _parted(source)
+    listing = Listing(root, pattern)
+    try:
+        found = root.stat()
+    except ValueError:
+        listing.problem = f"{shown(root)!r} is not a file name; give a file or a folder"
+        return listing
+    except OSError as error:
+        listing.problem = _why_missing(root, error)
+        return listing
+    if stat.S_ISREG(found.st_mode):
+        listing.files[root] = found.st_size
+    elif stat.S_ISDIR(found.st_mode):
+        _enter(root, listing)
+    else:
+        listing.problem = f"{shown(root)} is neither a file nor a folder; give one of the two"
+    return listing
+
+
+def _parted(source: Path) -> tuple[Path, str]:
+    """A glob as the folder to walk and the pattern below it; a path that exists is no glob."""
+    if not _MAGIC.search(str(source)) or os.path.lexists(source):
+        return source, ""
+    parts = source.parts
+    at = next(i for i, part in enumerate(parts) if _MAGIC.search(part))
+    return Path(*parts[:at]), "/".join(parts[at:])
+
+
+def _enter(root: Path, listing: Listing) -> None:
+    """Walk the root and keep what matches."""
+    pattern = tuple((listing.pattern or "**").split("/"))
+    depth = None if "**" in pattern else len(pattern)
+    hidden = any(segment.startswith(".") for segment in pattern)
+    skip = len(root.parts)
+    # As if sorted by parts: no name holds a NUL, which sorts before every other character.
+    found = sorted(_walk(root, listing, depth, hidden), key=lambda one: one[0].replace("/", "\0"))
+    for name, size in found:
+        path = Path(name)
+        if not listing.pattern or _matches(path.parts[skip:], pattern):
+            listing.add(path, size)
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path fits a glob: ``**`` spans any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        rest = pattern[1:] or ("*",)
+        return any(_matches(parts[at:], rest) for at in range(len(parts)))
+    fits = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
+    return fits and _matches(parts[1:], pattern[1:])
+
+
+def _why_missing(root: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"{shown(root)} cannot be read: permission denied; change its mode or its owner"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{shown(root)} does not exist; give a file, a folder, a glob or hub:owner/name"
+    return f"{shown(root)} cannot be read ({error.strerror}); give a file or a folder"
+
+
+def _walk(
+    root: Path, listing: Listing, depth: int | None, hidden: bool
+) -> Iterator[tuple[str, int]]:
+    """Regular files below a folder; every folder is entered once, whatever links point at it."""
+    folders, seen = [(str(root), 1)], set[tuple[int, int]]()
+    while folders:
+        folder, level = folders.pop()
+        try:
+            status = Path(folder).stat()
+            with os.scandir(folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            listing.skip(_reason(error), folder)
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            listing.skip("link to a folder already read", folder)
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if entry.name.startswith(".") and not hidden:
+                continue
+            found = _status(entry, listing)
+            if found and stat.S_ISDIR(found.st_mode):
+                if depth is None or level < depth:
+                    folders.append((entry.path, level + 1))
+            elif found and stat.S_ISREG(found.st_mode):
+                yield entry.path, found.st_size
+            elif found:
+                listing.skip("not a regular file", entry.path)
+
+
+def _status(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError as error:
+        reason = "broken link" if entry.is_symlink() else _reason(error)
+        listing.skip(reason, entry.path)
+        return None
+
+
+def _reason(error: OSError) -> str:
+    return "permission denied" if isinstance(error, PermissionError) else "not readable"

@@ -1,0 +1,87 @@
+"""Files that survive: the home directory, private folders, atomic writes, hashes, free space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from engine.errors import InputError
+
+
+def home() -> Path:
+    """Root of runs and caches: ``CPT_HOME``, else the user's data directory."""
+    override = os.environ.get("CPT_HOME")
+    return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("cpt"))
+
+
+def private_dir(path: Path) -> Path:
+    """Create ``path`` readable by its owner only (runs hold private text)."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write to a temporary name, fsync, rename: a reader sees the old file or the new one.
+
+    Raises OSError (for example: no space left); the old file is then intact.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(raw)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON, atomically; NaN and infinity are refused (ValueError)."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def publish(temporary: Path, folder: Path) -> None:
+    """Move a finished folder into place; a twin that another process put there first stays.
+
+    Raises OSError where the move fails for another reason.
+    """
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes, read in blocks."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Hex sha256 of a JSON-able value in canonical form; the unit of every fingerprint."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+SPARE_BYTES = 200 << 20
+"""Free space wanted beyond the predicted need."""
+
+
+def check_space(folder: Path, need: int, way: str = "set CPT_HOME to another disk") -> None:
+    """InputError if the disk of ``folder`` has less than ``need`` bytes and a spare left."""
+    free = shutil.disk_usage(folder).free
+    if free < need + SPARE_BYTES:
+        raise InputError(
+            f"{folder}: {free / 1e9:.1f} GB free, about {(need + SPARE_BYTES) / 1e9:.1f} GB "
+            f"needed; free some space or {way}"
+        )

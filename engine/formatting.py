@@ -1,0 +1,153 @@
+"""Numbers as people read them: counts, durations, losses, rates. Plain ASCII."""
+
+from __future__ import annotations
+
+import math
+from math import isfinite
+from typing import Protocol
+
+
+class HasInterval(Protocol):
+    """An estimate with both ends of its interval."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def format_count(value: float | None) -> str:
+    """``950``, ``12.3k``, ``4.56M``, ``1.20B``; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    for limit, unit, digits in ((1e9, "B", 2), (1e6, "M", 2), (1e4, "k", 1)):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.{digits}f}{unit}"
+    return f"{value:,.0f}"
+
+
+def format_duration(seconds: float | None) -> str:
+    """``4 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``; a dash for None."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def format_short_duration(seconds: float | None) -> str:
+    """``8s``, ``2m21s``, ``16m``, ``3h05m``, ``2d4h``: at most six characters."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    days, hours = whole // 86_400, whole % 86_400 // 3600
+    return f"{days}d{hours}h" if days < 10 else f"{days}d"
+
+
+def format_loss(value: float | None) -> str:
+    """Four decimals; ``not finite`` for None, never 0."""
+    return "not finite" if value is None or not math.isfinite(value) else f"{value:.4f}"
+
+
+def format_signed(value: float | None, digits: int = 3) -> str:
+    """With its sign; a dash for None."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
+
+
+def format_p_value(p: float | None) -> str:
+    """``p = 0.021``, ``p < 0.001``; never 0."""
+    if p is None or not math.isfinite(p):
+        return "p not known"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def format_bytes(bytes_: float | None) -> str:
+    """``512 B``, ``12.4 KB``, ``3.1 MB``, ``2.0 GB``."""
+    if bytes_ is None or not math.isfinite(bytes_):
+        return "-"
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if bytes_ >= limit:
+            return f"{bytes_ / limit:.1f} {unit}"
+    return f"{bytes_:.0f} B"
+
+
+def format_memory(gigabytes: float | None) -> str:
+    """``2.4 GB``, ``under 0.1 GB``; a dash for None and for 0, which nobody predicted."""
+    if not gigabytes or not math.isfinite(gigabytes):
+        return "-"
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else "under 0.1 GB"
+
+
+def one_line(text: object) -> str:
+    """White space folded, so that a message stays one line. Does not clean escapes."""
+    return " ".join(str(text).split())
+
+
+LEAST_SPAN = 1e-300
+"""A narrower range is one value: its steps would be too small for a float."""
+
+
+def ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Round values between ``low`` and ``high``, about ``wanted`` of them."""
+    span = high - low
+    if not LEAST_SPAN < span < math.inf:
+        return [low]
+    raw = span / max(1, wanted)
+    base = 10.0 ** math.floor(math.log10(raw))
+    step = next((base * m for m in (1, 2, 2.5, 5) if base * m >= raw), base * 10)
+    start = math.ceil(low / step - 1e-9)
+    stop = math.floor(high / step + 1e-9)
+    return [k * step for k in range(start, stop + 1)]
+
+
+def format_tokens(tokens: float) -> str:
+    """Tokens in words: ``850``, ``140k``, ``2.1M``."""
+    if tokens < 1000:
+        return f"{tokens:.0f}"
+    return f"{tokens / 1e3:.0f}k" if tokens < 999_500 else f"{tokens / 1e6:.1f}M"
+
+
+def format_interval(interval: HasInterval, digits: int = 2) -> str:
+    """``1.42 (95% 1.31 to 1.55)``"""
+    low, high = (f"{end:.{digits}f}" for end in (interval.low, interval.high))
+    return f"{interval.value:.{digits}f} (95% {low} to {high})"
+
+
+def is_finite(interval: HasInterval) -> bool:
+    """True where all three numbers can be compared."""
+    return all(isfinite(number) for number in (interval.value, interval.low, interval.high))
+
+
+def format_time(seconds: float) -> str:
+    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``."""
+    if not seconds < 1e9:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def format_points(value: dict[str, float], digits: int) -> str:
+    """``1.42 (95% 1.30 to 1.55)``."""
+    low, high = (f"{value[key]:.{digits}f}" for key in ("low", "high"))
+    return f"{value['value']:.{digits}f} (95% {low} to {high})"
+
+
+WIDTH = 80

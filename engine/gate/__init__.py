@@ -1,0 +1,10 @@
+"""Was it worth it? Scores of two arms into EARNED, TIE or HURT.
+
+judge        the verdict from both arms' scores
+forgetting   the guard: what generic text lost
+secondary    results by tag and item, beside the verdict
+tries        who asked this gold set before
+arms         more arms: control, checkpoints, recipe
+items        each item with its text and scores
+wording      the verdict in a sentence
+"""

@@ -1,0 +1,9 @@
+"""What is the task? Gold set and SFT data into examples, and the metrics that score them.
+
+example   one prompt with its answers
+rows      rows of the files, none skipped
+load      files into examples
+checks    what is odd about them
+metrics   an answer into a score
+summary   what the gate could show with them
+"""

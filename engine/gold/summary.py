@@ -1,0 +1,51 @@
+"""The gate's files as evidence: how many items, how blunt the test, what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.artifacts.gate import GateFiles
+from engine.gold.checks import check_void, majority, remarks, taught
+from engine.gold.example import Example
+from engine.gold.load import gold_items, sft_items
+from engine.quality.contamination import Overlapped
+from engine.recipe.gate import Gate
+from engine.stats.power import prior_mde
+
+
+def gate_files(
+    gold_path: Path,
+    sft_path: Path,
+    gate: Gate,
+    overlapped: Overlapped | None = None,
+    cut: Sequence[str] = (),
+) -> GateFiles:
+    """Check both files and say what the gate could show. InputError where it could show nothing.
+
+    ``overlapped`` is what an ``Overlap`` of the same items found in the corpus. None means
+    that the corpus was not looked at; the share is then 0, so pass it where there is a corpus.
+    ``cut`` says what the model's context cuts off, which takes its tokenizer.
+    """
+    gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
+    check_void(gold, sft)
+    hit = overlapped.contaminated if overlapped else []
+    return GateFiles(
+        gold_items=len(gold),
+        sft_examples=len(sft),
+        metric=gate.metric,
+        seeds=len(gate.seeds),
+        majority_rate=majority(gold)[1],
+        overlap_items=len(taught(gold, sft)),
+        contaminated_share=len(hit) / len(gold),
+        contaminated_items=hit,
+        mde=prior_mde(effective_items(gold), len(gate.seeds)),
+        plausible_gain=gate.plausible_gain,
+        remarks=[*remarks(gold, sft, gate), *cut],
+    )
+
+
+def effective_items(examples: Sequence[Example]) -> int:
+    """Items after those of one group are counted as one: what the gate's test sees."""
+    named = {example.group for example in examples if example.group}
+    return len(named) + sum(not example.group for example in examples)

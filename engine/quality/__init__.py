@@ -1,0 +1,11 @@
+"""How much of the text is new, and clean? Repeats, boilerplate, odd words, languages, overlap.
+
+shingles          words as numbers, hashes of runs
+near_duplicates   documents that are nearly the same
+boilerplate       lines that many documents share
+odd_words         marks of OCR noise
+languages         which languages
+text_quality      all of these for one side
+heldout_leaks     held-out text that is trained on
+contamination     gold items that stand in the corpus
+"""

@@ -1,0 +1,9 @@
+"""What does the user want? The recipe as a validated model, and as TOML.
+
+base       what a section is made of
+sections   every section but the gate's, and the whole recipe
+gate       the sections on the gate and on stage two
+defaults   learning rates and LoRA ranks by size
+toml       reads and writes TOML; every fault with key and line
+schema     writes recipes/schema.json
+"""

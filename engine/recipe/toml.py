@@ -1,0 +1,226 @@
+"""Recipe <-> TOML: every fault at once with key and line; comments and order survive."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import ValidationError
+from tomlkit.exceptions import ParseError, TOMLKitError
+
+from engine.errors import InputError
+from engine.files import write_atomic
+from engine.recipe.sections import Recipe
+from engine.redaction import SECRET, masked
+
+MAX_BYTES = 1 << 20
+"""A recipe is a page of text; a larger file is refused before it is parsed."""
+
+RESULTS = ("evidence", "verdict", "provenance")
+"""Tables that a run adds; they are no part of the intent."""
+
+_HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
+_ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
+_KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
+
+_PATH_KEYS = (
+    ("model", "id"),
+    ("corpus", "path"),
+    ("generic", "path"),
+    ("arms", "control", "path"),
+)
+_FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
+ELSEWHERE = ("hub:", "demo:", "lm-eval:")
+"""Beginnings of values that are no path."""
+
+
+def locate(text: str, key: tuple[str, ...]) -> int | None:
+    """1-based line of a key in TOML text, or of its nearest written parent."""
+    table: tuple[str, ...] = ()
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            here = table
+        elif entry := _KEY.match(line):
+            here = table + tuple(entry[1].split("."))
+        else:
+            continue
+        shared = len(here)
+        if here == key[:shared] and (best is None or shared > best[0]):
+            best = (shared, number)
+    return best[1] if best else None
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Plain values of a TOML text; InputError with the line for broken TOML."""
+    try:
+        return tomlkit.parse(text).unwrap()
+    except (ParseError, RecursionError) as error:
+        raise InputError(f"{name}: not valid TOML: {error}") from None
+    except TOMLKitError as error:
+        raise InputError(f"{name}: not valid TOML: {error}") from None
+
+
+def validate(values: dict[str, Any], text: str, name: str) -> Recipe:
+    """A Recipe from plain values; InputError lists every fault, one line each."""
+    written = {key: value for key, value in values.items() if key not in RESULTS}
+    line = _secret_line(text)
+    if line or masked(written) != written:
+        raise InputError(
+            f"{name}: {f'line {line}' if line else 'a value'} holds what looks like an access "
+            "token; remove it and set HF_TOKEN in the environment"
+        )
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = [_sentence(fault, text) for fault in error.errors(include_url=False)]
+    head = f"{name}: {len(faults)} fault{'s' if len(faults) > 1 else ''}"
+    raise InputError("\n  ".join([f"{head}:", *sorted(faults)]))
+
+
+def _secret_line(text: str) -> int | None:
+    """1-based line of an access token in what the user wrote, comments included.
+
+    The tables that a run added are left out: they are masked when they are written.
+    """
+    mine = True
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _ANY_HEADER.match(line):
+            mine = header[1].split(".")[0].strip("\"' ") not in RESULTS
+        if mine and SECRET.search(line):
+            return number
+    return None
+
+
+def _sentence(fault: Any, text: str) -> str:
+    key = tuple(str(part) for part in fault["loc"])
+    line = locate(text, key)
+    dotted = ".".join(key) or "recipe"
+    where = f"line {line}: {dotted}" if line else dotted
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        message = "unknown key; see recipes/schema.json for the known ones"
+    elif fault["type"] == "missing":
+        message = "is required"
+    return f"{where}: {message[:1].lower()}{message[1:]}"
+
+
+def load_recipe(path: Path, root: Path | None = None) -> tuple[Recipe, str]:
+    """Read a recipe file; relative paths resolve against ``root`` (default: its folder).
+
+    Returns the recipe with absolute paths, and the file's text. Raises InputError.
+    """
+    try:
+        raw = path.read_bytes()[: MAX_BYTES + 1]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path}: larger than 1 MB; a recipe is a page of TOML")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; a recipe is a page of TOML") from None
+    recipe = validate(parse_toml(text, path.name), text, path.name)
+    return resolve(recipe, (root or path.parent).resolve(), path.name), text
+
+
+def recipe_folder() -> Path:
+    """Where the ready recipes are: inside an installed wheel, or in the checkout."""
+    packaged = Path(__file__).parents[1] / "_recipes"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
+def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
+    """Make local paths absolute. A ``..`` in a recipe's path is refused (InputError)."""
+    values = recipe.model_dump(by_alias=True)
+    for place in _PATH_KEYS + _FILE_KEYS:
+        *sections, key = place
+        table: Any = values
+        for section in sections:
+            table = table and table[section]
+        value = table and table[key]
+        if value is None or value.startswith(ELSEWHERE) or value == "embedded":
+            continue
+        if ".." in Path(value).parts:
+            raise InputError(
+                f"{name}: {'.'.join(place)}: '..' is not allowed in a recipe; "
+                "use an absolute path, or --root DIR"
+            )
+        local = base / Path(value).expanduser()
+        # A model id that is no folder here is a hub id (owner/name).
+        if place != ("model", "id") or local.exists() or value.startswith((".", "/", "~")):
+            table[key] = str(local)
+    return Recipe.model_validate(values)
+
+
+def dump(recipe: Recipe, template: str = "") -> str:
+    """TOML text of a recipe. With ``template`` its comments and order survive.
+
+    Only values that were set or differ from their default are written.
+    """
+    document = tomlkit.parse(template) if template else tomlkit.document()
+    values = recipe.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    merge(document, values)
+    return tomlkit.dumps(document)
+
+
+def merge(document: Any, values: dict[str, Any]) -> None:
+    """Write ``values`` into a tomlkit container, leaving equal entries untouched."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if key not in document or not isinstance(document[key], dict):
+                document[key] = tomlkit.table()
+            merge(document[key], value)
+        elif key not in document or document[key] != value:
+            document[key] = list(value) if isinstance(value, tuple) else value
+
+
+def amend(path: Path, changes: dict[str, dict[str, Any]], instead: tuple[str, ...] = ()) -> None:
+    """Add a later stage's intent to a run's recipe; comments and order survive. InputError.
+
+    ``instead`` names a table that the changes replace, keys that they do not name included.
+    """
+    document = tomlkit.parse(path.read_text())
+    table: Any = document
+    for name in instead[:-1]:
+        table = table.get(name, {})
+    if instead:
+        table.pop(instead[-1], None)
+    try:
+        merge(document, changes)
+    except ValueError as error:  # an inline table cannot hold one
+        names = " and ".join(f"[{name}]" for name in changes)
+        raise InputError(f"{path}: write {names} as a table of its own ({error})") from None
+    text = tomlkit.dumps(document)
+    validate(parse_toml(text, path.name), text, path.name)
+    write_atomic(path, text)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """The ``[provenance]`` that a run wrote into its recipe; empty before that."""
+    try:
+        return dict(parse_toml(path.read_text(), path.name).get("provenance", {}))
+    except (OSError, InputError):
+        return {}
+
+
+def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
+    """Replace the tables a run adds (``[evidence]``, ``[verdict]``, ``[provenance]``)."""
+    document = tomlkit.parse(path.read_text())
+    for name, table in results.items():
+        if name in document:
+            del document[name]
+        document[name] = tomlkit.item(_plain(masked(table)))
+    write_atomic(path, tomlkit.dumps(document))
+
+
+def _plain(value: Any) -> Any:
+    """Values TOML can hold: None entries are dropped."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value if v is not None]
+    return value

@@ -1,0 +1,340 @@
+"""Typed events and their log: one JSON object a line, appended with one write.
+
+The log is the only thing that screens read. A torn tail (a crash, a full disk) is cut
+off when a writer opens the log, and ignored by readers until it is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engine.redaction import masked
+
+REPAIR_BLOCK = 1 << 20
+"""Bytes of the log's end that are looked through at a time for its last newline."""
+KINDS: dict[str, type[Event]] = {}
+_FIELDS: dict[type[Event], tuple[str, ...]] = {}
+"""Names of a class's fields: a long log asks for them a million times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all events. ``t`` is Unix seconds, set by the writer if 0."""
+
+    kind: ClassVar[str] = "event"
+    t: float = 0.0
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
+        KINDS[kind] = cls
+
+    def to_json(self) -> str:
+        """One line of JSON without its newline; non-finite floats become null, tokens a mask."""
+        values = {f.name: masked(_finite(getattr(self, f.name))) for f in dataclasses.fields(self)}
+        return json.dumps({"kind": self.kind, **values}, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown(Event, kind="unknown"):
+    """An event of a newer version; kept whole so that viewers do not fail."""
+
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event, kind="run.started"):
+    """A worker took the run (again)."""
+
+    run: str
+    pid: int
+    stages: list[str]
+    version: str = ""
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Event, kind="facts"):
+    """What is really on: model, dtype, attention kernel, threads, masking, …"""
+
+    stage: str
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted(Event, kind="stage.started"):
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event, kind="progress"):
+    """Progress inside a stage; ``total`` 0 means unknown, ``eta_s`` None means unknown."""
+
+    stage: str
+    label: str
+    done: float
+    total: float = 0
+    unit: str = ""
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDone(Event, kind="stage.done"):
+    """A stage's artifact is written; ``evidence`` is what screens show of it."""
+
+    stage: str
+    seconds: float
+    evidence: dict[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStep(Event, kind="train.step"):
+    """One optimizer step. Loss is nats per token of the global batch; None if not finite."""
+
+    step: int
+    total: int
+    tokens: int
+    loss: float | None
+    lr: float
+    grad_norm: float | None
+    tokens_per_s: float
+    eta_s: float | None = None
+    memory_gb: float = 0.0
+    series: str = "train"
+    """``train`` for CPT; ``base`` while a demo builds its base model; ``pilot`` for pilots."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalPoint(Event, kind="train.eval"):
+    """Held-out losses (nats per token) at a step; None where that side was not measured."""
+
+    step: int
+    domain: float | None
+    generic: float | None
+    series: str = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabPoint(Event, kind="vocab.loss"):
+    """Held-out bits per byte around a vocabulary extension, over the same text each time.
+
+    ``point``: ``before`` (the base's own tokens), ``init`` (new rows at their mean), ``rows``
+    (after the steps that train these alone) or ``end``.
+    """
+
+    point: str
+    domain: float
+    generic: float
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleWritten(Event, kind="train.sample"):
+    """What base and model write after a prompt; text of strangers, to be cleaned on show."""
+
+    stage: str
+    step: int
+    prompt: str
+    base: str
+    current: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event, kind="train.checkpoint"):
+    step: int
+    name: str
+    megabytes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm(Event, kind="alarm"):
+    """Something a watcher must not miss; ``level`` is ``note``, ``amber`` or ``red``."""
+
+    level: str
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmSeed(Event, kind="gate.seed"):
+    """One SFT probe finished: score is in points (0-100) over ``items`` gold items.
+
+    ``lr`` is the probe's peak rate; ``logprob`` the mean nats of the gold answers.
+    """
+
+    arm: str
+    seed: int
+    score: float
+    items: int
+    done: int
+    total: int
+    lr: float | None = None
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(Event, kind="control"):
+    """``paused``, ``resumed``, ``checkpoint`` or ``stopping``, as carried out."""
+
+    action: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(Event, kind="failed"):
+    """The worker stopped on an error; the sentence, and the traceback for one key more."""
+
+    stage: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnded(Event, kind="run.ended"):
+    """``outcome``: GO, NO-GO, NOT YET, EARNED, TIE, HURT, DONE (an export of a run that no gate
+    judged), STOPPED, FAILED; ``code``: exit code."""
+
+    outcome: str
+    code: int
+    message: str = ""
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def parse(line: bytes | str) -> Event | None:
+    """The event on a line, ``Unknown`` for a kind or shape not known, None for no JSON object."""
+    try:
+        raw = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return from_raw(raw) if isinstance(raw, dict) else None
+
+
+def from_raw(raw: dict[str, Any]) -> Event:
+    """The event of a JSON object, ``Unknown`` for a kind or shape not known."""
+    cls = KINDS.get(str(raw.get("kind")))
+    if cls is not None:
+        names = _FIELDS.get(cls)
+        if names is None:
+            names = _FIELDS[cls] = tuple(f.name for f in dataclasses.fields(cls))
+        values = {name: raw[name] for name in names if name in raw}
+        try:
+            return cls(**values)
+        except TypeError:
+            pass
+    stamp = raw.get("t")
+    return Unknown(t=stamp if isinstance(stamp, (int, float)) else 0.0, raw=raw)
+
+
+class EventLog:
+    """Appender of one run's events. One writer at a time (the run's lock holder).
+
+    A failing append (a full disk) never raises: the loss is counted and marked by an
+    ``Alarm`` as soon as writing works again, so that training goes on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lost = 0
+        _repair(path)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def append(self, event: Event) -> None:
+        """Write one event as one line; sets its time."""
+        stamped = dataclasses.replace(event, t=round(time.time(), 3))
+        if self.lost and self._write(
+            Alarm(
+                level="amber",
+                stage="log",
+                message=f"{self.lost} events could not be written (disk full?)",
+                t=stamped.t,
+            )
+        ):
+            self.lost = 0
+        if not self._write(stamped):
+            self.lost += 1
+
+    def _write(self, event: Event) -> bool:
+        data = event.to_json().encode(errors="replace") + b"\n"
+        start = os.fstat(self._fd).st_size
+        try:
+            written = os.write(self._fd, data)
+        except OSError:
+            written = 0
+        if written == len(data):
+            return True
+        if written:
+            os.ftruncate(self._fd, start)
+        return False
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _repair(path: Path) -> None:
+    """Cut a torn tail: everything after the last newline, NULs of a power loss included.
+
+    Looked for in blocks from the end, since one record may be megabytes long.
+    """
+    if not path.exists():
+        return
+    with path.open("rb+") as handle:
+        end = handle.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - REPAIR_BLOCK)
+            handle.seek(start)
+            newline = handle.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                handle.truncate(start + newline + 1)
+                return
+            end = start
+        handle.truncate(0)
+
+
+@dataclass
+class Tail:
+    """Reader of a growing log from a byte offset; any number may follow one log."""
+
+    path: Path
+    offset: int = 0
+
+    def read(self, limit: int = 8 << 20) -> list[Event]:
+        """Complete events since the last call: at most ``limit`` bytes of them, or one line.
+
+        A log that shrank (repaired after a crash) is read on from its new end.
+        """
+        try:
+            with self.path.open("rb") as handle:
+                size = handle.seek(0, os.SEEK_END)
+                self.offset = min(self.offset, size)
+                handle.seek(self.offset)
+                data = handle.read(limit)
+                while b"\n" not in data and (more := handle.read(limit)):
+                    data += more
+        except OSError:
+            return []
+        complete = data[: data.rfind(b"\n") + 1]
+        self.offset += len(complete)
+        events = (parse(line) for line in complete.splitlines())
+        return [event for event in events if event is not None]
+
+
+def read_all(path: Path) -> Iterator[Event]:
+    """Every complete event of a log, in order."""
+    tail, before = Tail(path), -1
+    while tail.offset > before:
+        before = tail.offset
+        yield from tail.read()

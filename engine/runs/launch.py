@@ -1,0 +1,154 @@
+"""Start a detached worker, see whether it lives, and ask things of it.
+
+The worker is a session of its own (``start_new_session``): closing the terminal, losing
+SSH or killing the app never reaches it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from engine.errors import InputError
+from engine.runs.events import Control, Tail
+from engine.runs.run import Run
+from engine.stages import STAGES
+
+STALE_AFTER = 15.0
+"""Seconds without a heartbeat after which a living worker is shown as silent."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The worker's heartbeat as read from ``status.json``."""
+
+    alive: bool
+    """A process with the recorded pid and start time exists."""
+    state: str
+    """``starting``, ``running``, ``paused``, ``ended`` or ``none`` (never started)."""
+    stage: str
+    pid: int | None
+    age_s: float | None
+    """Seconds since the last heartbeat."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether a living worker waits to be resumed."""
+        return self.alive and self.state == "paused"
+
+    @property
+    def words(self) -> str:
+        """Liveness in words, for every screen and for ``--plain``."""
+        if self.state == "none":
+            return "not started"
+        if self.alive:
+            silent = self.age_s is not None and self.age_s > STALE_AFTER
+            return f"{self.state}, silent for {self.age_s:.0f} s" if silent else self.state
+        return "ended" if self.state == "ended" else "interrupted (resume with: cpt resume)"
+
+
+def read_status(run: Run) -> Status:
+    """The worker's state now; never raises on a missing or torn file."""
+    try:
+        raw: dict[str, Any] = json.loads(run.status_path.read_text())
+        pid = int(raw["pid"])
+        alive = _same_process(pid, float(raw["started"])) and raw["state"] != "ended"
+        age = max(0.0, time.time() - float(raw["beat"]))
+        return Status(alive, str(raw["state"]), str(raw.get("stage", "")), pid, age)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Status(False, "none", "", None, None)
+
+
+def _same_process(pid: int, started: float) -> bool:
+    """Whether ``pid`` is still the process that began at ``started`` (Unix seconds)."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return False
+
+
+def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
+    """Launch the worker for ``stages`` and return its pid; output goes to ``worker.log``.
+
+    Raises InputError if a worker already lives on this run.
+    """
+    if read_status(run).alive:
+        raise InputError(f"Run {run.id} is already running; watch it with: cpt watch {run.id}")
+    # -P: a folder named engine in the user's working directory must not be imported.
+    command = [sys.executable, "-P", "-m", "engine.worker", str(run.path)]
+    command += ["--stages", ",".join(stages)]
+    for action in DONE:
+        run.take_request(action)
+    with run.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    return process.pid
+
+
+DONE = {"stop": "stopping", "pause": "paused", "resume": "resumed", "checkpoint": "checkpoint"}
+"""What the worker's ``Control`` event says once it has done what was asked."""
+
+
+def ask(run: Run, action: str) -> None:
+    """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint``.
+
+    Training answers before its next step or evaluation batch; the other stages stop and hold
+    where they report progress. InputError where it cannot be done.
+    """
+    status = read_status(run)
+    if not status.alive or status.pid is None:
+        raise InputError(f"Run {run.id} is not running; nothing to {action}")
+    if action == "pause" and status.paused:
+        raise InputError(f"Run {run.id} is paused already; go on with: cpt resume {run.id}")
+    if action == "resume" and not status.paused:
+        raise InputError(f"Run {run.id} is not paused; watch it with: cpt watch {run.id}")
+    if action == "checkpoint" and status.stage != "train":
+        stage = status.stage or "not in a stage yet"
+        raise InputError(
+            f"Run {run.id} is not training ({stage}): other stages keep what they finish by "
+            "themselves, and stop or pause at any moment"
+        )
+    run.request(action)
+
+
+def answered(run: Run, action: str, offset: int, seconds: float) -> Control | None:
+    """The worker's answer in the log from ``offset`` on; None if none came in that time."""
+    tail, end = Tail(run.events_path, offset), time.monotonic() + seconds
+    while time.monotonic() < end:
+        alive = read_status(run).alive
+        for event in tail.read():
+            if isinstance(event, Control) and event.action == DONE[action]:
+                return event
+        if not alive:
+            return None
+        time.sleep(0.1)
+    return None
+
+
+def stop(run: Run) -> None:
+    """Ask for a stop at the next step boundary, with a checkpoint. InputError if none runs."""
+    ask(run, "stop")
+
+
+def process_lives(pid: int) -> bool:
+    """Whether a process we started still runs; one that ended and waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

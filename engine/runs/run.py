@@ -1,0 +1,221 @@
+"""A run is a directory: lock, atomic writes, stage artifacts with sha256 manifests.
+
+Layout: ``recipe.toml`` (intent, frozen), ``events.jsonl`` (history), ``status.json``
+(heartbeat), ``artifacts/STAGE.json`` with ``artifacts/STAGE.manifest.json``,
+``checkpoints/``, ``control/`` (requests to the worker), ``worker.log``, ``lock``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.files import home, private_dir, sha256_file, write_atomic, write_json
+from engine.stages import EXTEND, LATER_STAGES, STAGES
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. Holds no state of its own; everything is in the files."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The directory's name, unique under ``home()/runs``."""
+        return self.path.name
+
+    @property
+    def recipe_path(self) -> Path:
+        return self.path / "recipe.toml"
+
+    @property
+    def events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def status_path(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.md"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def artifact_path(self, stage: str) -> Path:
+        return self.path / "artifacts" / f"{stage}.json"
+
+    def _manifest_path(self, stage: str) -> Path:
+        return self.path / "artifacts" / f"{stage}.manifest.json"
+
+    def log_tail(self, limit: int) -> str:
+        """The last ``limit`` bytes of the worker's output; empty if there is none."""
+        try:
+            with self.log_path.open("rb") as handle:
+                handle.seek(max(0, handle.seek(0, os.SEEK_END) - limit))
+                return handle.read(limit).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def write_artifact(
+        self, stage: str, value: Any, fingerprint: str, files: list[Path] | None = None
+    ) -> None:
+        """Write a stage's artifact and then its manifest; the manifest makes it done.
+
+        ``files`` (below the run directory) are hashed into the manifest too.
+        """
+        private_dir(self.path / "artifacts")
+        write_json(self.artifact_path(stage), value)
+        hashes = {
+            str(f.relative_to(self.path)): sha256_file(f)
+            for f in [self.artifact_path(stage), *(files or [])]
+        }
+        write_json(self._manifest_path(stage), {"fingerprint": fingerprint, "sha256": hashes})
+
+    def read_artifact(self, stage: str, fingerprint: str | None = None) -> Any | None:
+        """The artifact, or None if absent, of another fingerprint, or with a damaged file."""
+        try:
+            if self._manifest(stage, fingerprint) and not self.damaged(stage, fingerprint):
+                return json.loads(self.artifact_path(stage).read_text())
+        except (OSError, ValueError):
+            pass
+        return None
+
+    def artifacts(self) -> dict[str, Any]:
+        """What is there of every stage, by its name."""
+        found = {name: self.read_artifact(name) for name in (*STAGES, EXTEND, *LATER_STAGES)}
+        return {name: made for name, made in found.items() if made is not None}
+
+    def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
+        """Files of a finished stage that are gone or are no longer as it wrote them."""
+        return [
+            name
+            for name, expected in self._manifest(stage, fingerprint).items()
+            if not (self.path / name).is_file() or sha256_file(self.path / name) != expected
+        ]
+
+    def _manifest(self, stage: str, fingerprint: str | None) -> dict[str, str]:
+        """sha256 by file of a stage; empty if it is not done (for these inputs)."""
+        try:
+            manifest = json.loads(self._manifest_path(stage).read_text())
+            if fingerprint is not None and manifest["fingerprint"] != fingerprint:
+                return {}
+            return dict(manifest["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    @property
+    def training_begun(self) -> bool:
+        """Whether there are CPT weights: what was pinned before them may not change any more."""
+        return self.artifact_path("train").exists() or any(self.checkpoints.glob("*step-*"))
+
+    def discard_artifact(self, stage: str) -> None:
+        """Make a stage run again; its files stay until they are overwritten."""
+        self._manifest_path(stage).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for one worker; the kernel frees it when the holder dies.
+
+        Raises InputError if another live process holds it.
+        """
+        handle = (self.path / "lock").open("a+")
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"Run {self.id} is already worked on by another process; "
+                    f"watch it with: cpt watch {self.id}"
+                ) from None
+            yield
+        finally:
+            handle.close()
+
+    def request(self, action: str, by: str = "user", **details: Any) -> None:
+        """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint`` at its next step.
+
+        ``export`` is an order with details, which the next worker reads.
+        """
+        folder = private_dir(self.path / "control")
+        write_json(folder / action, {"by": by, "t": time.time(), **details})
+
+    def requested(self, action: str) -> dict[str, Any]:
+        """The details of a pending request; empty if there is none. It is not consumed."""
+        try:
+            return dict(json.loads((self.path / "control" / action).read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def take_request(self, action: str) -> bool:
+        """True once for each pending request; the request is consumed."""
+        try:
+            (self.path / "control" / action).unlink()
+        except OSError:
+            return False
+        return True
+
+
+def slug(name: str) -> str:
+    """A short file-system-safe form of a name; empty input gives ``run``."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
+
+
+def create_run(name: str, recipe_text: str, root: Path | None = None) -> Run:
+    """Make a fresh private run directory holding the frozen recipe."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    run_id = f"{slug(name)}-{stamp}-{secrets.token_hex(2)}"
+    run = Run(private_dir((root or home()) / "runs" / run_id))
+    private_dir(run.checkpoints)
+    write_atomic(run.recipe_path, recipe_text)
+    return run
+
+
+def list_runs(root: Path | None = None) -> list[Run]:
+    """All runs, newest first (by last event)."""
+    folder = (root or home()) / "runs"
+    if not folder.is_dir():
+        return []
+    runs = [Run(p) for p in folder.iterdir() if (p / "recipe.toml").is_file()]
+
+    def changed(run: Run) -> float:
+        source = run.events_path if run.events_path.exists() else run.recipe_path
+        return source.stat().st_mtime
+
+    return sorted(runs, key=changed, reverse=True)
+
+
+def find_run(name: str | None, root: Path | None = None) -> Run:
+    """A run by id, unambiguous prefix, path, or (None) the newest.
+
+    Raises InputError naming the candidates.
+    """
+    if name and (Path(name) / "recipe.toml").is_file():
+        return Run(Path(name).resolve())
+    runs = list_runs(root)
+    if not runs:
+        raise InputError("There are no runs yet; start one with: cpt demo")
+    if name is None:
+        return runs[0]
+    matches = [r for r in runs if r.id == name] or [r for r in runs if r.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "matches several runs" if matches else "matches no run"
+    raise InputError(f"'{name}' {problem}; list them with: cpt runs")

@@ -1,0 +1,154 @@
+"""The run in plain words: a line per event (``--plain``) and a page (``--once``).
+
+ASCII layout, 80 columns. Lines may hold text of strangers: the caller cleans them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from engine.formatting import format_count, format_duration, format_loss, one_line
+from engine.runs import events as ev
+from engine.summary.findings import POINTS, finding
+
+
+def plain_lines(event: ev.Event) -> list[str]:
+    """What a reader of a log wants to know of an event, stamped with its local time.
+
+    Steps are told about a hundred times a run. Progress is always told: ``Narrator``
+    holds it to one line in ten seconds.
+    """
+    teller = _TELLERS.get(type(event))
+    lines = teller(event) if teller else []
+    stamp = time.strftime("%H:%M:%S ", time.localtime(event.t)) if event.t else ""
+    return [stamp + line for line in lines]
+
+
+class Narrator:
+    """``plain_lines`` with repeated progress held back: no more than one line in ``every`` s."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self._every = every
+        self._last: tuple[str, str, float] = ("", "", 0.0)
+
+    def lines(self, event: ev.Event) -> list[str]:
+        if isinstance(event, ev.Progress):
+            stage, label, t = self._last
+            finished = event.total > 0 and event.done >= event.total
+            same = (stage, label) == (event.stage, event.label)
+            if same and event.t - t < self._every and not finished:
+                return []
+            self._last = (event.stage, event.label, event.t)
+        return plain_lines(event)
+
+
+def progress_words(event: ev.Progress) -> str:
+    """``reading: 30 of 100 files, 12 s left``."""
+    done = format_count(event.done)
+    of = f"{done} of {format_count(event.total)}" if event.total else done
+    left = f", {format_duration(event.eta_s)} left" if event.eta_s is not None else ""
+    return f"{one_line(event.label)}: {of} {event.unit}".rstrip() + left
+
+
+def step_words(event: ev.TrainStep) -> str:
+    """One optimizer step in a line."""
+    return (
+        f"step {event.step} of {event.total}, loss {format_loss(event.loss)}, lr {event.lr:.2e}, "
+        f"{format_count(event.tokens_per_s)} tokens/s, {format_duration(event.eta_s)} left"
+    )
+
+
+def _run_started(event: ev.RunStarted) -> list[str]:
+    how = "resumed" if event.resumed else "started"
+    return [f"run {event.run} {how} by worker {event.pid}: {', '.join(event.stages)}"]
+
+
+def _facts(event: ev.Facts) -> list[str]:
+    return [f"{event.stage}: {key} = {one_line(value)}" for key, value in event.facts.items()]
+
+
+def _stage_started(event: ev.StageStarted) -> list[str]:
+    return [f"{event.stage}: started" + (f", {one_line(event.detail)}" if event.detail else "")]
+
+
+def _stage_done(event: ev.StageDone) -> list[str]:
+    how = "kept from before" if event.skipped else f"done in {format_duration(event.seconds)}"
+    return [
+        f"{event.stage}: {how}",
+        *(f"  {line}" for line in finding(event.stage, event.evidence)),
+    ]
+
+
+def _train_step(event: ev.TrainStep) -> list[str]:
+    told = max(1, event.total // 100)
+    if event.step % told and event.step not in (1, event.total) and event.loss is not None:
+        return []
+    return [f"{event.series}: {step_words(event)}"]
+
+
+def _eval(event: ev.EvalPoint) -> list[str]:
+    sides = [("domain", event.domain), ("generic", event.generic)]
+    told = ", ".join(f"{name} {value:.4f}" for name, value in sides if value is not None)
+    return [f"{event.series}: step {event.step} held-out loss: {told} nats/token"] if told else []
+
+
+def _vocab(event: ev.VocabPoint) -> list[str]:
+    when = POINTS.get(event.point, one_line(event.point))
+    return [f"vocabulary: {when}: domain {event.domain:.4f}, generic {event.generic:.4f} bits/byte"]
+
+
+def _sample(event: ev.SampleWritten) -> list[str]:
+    prompt = one_line(event.prompt)[-40:]
+    base, current = one_line(event.base)[:60], one_line(event.current)[:60]
+    return [f'{event.stage}: step {event.step}, after "{prompt}": base "{base}", now "{current}"']
+
+
+def _checkpoint(event: ev.CheckpointSaved) -> list[str]:
+    return [f"train: checkpoint {event.name} saved ({event.megabytes:.1f} MB)"]
+
+
+def _alarm(event: ev.Alarm) -> list[str]:
+    return [f"{event.level.upper()}: {event.stage}: {one_line(event.message)}"]
+
+
+def _seed(event: ev.ArmSeed) -> list[str]:
+    arm = {"base": "base arm", "cpt": "CPT arm"}.get(event.arm, event.arm)
+    return [
+        f"gate: {arm}, seed {event.seed}: {event.score:.1f} points "
+        f"on {event.items} items ({event.done} of {event.total} done)"
+    ]
+
+
+def _control(event: ev.Control) -> list[str]:
+    return [
+        f"worker: {event.action}" + (f" at step {event.step}" if event.step is not None else "")
+    ]
+
+
+def _failed(event: ev.Failed) -> list[str]:
+    return [f"FAILED: {event.stage}: {one_line(event.message)}"]
+
+
+def _run_ended(event: ev.RunEnded) -> list[str]:
+    told = f": {one_line(event.message)}" if event.message else ""
+    return [f"run ended: {event.outcome} (exit code {event.code}){told}"]
+
+
+_TELLERS: dict[type[ev.Event], Any] = {
+    ev.RunStarted: _run_started,
+    ev.Facts: _facts,
+    ev.StageStarted: _stage_started,
+    ev.Progress: lambda event: [f"{event.stage}: {progress_words(event)}"],
+    ev.StageDone: _stage_done,
+    ev.TrainStep: _train_step,
+    ev.EvalPoint: _eval,
+    ev.VocabPoint: _vocab,
+    ev.SampleWritten: _sample,
+    ev.CheckpointSaved: _checkpoint,
+    ev.Alarm: _alarm,
+    ev.ArmSeed: _seed,
+    ev.Control: _control,
+    ev.Failed: _failed,
+    ev.RunEnded: _run_ended,
+}

@@ -1,0 +1,10 @@
+"""Was it worth it? Both arms fine-tuned and scored: stages baseline and gate.
+
+stage          stages baseline and gate
+registration   what will judge, written down first
+arm            one arm, seed by seed
+arm_files      what an arm has done so far
+sft            fine-tuning of one seed
+forgetting     losses on generic text, both models
+lm_eval        a task of lm-eval as gold set
+"""

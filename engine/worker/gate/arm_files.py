@@ -1,0 +1,128 @@
+"""What an arm has done so far, on disk: finished seeds, scored items, the probe being scored.
+
+A killed gate goes on at the batch where it was: the trained probe is kept until its items are
+scored, and every batch of answers as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from engine.files import private_dir, write_json
+from engine.redaction import masked
+from engine.worker.scoring.likelihood import Kept
+
+
+@dataclass(frozen=True)
+class ArmFiles:
+    """Files of one arm, below ``artifacts/arms``; those of another fingerprint do not count."""
+
+    folder: Path
+    arm: str
+    fingerprint: str
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A finished part (a seed, the rates) of this arm; None where there is none."""
+        try:
+            found: dict[str, Any] = json.loads(self._path(f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return found if found.get("fingerprint") == self.fingerprint else None
+
+    def write(self, name: str, found: dict[str, Any]) -> dict[str, Any]:
+        """Keep a finished part; returns it as it will be read."""
+        whole: dict[str, Any] = masked({"fingerprint": self.fingerprint, **found})
+        private_dir(self.folder)
+        write_json(self._path(f"{name}.json"), whole)
+        return whole
+
+    def answers(self, name: str) -> Answers:
+        """The answers of one probe so far."""
+        private_dir(self.folder)
+        return Answers(self._path(f"{name}.answers.jsonl"), self.fingerprint)
+
+    def save_probe(self, name: str, model: torch.nn.Module) -> None:
+        """Keep what was trained (adapters, or all weights); a full disk only costs a retraining."""
+        weights = {n: p.detach().contiguous() for n, p in _trained(model).items()}
+        private_dir(self.folder)
+        path, aside = self._path(f"{name}.safetensors"), self._path(f".{name}.tmp")
+        try:
+            save_file(weights, aside, metadata={"fingerprint": self.fingerprint})
+            aside.replace(path)
+        except (OSError, SafetensorError):
+            aside.unlink(missing_ok=True)
+
+    def load_probe(self, name: str, model: torch.nn.Module) -> bool:
+        """Bring a fresh copy to the kept probe's weights; False where none is kept."""
+        trained = _trained(model)
+        try:
+            with safe_open(self._path(f"{name}.safetensors"), "pt") as kept:
+                same = (kept.metadata() or {}).get("fingerprint") == self.fingerprint
+                if not same or set(kept.keys()) != set(trained):
+                    return False
+                weights = {key: kept.get_tensor(key) for key in kept.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            return False
+        with torch.no_grad():
+            for key, value in weights.items():
+                trained[key].copy_(value)
+        return True
+
+    def forget(self, name: str) -> None:
+        """Drop the kept probe and its answers; the finished part stays."""
+        for suffix in ("safetensors", "answers.jsonl"):
+            self._path(f"{name}.{suffix}").unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Drop what a killed writer left half written; one worker at a time has the run."""
+        for pattern in (f".{self.arm}-*.tmp", f"{self.arm}-.*.tmp"):
+            for leftover in self.folder.glob(pattern):
+                leftover.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{self.arm}-{name}"
+
+
+def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+class Answers:
+    """Answers by phase and job, a batch a line; a line that a crash tore is left out."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+
+    def keeps(self, phase: str) -> Kept:
+        """What is known of a phase, and a place for more of it."""
+        found: dict[int, Any] = {}
+        with contextlib.suppress(OSError):
+            for line in self.path.read_bytes().splitlines():
+                found.update(self._line(line, phase))
+        return Kept(found, lambda new: self._append(phase, new))
+
+    def _line(self, line: bytes, phase: str) -> dict[int, Any]:
+        try:
+            fingerprint, name, items = json.loads(line)
+            return dict(items) if (fingerprint, name) == (self.fingerprint, phase) else {}
+        except (ValueError, TypeError):
+            return {}
+
+    def _append(self, phase: str, new: dict[int, Any]) -> None:
+        """One write; where the disk is full the batch is only done again."""
+        line = json.dumps([self.fingerprint, phase, list(new.items())]).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(handle, line)
+            finally:
+                os.close(handle)

@@ -1,0 +1,140 @@
+"""The gate's registration: what will judge the run, written down before there are CPT weights.
+
+``artifacts/registration.json`` holds every term of the gate. Gold set and SFT data are copied
+below ``gate/``; both arms read the copies. Once training has begun a registration stands: a
+gate that differs from it is refused, never registered again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.corpus.files.kinds import codecs_of, kind_of, suffixes
+from engine.errors import InputError
+from engine.files import private_dir, sha256_file, write_atomic, write_json
+from engine.recipe.gate import Gate
+from engine.recipe.sections import Recipe
+from engine.runs.events import Alarm
+from engine.runs.run import Run
+from engine.thresholds import effective
+from engine.worker.job.context import Context
+from engine.worker.scoring.gold import SCORING
+
+FILES = {"gold": "the gold set", "sft": "the SFT data"}
+GUARD = ("forgetting_green", "forgetting_amber")
+"""The thresholds that the gate's verdict depends on."""
+PRECISION = "the precision"
+
+Terms = dict[str, Any]
+"""What is registered, by the name that a refusal calls it."""
+
+
+def hashes(gate: Gate) -> dict[str, str]:
+    """sha256 of the gate's files as the recipe names them; a word where there is none."""
+    return {name: _hash(getattr(gate, name)) for name in FILES}
+
+
+def _hash(source: str | None) -> str:
+    if source is None:
+        return "not named"
+    try:
+        return sha256_file(Path(source))
+    except OSError:
+        return "not readable"
+
+
+def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str]) -> Terms:
+    """All that the verdict depends on beside the CPT weights.
+
+    ``base`` is the base model's identity, ``files`` the ``hashes``; a precision that is not
+    chosen yet is left out.
+    """
+    gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path"})
+    probe = {**recipe.gate.probe.model_dump(), "lrs": list(recipe.gate.probe.rates)}
+    limits = effective(recipe.probe.thresholds)
+    return {
+        **{f"gate.{key}": value for key, value in gate.items()},
+        **{f"gate.probe.{key}": value for key, value in probe.items()},
+        **{f"probe.thresholds.{name}": limits[name] for name in GUARD},
+        **{FILES[name]: value for name, value in files.items()},
+        "the base model": base,
+        "the way of scoring": SCORING,
+        **({PRECISION: precision} if precision else {}),
+    }
+
+
+def registration_file(run: Run) -> Path:
+    return run.artifact_path("registration")
+
+
+def copy_of(run: Run, gate: Gate, name: str) -> Path:
+    """The run's own copy of ``gold`` or ``sft``: what the arms read. Its format is the file's."""
+    source = str(getattr(gate, name))
+    ends = suffixes(source)[len(codecs_of(source)) :: -1] if kind_of(source) else [".jsonl"]
+    return run.path / "gate" / f"{name}{''.join(ends)}"
+
+
+def kept(run: Run) -> Terms | None:
+    """The registered terms; None where there are none."""
+    try:
+        found: Terms = json.loads(registration_file(run).read_text())
+        return found
+    except (OSError, ValueError):
+        return None
+
+
+def check(run: Run, now: Terms) -> None:
+    """InputError if there are CPT weights and the gate is not the one registered before them."""
+    if not run.training_begun:
+        return
+    registered = kept(run)
+    if registered is None:
+        raise InputError(
+            f"Run {run.id} was trained before its gate was registered, and a gate chosen "
+            "afterwards proves nothing; start a new run"
+        )
+    if changed := _changed(registered, now):
+        raise InputError(
+            f"The gate of run {run.id} was registered before training, and "
+            f"{' and '.join(changed)} changed since; put it back as it was, or judge by the new "
+            "gate in a new run"
+        )
+
+
+def _changed(registered: Terms, now: Terms) -> list[str]:
+    names = [*registered, *(name for name in now if name not in registered)]
+    return [
+        name
+        for name in names
+        if registered.get(name) != now.get(name) and (name != PRECISION or PRECISION in now)
+    ]
+
+
+def register(context: Context, now: Terms) -> str:
+    """Register the gate, or find that it stands as it was; returns the registration's sha256.
+
+    A gate that changed before training is registered again, with a note. Raises InputError
+    as ``check`` does, and where a file changed since the worker started.
+    """
+    run, gate = context.run, context.recipe.gate
+    check(run, now)
+    for name, said in FILES.items():
+        _copy(Path(getattr(gate, name)), copy_of(run, gate, name), now[said])
+    before = kept(run)
+    if before is not None and (changed := _changed(before, now)):
+        message = f"registered again, before training: {', '.join(changed)} changed"
+        context.emit(Alarm(level="note", stage="baseline", message=message))
+    if before != now:
+        write_json(private_dir(run.path / "artifacts") / "registration.json", now)
+    return sha256_file(registration_file(run))
+
+
+def _copy(source: Path, copy: Path, expected: str) -> None:
+    """Bring a copy to its registered content."""
+    if copy.is_file() and sha256_file(copy) == expected:
+        return
+    write_atomic(private_dir(copy.parent) / copy.name, source.read_bytes())
+    if sha256_file(copy) != expected:
+        raise InputError(f"{source} changed while the run was working; start the run again")

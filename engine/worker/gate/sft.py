@@ -1,0 +1,137 @@
+"""Supervised fine-tuning of the gate's probe: loss on completions only, one seed at a time.
+
+A seed fixes the order of the data and how adapters begin; both arms take the same steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engine.errors import InputError
+from engine.files import digest
+from engine.gold.example import Example
+from engine.recipe import sections as recipes
+from engine.recipe.gate import Gate
+from engine.worker.model import base as models
+from engine.worker.model import methods
+from engine.worker.model.precision import Precision
+from engine.worker.scoring.examples import Encoder, Pairs, pack_examples
+from engine.worker.step.optimizer import learning_rate, make_optimizer
+from engine.worker.step.rows import Rows
+from engine.worker.step.step import Stepper, mean_loss
+
+MICRO_TOKENS = 4_096
+LEAST_ROW = 256
+"""Tokens of a row at least, where the model's context has them."""
+DEV_SHARE = 5
+"""One in so many SFT examples is held out while a rate is chosen."""
+DEV_MOST = 200
+DEV_LEAST = 8
+"""With fewer dev examples no rate is chosen by them; engineering choice."""
+
+Say = Callable[[float], None]
+"""Hears the share of the steps that is done; what it raises (a stop) ends the training."""
+
+
+Extra = Callable[[list[Pairs]], list[Pairs]]
+"""More training text for a step's examples: stage two's generic pieces; none in the gate."""
+
+
+class Diverged(InputError):
+    """The loss or the gradient is not finite any more."""
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """What both arms of a gate share when they are fine-tuned."""
+
+    base: models.Base
+    gate: Gate
+    precision: Precision
+
+    def begin(self, model: torch.nn.Module, seed: int) -> torch.nn.Module:
+        """A copy of ``model`` ready to train, with fresh adapters where the probe uses LoRA."""
+        probe = self.gate.probe
+        torch.manual_seed(seed)
+        mine = copy.deepcopy(model)
+        if probe.method == "lora":
+            return methods.wrap_lora(mine, recipes.Lora.model_validate({}), probe.rank, seed)
+        return mine
+
+    def train(
+        self,
+        model: torch.nn.Module,
+        examples: Sequence[Example],
+        lr: float,
+        seed: int,
+        say: Say,
+        extra: Extra = lambda taught: [],
+    ) -> None:
+        """The pinned steps on what ``begin`` returned. Raises Diverged."""
+        probe, pairs = self.gate.probe, self._pairs(examples)
+        length = self._length(pairs)
+        batches = list(_batches(len(pairs), probe.batch, probe.epochs, seed))
+        micro = max(1, MICRO_TOKENS // length)
+        stepper = Stepper(model, make_optimizer(model, lr), self.precision, 1.0, micro)
+        for step, batch in enumerate(batches):
+            taught = [pairs[i] for i in batch]
+            rows = pack_examples([*taught, *extra(taught)], length, self.base.eos)
+            rate = learning_rate(step, len(batches), lr, "cosine", max(1, len(batches) // 10), 0.0)
+            torch.manual_seed(seed * 1_000_003 + step)
+            loss, norm = stepper.step(rows, rate)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise Diverged(
+                    f"loss {loss:g}, gradient norm {norm:g} at SFT step {step + 1} of "
+                    f"{len(batches)} with learning rate {lr:g}"
+                )
+            say((step + 1) / len(batches))
+
+    def loss(self, model: torch.nn.Module, examples: Sequence[Example]) -> float:
+        """Mean nats per token of the examples' completions."""
+        pairs = self._pairs(examples)
+        length = self._length(pairs)
+        rows: Rows = pack_examples(pairs, length, self.base.eos)
+        return mean_loss(model, rows, self.precision, max(1, MICRO_TOKENS // length))
+
+    def _pairs(self, examples: Sequence[Example]) -> list[Any]:
+        encoder = Encoder(self.base, self.gate.template)
+        return [encoder.training(example) for example in examples]
+
+    def _length(self, pairs: Sequence[Any]) -> int:
+        return min(self.base.context, max(LEAST_ROW, *map(len, pairs)))
+
+
+def dev_split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """(train, dev): the same split in both arms; examples of one group stay together.
+
+    One in five and 200 at most is held out; nothing where that would be less than eight.
+    """
+    size = min(DEV_MOST, len(examples) // DEV_SHARE)
+    if size < DEV_LEAST:
+        return list(examples), []
+    keys = [digest([example.group or example.prompt]) for example in examples]
+    edge = sorted(keys)[size - 1]
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for key, example in zip(keys, examples, strict=True):
+        sides[key <= edge].append(example)
+    return sides if sides[0] else (list(examples), [])
+
+
+def _batches(count: int, size: int, epochs: float, seed: int) -> Iterator[npt.NDArray[Any]]:
+    """Index batches: an own permutation for every epoch, from the seed alone."""
+    total = max(1, round(count * epochs))
+    whole = [
+        np.random.default_rng([seed, epoch]).permutation(count)
+        for epoch in range(-(-total // count))
+    ]
+    stream = np.concatenate(whole)[:total]
+    for start in range(0, total, size):
+        yield stream[start : start + size]

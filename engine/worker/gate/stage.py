@@ -1,0 +1,234 @@
+"""Baseline and gate: both arms on the registered files, before training and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.errors import InputError
+from engine.files import sha256_file
+from engine.gate.judge import judge, with_clean_part
+from engine.gate.secondary import nats_gained
+from engine.gate.tries import Try
+from engine.gold.example import Example
+from engine.gold.load import gold_items, identity, sft_items
+from engine.gold.metrics import METRICS, Answer, item_scores
+from engine.runs.events import Alarm, Facts
+from engine.stats.crossed_test import group_means
+from engine.stats.power import measured_mde
+from engine.thresholds import effective
+from engine.worker.gate import forgetting, registration
+from engine.worker.gate.arm import Result, SftArm
+from engine.worker.gate.arm_files import ArmFiles
+from engine.worker.job.context import Context
+from engine.worker.model import base as models
+from engine.worker.model.precision import run_precision
+from engine.worker.scoring import self_check
+from engine.worker.tokens.store import TokenStore
+
+
+@dataclass(frozen=True)
+class Judging:
+    """The two arms of one run's registered gate."""
+
+    context: Context
+    base: models.Base
+    terms: registration.Terms
+    registered: str
+    """sha256 of the registration."""
+
+    def files(self) -> list[Path]:
+        """What was registered, for the baseline's manifest."""
+        run, gate = self.context.run, self.context.recipe.gate
+        copies = [registration.copy_of(run, gate, name) for name in registration.FILES]
+        return [registration.registration_file(run), *copies]
+
+    @cached_property
+    def examples(self) -> tuple[list[Example], list[Example]]:
+        """SFT data and gold set out of the registered copies."""
+        gate, copies = self.context.recipe.gate, {}
+        for name, said in registration.FILES.items():
+            copies[name] = registration.copy_of(self.context.run, gate, name)
+            if sha256_file(copies[name]) != self.terms[said]:
+                raise InputError(
+                    f"{copies[name]} is not what was registered; restore it with: "
+                    f"cpt resume {self.context.run.id}"
+                )
+        return sft_items(copies["sft"], gate), gold_items(copies["gold"], gate)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The source of each gold item; None where the file names none."""
+        gold = self.examples[1]
+        named = [example.group or f"item {number}" for number, example in enumerate(gold)]
+        return named if any(example.group for example in gold) else None
+
+    def arm(
+        self,
+        name: str,
+        base: models.Base,
+        model: torch.nn.Module,
+        fingerprint: str,
+        context: Context | None = None,
+    ) -> Result:
+        """One arm under every seed of ``context`` (default: the run's own).
+
+        It reads with the tokenizer of ``base``.
+        """
+        context = context or self.context
+        sft, gold = self.examples
+        precision = run_precision(context, base, model)
+        metric = context.recipe.gate.metric
+        judged = gold if METRICS[metric].choices else []
+        paths = self_check.prove(context, base, model, precision, judged)
+        facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
+        context.emit(Facts(stage=context.stage, facts=facts))
+        arm = SftArm(context, base, name, model, precision, sft, gold, fingerprint)
+        return arm.result()
+
+    def baseline(self, fingerprint: str) -> dict[str, Any]:
+        """The base's arm, and what its own variance lets this gate detect.
+
+        Items of one source count as one, as they do in the gate's test; tries that the recipe
+        declares take their share of alpha.
+        """
+        gate = self.context.recipe.gate
+        found = self.arm("base", self.base, models.load(self.base), fingerprint)
+        alpha = gate.alpha / (1 + gate.earlier_tries)
+        mde = measured_mde(group_means(found.scores, self.groups), alpha)
+        return {
+            "scores": (100 * found.scores.mean(axis=1)).round(4).tolist(),
+            "items": found.scores.shape[1],
+            "mde": round(mde, 3),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "probe": found.rate,
+            "constant_seeds": self._constant("base", found),
+            "registration": self.registered,
+        }
+
+    def _constant(self, name: str, found: Result) -> int:
+        """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
+        if len({example.completion for example in self.examples[1]}) < 2:
+            return 0
+        number = found.constant_seeds
+        if number:
+            message = (
+                f"the {name} arm gave one and the same answer to every item under {number} of "
+                f"{len(found.answers)} seeds: its SFT has not learnt the task, so this gate can "
+                "hardly see a difference; a new run needs more SFT examples or epochs, or a higher "
+                "gate.probe.lr"
+            )
+            self.context.emit(Alarm(level="amber", stage=self.context.stage, message=message))
+        return number
+
+    def trying(self, training: dict[str, str]) -> Try:
+        """This run's try against its gold set, by what is trained."""
+        gate = self.context.recipe.gate
+        whole = gate.model_copy(update={"max_items": None})
+        copy = registration.copy_of(self.context.run, gate, "gold")
+        gold = identity(gold_items(copy, whole))
+        return Try(gold, self.context.run.id, self.registered, training)
+
+    def begin(self, attempt: Try) -> None:
+        """Write the try down before it is trained; say so where its first entry is gone."""
+        gone = self.context.run.training_begun and not attempt.known
+        problem = f"{attempt.path} does not have this run" if gone else ""
+        self._say_miscount("train", attempt.note("registered") or problem)
+
+    def gate(
+        self,
+        fingerprint: str,
+        made: dict[str, Any],
+        baseline: str,
+        attempt: Try,
+        generic: TokenStore,
+        trained: models.Base,
+    ) -> dict[str, Any]:
+        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
+
+        ``baseline`` is the fingerprint of the base's arm; ``trained`` is the base that was
+        trained: the base itself, or with new tokens.
+        """
+        self._say_changed_files()
+        count = attempt.count()
+        problem = attempt.note("scoring") or count.problem
+        wide = trained is not self.base
+        if wide:
+            said = "the CPT arm with the new tokens, the base arm with its own"
+            facts = {"tokens": f"{said}; same items and seeds"}
+            self.context.emit(Facts(stage="gate", facts=facts))
+        gate, before = self.context.recipe.gate, made["baseline"]
+        model = models.load_folder(self.context.run.path / "model")
+        found = self.arm("cpt", trained, model, fingerprint)
+        arms = np.array(before["per_item"]), found.scores
+        limits = effective(self.context.recipe.probe.thresholds)
+        # With new tokens the same text is other tokens: training has measured that by bytes.
+        rise = None if wide else forgetting.Guard(self.context, trained, generic).rise(model)
+        rise = rise or made["train"]["generic_rise"]
+        tags = [example.tags for example in self.examples[1]]
+        verdict = judge(*arms, gate, rise, limits, self.groups, count.others, tags)
+        told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
+        self._say_miscount("gate", problem or attempt.note("judged", **told))
+        contaminated = contaminated_items(made)
+        clean = self._clean_scores(found, baseline, contaminated)
+        verdict = with_clean_part(
+            verdict, arms, gate, limits, self.groups, contaminated, count.others, clean
+        )
+        gained = nats_gained(before["per_item_logprob"], found.logprobs, gate.alpha, self.groups)
+        return {
+            **verdict.model_dump(),
+            "per_item": found.scores.tolist(),
+            "per_item_logprob": found.logprobs.tolist(),
+            "logprob": gained and gained.model_dump(),
+            "probe": found.rate,
+            "constant_seeds": self._constant("CPT", found),
+        }
+
+    def _clean_scores(
+        self, found: Result, baseline: str, contaminated: list[int]
+    ) -> tuple[Any, Any] | None:
+        """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
+        gate, gold = self.context.recipe.gate, self.examples[1]
+        keep = [number for number in range(len(gold)) if number not in set(contaminated)]
+        if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
+            return None
+        folder = self.context.run.path / "artifacts" / "arms"
+        base = [ArmFiles(folder, "base", baseline).read(str(seed)) for seed in gate.seeds]
+        if not all(base):
+            return None
+        sides = [[one["answers"] for one in base if one], found.answers]
+        clean = [gold[number] for number in keep]
+        one, two = (
+            np.array(
+                [item_scores(clean, [Answer(text=row[i]) for i in keep], gate) for row in side]
+            )
+            for side in sides
+        )
+        return one, two
+
+    def _say_miscount(self, stage: str, problem: str) -> None:
+        if problem:
+            message = (
+                f"{problem}: tries against this gold set may be missing from the count; "
+                "declare them in [gate] earlier_tries"
+            )
+            self.context.emit(Alarm(level="amber", stage=stage, message=message))
+
+    def _say_changed_files(self) -> None:
+        now = registration.hashes(self.context.recipe.gate)
+        for name, said in registration.FILES.items():
+            if now[name] != self.terms[said]:
+                message = f"{said} changed since it was registered: the registered copy judges"
+                self.context.emit(Alarm(level="amber", stage="gate", message=message))
+
+
+def contaminated_items(made: dict[str, Any]) -> list[int]:
+    """Numbers of the gold items that also stand in the corpus."""
+    found: list[int] = (made["scan"]["gate"] or {}).get("contaminated_items", [])
+    return found

@@ -1,0 +1,214 @@
+"""What every stage is handed: the run, its recipe, the event log, and requests to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from engine.errors import Interrupted
+from engine.files import write_json
+from engine.recipe.sections import Recipe
+from engine.runs.events import Control, Event, EventLog, Progress
+from engine.runs.run import Run
+from engine.worker.job.ranks import Ranks, dead
+from engine.worker.job.supervisor import SUPERVISOR
+
+HEARTBEAT_SECONDS = 2.0
+PROGRESS_SECONDS = 0.5
+"""Progress events are written no more often than this; viewers redraw once a second."""
+
+
+@dataclass(eq=False)
+class Context:
+    """One worker's view of its run. Rank 0 owns the log, the status file and the lock."""
+
+    run: Run
+    recipe: Recipe
+    log: EventLog
+    stage: str = ""
+    state: str = "running"
+    ranks: Ranks = field(default_factory=Ranks)
+    _signals: int = 0
+    _stopping: bool = False
+    _last_progress: tuple[str, float] = ("", 0.0)
+    _done: threading.Event = field(default_factory=threading.Event)
+    _heart: threading.Thread | None = None
+    _held: float = 0.0
+    _beating: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def outer(self) -> Context:
+        """The context of the run itself: an arm's own context names the one around it."""
+        return self
+
+    def emit(self, event: Event) -> None:
+        self.log.append(event)
+
+    def progress(
+        self,
+        label: str,
+        done: float,
+        total: float = 0,
+        unit: str = "",
+        started: float | None = None,
+        check: bool = True,
+    ) -> None:
+        """Report progress (throttled), and honour a pending stop.
+
+        ``started`` (``time.monotonic``) gives the ETA. Raises Interrupted unless ``check``
+        is false.
+        """
+        if check:
+            self.raise_if_stopped()
+        eta = None
+        if started is not None and total and done:
+            eta = round((time.monotonic() - started) / done * (total - done), 1)
+        self.tell(label, done, total, unit, eta)
+
+    def tell(
+        self, label: str, done: float, total: float, unit: str, eta: float | None = None
+    ) -> None:
+        """Emit progress, no more often than a viewer looks."""
+        now = time.monotonic()
+        last_label, last_time = self._last_progress
+        if label == last_label and now - last_time < PROGRESS_SECONDS and done < total:
+            return
+        self._last_progress = (label, now)
+        self.emit(
+            Progress(stage=self.stage, label=label, done=done, total=total, unit=unit, eta_s=eta)
+        )
+
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with the run."""
+        return f"cpt resume {self.run.id}"
+
+    def stop_requested(self) -> bool:
+        """True once a SIGTERM, SIGINT or a stop request has arrived; stays true."""
+        return "stop" in self.asked()
+
+    def asked(self, *actions: str) -> set[str]:
+        """Which of these requests are pending, each told once; ``stop`` too, and that for good.
+
+        The ranks in training agree with one message: rank 0 alone takes requests, and a stop,
+        which may be another's, outweighs them.
+        """
+        bits = sum(1 << n for n, action in enumerate(actions) if self._asked(action))
+        here = self._stopping or self._signals > 0 or self._asked("stop")
+        bits = self.ranks.most(bits | (int(here) << len(actions)))
+        self._stopping = bool(bits >> len(actions))
+        found = {action for n, action in enumerate(actions) if bits >> n & 1}
+        return found | ({"stop"} if self._stopping else set())
+
+    def _asked(self, action: str) -> bool:
+        return self.ranks.first and self.run.take_request(action)
+
+    def raise_if_stopped(self) -> None:
+        """A safe point of a stage: a pause holds here, a stop leaves; finished parts are kept.
+
+        Ranks in training hold at their steps instead.
+        """
+        if not self.ranks.joined and "pause" in self.asked("pause"):
+            self.hold()
+        if self.stop_requested():
+            self.emit(Control(action="stopping"))
+            raise Interrupted(f"{self._why()}; go on with: {self.go_on}")
+
+    def _why(self) -> str:
+        """A job's own signals come as requests: one that comes otherwise is torchrun's."""
+        if self._signals and SUPERVISOR in os.environ:
+            return "Stopped because a process of this job was killed or lost"
+        return "Stopped on request"
+
+    def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
+        """A pause: returns on ``resume`` or ``stop``; a checkpoint asked for is made meanwhile."""
+        began = time.monotonic()
+        self._say_state("paused")
+        self.emit(Control(action="paused", step=step))
+        while not (asked := self.asked("checkpoint", "resume")) & {"resume", "stop"}:
+            if "checkpoint" in asked:
+                checkpoint()
+            time.sleep(0.2)
+        self._held += time.monotonic() - began
+        self._say_state("running")
+        self.emit(Control(action="resumed", step=step))
+
+    def clock(self) -> float:
+        """Seconds that pass while the run is not paused: what budgets and ETAs count."""
+        return time.monotonic() - self._held
+
+    def _say_state(self, state: str) -> None:
+        self.state = state
+        if self._heart is not None:
+            self._beat()
+
+    def install_signals(self) -> None:
+        """First SIGTERM or SIGINT stops at a boundary; a second quits at once with code 6.
+
+        SIGHUP is ignored: a lost terminal changes nothing.
+        """
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(int(Interrupted.code))
+
+    def start_heartbeat(self) -> None:
+        """Write ``status.json`` every two seconds from a thread, until ``end``.
+
+        It names the process that signals go to: of several, the one that started them.
+        """
+        self._pid = int(os.environ.get(SUPERVISOR, os.getpid()))
+        self._started = psutil.Process(self._pid).create_time()
+        self._beat()
+        self._heart = threading.Thread(target=self._beat_forever, daemon=True)
+        self._heart.start()
+
+    def _beat_forever(self) -> None:
+        while not self._done.wait(HEARTBEAT_SECONDS):
+            self._beat()
+            if dead(socket.gethostname(), self._pid):
+                self._signals = self._signals or 1  # nobody could stop us any more
+
+    def _beat(self) -> None:
+        status = {
+            "pid": self._pid,
+            "started": self._started,
+            "state": self.state,
+            "stage": self.stage,
+            "beat": time.time(),
+        }
+        try:
+            with self._beating:
+                write_json(self.run.status_path, status)
+        except OSError:
+            return  # A full disk must not end the training; the viewer shows the age.
+
+    def end(self) -> None:
+        """Mark the worker as ended in ``status.json``: its last word, after the heart stopped."""
+        self._done.set()
+        if self._heart is not None:
+            self._heart.join()
+        self.state = "ended"
+        self._beat()
+
+    def scratch(self, name: str) -> Any | None:
+        """A partial result of an unfinished stage (JSON), or None."""
+        path = self.run.path / "artifacts" / name
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,246 @@
+"""The pilot: reducible surprise, measured by a short run on each side.
+
+A look costs a quarter of the tokens. Where it decides already, the full pilot is not run: a
+gain only grows with the tokens read, and a gain too small to reach the threshold even if it
+grew in proportion to them (it grows more slowly) is no gain.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.artifacts.base import Interval
+from engine.artifacts.probe import Pilot
+from engine.runs.events import Alarm, TrainStep
+from engine.stats.bootstrap import interval, ratio_deviations, ratio_of_ratios
+from engine.thresholds import effective
+from engine.worker.job.context import Context
+from engine.worker.model import base as models
+from engine.worker.model import methods
+from engine.worker.model.base import sequence_length
+from engine.worker.model.precision import Precision
+from engine.worker.packing.packs import PackLedger, segments, write_pack
+from engine.worker.scoring import self_check
+from engine.worker.scoring.documents import Floats, Scorer, Scores, with_bos
+from engine.worker.step.optimizer import learning_rate, make_optimizer
+from engine.worker.step.rows import Rows
+from engine.worker.step.step import Stepper
+from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.store import TokenStore, encode
+
+LOOK = 0.25
+"""Share of the pilot's tokens after which it may end."""
+STEPS = 30
+"""Optimizer steps a pilot aims at; its batch is its tokens over this."""
+ROW_TOKENS = 512
+"""Longest row: a pilot needs many steps more than it needs long context."""
+EVAL_DOCUMENTS = 60
+EVAL_TOKENS = 16_000
+LONGEST_WORDS = 20
+"""Characters a word on average; more, and the script writes no spaces."""
+LEAST_TOKENS = 5_000
+"""A slow machine shrinks the pilot no further than this."""
+CORPUS_SHARE = 0.05
+"""Of the corpus, used by a pilot at most (DESIGN 5)."""
+LORA_LR, LORA_WIDTH, WIDTH_POWER = 3e-4, 576, 0.78
+"""Rate at SmolLM2-135M's width, scaled by (width / 576) ** -0.78: narrow models want hotter
+LoRA rates (exponent for Llamas from Thinking Machines 2025, "LoRA Without Regret"). Measured on
+novel3m (width 192): see ``tests/benchmarks/decisions.py``."""
+FULL_LR = 5e-5
+
+
+@dataclass(frozen=True)
+class PilotRunner:
+    """Trains a throwaway copy of the base on a little of one side and scores held-out text."""
+
+    context: Context
+    base: models.Base
+    precision: Precision
+    window: int
+    min_context: int
+    tokens_per_s: float
+    """Training speed here, from a timing; it bounds the pilot's size."""
+
+    def run(self, domain: Scores, generic: Scores) -> Pilot:
+        """A look, and the full pilot where the look leaves the question open."""
+        started = time.monotonic()
+        tokens = self._tokens(domain.store, generic.store)
+        limits = effective(self.context.recipe.probe.thresholds)
+        pilot = self._pilot(domain, generic, max(1, int(LOOK * tokens)))
+        if not decided(pilot, LOOK, limits):
+            pilot = self._pilot(domain, generic, tokens)
+        seconds = round(time.monotonic() - started, 2)
+        return pilot.model_copy(update={"seconds": seconds})
+
+    def _tokens(self, *stores: TokenStore) -> int:
+        """Tokens of the full pilot: the recipe's, what there is, and what time allows."""
+        probe = self.context.recipe.probe
+        available = [int(s.lengths[s.side(heldout=False)].sum()) for s in stores]
+        share = max(20_000, int(CORPUS_SHARE * available[0]))
+        wanted = tokens = min(probe.pilot_tokens, share, *available)
+        cost = len(stores) * (1 + LOOK) / self.tokens_per_s
+        while tokens > 2 * LEAST_TOKENS and tokens * cost > probe.budget_seconds:
+            tokens //= 2
+        if tokens < wanted:
+            message = (
+                f"pilot shrunk from {wanted:,} to {tokens:,} tokens a side: this machine trains "
+                f"{self.tokens_per_s:,.0f} tokens/s and [probe] budget_seconds is "
+                f"{probe.budget_seconds}"
+            )
+            self.context.emit(Alarm(level="note", stage="probe", message=message))
+        return tokens
+
+    def _pilot(self, domain: Scores, generic: Scores, tokens: int) -> Pilot:
+        """Both sides on equal tokens; the net gain with its document-bootstrap interval."""
+        probe = self.context.recipe.probe
+        started = time.monotonic()
+        (gain_d, n_d), learnt = self._one(domain, tokens, "domain")
+        order = order_ratio(learnt, domain, probe.bootstrap, probe.seed)
+        del learnt  # one model at a time
+        (gain_g, n_g), _ = self._one(generic, tokens, "generic")
+        domain_gain = float(gain_d.sum() / n_d.sum())
+        generic_gain = float(gain_g.sum() / n_g.sum())
+        deviations = ratio_deviations(gain_d, n_d, probe.bootstrap, probe.seed)
+        deviations = deviations - ratio_deviations(gain_g, n_g, probe.bootstrap, probe.seed + 1)
+        return Pilot(
+            domain_gain=domain_gain,
+            generic_gain=generic_gain,
+            gain=interval(domain_gain - generic_gain, deviations),
+            tokens=tokens,
+            steps=self._steps(tokens)[0],
+            method=self.context.recipe.train.method,
+            lr=self.lr(),
+            seconds=round(time.monotonic() - started, 2),
+            order_ratio=order,
+        )
+
+    def lr(self) -> float:
+        """Recipe's pilot rate, else the run's own, else a hot start rate (throwaway model)."""
+        recipe = self.context.recipe
+        chosen = recipe.probe.pilot_lr or recipe.train.lr
+        if chosen:
+            return chosen
+        if recipe.train.method == "full":
+            return FULL_LR
+        width = int(getattr(self.base.config, "hidden_size", LORA_WIDTH))
+        return float(f"{LORA_LR * (width / LORA_WIDTH) ** -WIDTH_POWER:.2g}")
+
+    @property
+    def _length(self) -> int:
+        return min(sequence_length(self.context.recipe, self.base), ROW_TOKENS)
+
+    def _steps(self, tokens: int) -> tuple[int, int]:
+        """(steps, rows of a step) for a pilot of ``tokens``."""
+        rows = max(1, tokens // self._length)
+        batch = max(1, rows // STEPS)
+        return -(-rows // batch), batch
+
+    def _one(self, scores: Scores, tokens: int, label: str) -> tuple[tuple[Floats, Floats], Scorer]:
+        """Per held-out document nats gained and tokens scored; and the trained scorer."""
+        model = self._model()
+        chosen = evaluated(scores, self.window)
+        documents = [scores.ids[i][: self.window] for i in chosen]
+        before = [scores.nll[i][: self.window] for i in chosen]
+        self._train(model, self._rows(scores.store, tokens, label), tokens, label)
+        scorer = Scorer(model, self.base, self.precision, self.window, self.min_context)
+        after = scorer.score(documents)
+        gained = [np.nansum(b) - np.nansum(a) for b, a in zip(before, after, strict=True)]
+        counts = [np.count_nonzero(~np.isnan(b)) for b in before]
+        return (np.array(gained), np.array(counts, dtype=np.float64)), scorer
+
+    def _train(self, model: torch.nn.Module, rows: Rows, tokens: int, label: str) -> None:
+        steps, batch = self._steps(tokens)
+        steps = min(steps, -(-len(rows) // batch))
+        optimizer = make_optimizer(model, self.lr(), embeddings_scale=self._embeddings_scale())
+        micro = max(1, 4096 // self._length)
+        stepper = Stepper(model, optimizer, self.precision, 1.0, micro)
+        started = time.monotonic()
+        for step in range(steps):
+            began = time.monotonic()
+            part = rows[step * batch : (step + 1) * batch]
+            rate = learning_rate(step, steps, self.lr(), "cosine", max(1, steps // 10), 0.1)
+            loss, norm = stepper.step(part, rate)
+            self.context.emit(
+                TrainStep(
+                    step=step + 1,
+                    total=steps,
+                    tokens=(step + 1) * batch * self._length,
+                    loss=loss,
+                    lr=rate,
+                    grad_norm=norm,
+                    tokens_per_s=round(part.targets / max(1e-9, time.monotonic() - began), 1),
+                    series=f"pilot {label}",
+                )
+            )
+            self.context.progress(f"{label} pilot", step + 1, steps, "steps", started)
+
+    def _model(self) -> torch.nn.Module:
+        recipe = self.context.recipe
+        model = methods.load(self.base, recipe)
+        self_check.prove(self.context, self.base, model, self.precision)
+        return methods.ready(model, recipe, recipe.lora.rank or 16, recipe.probe.seed)
+
+    def _embeddings_scale(self) -> float:
+        train = self.context.recipe.train
+        if train.embeddings_lr and train.lr:
+            return train.embeddings_lr / train.lr
+        return 0.1
+
+    def _rows(self, store: TokenStore, tokens: int, label: str) -> Rows:
+        recipe = self.context.recipe
+        order = take(store, shuffled(store, heldout=False, seed=recipe.probe.seed), tokens, 1)
+        ledger = PackLedger()
+        folder = self.context.run.path / "pack" / f"pilot-{label}"
+        eos, bos = self.base.eos, self.base.bos
+        pieces = segments(store, order, self._length, eos, bos, ledger, tokens)
+        pack = write_pack(folder, pieces, self._length, store.meta["dtype"], self.base.eos, ledger)
+        index = np.random.default_rng(recipe.probe.seed).permutation(len(pack))
+        return pack.rows(index)
+
+
+def evaluated(scores: Scores, window: int) -> list[int]:
+    """Positions of the held-out documents that a pilot is scored on: the first ones."""
+    sizes = np.minimum([len(ids) for ids in scores.ids[: scores.heldout]], window)
+    fits = int(np.searchsorted(np.cumsum(sizes), EVAL_TOKENS)) + 1
+    return list(range(min(len(sizes), EVAL_DOCUMENTS, max(20, fits))))
+
+
+def order_ratio(scorer: Scorer, scores: Scores, resamples: int, seed: int) -> Interval | None:
+    """What the order of words is worth: bits per byte with the words shuffled over as they are.
+
+    About 1 means that what was learnt would be learnt from a bag of words as well: lists,
+    tables, shuffled text. White space is folded on both sides; None where words are no unit
+    (scripts without spaces).
+    """
+    decode, rng = scorer.base.tokenizer.decode, random.Random(seed)
+    chosen = evaluated(scores, scorer.window)
+    kept = [" ".join(decode(scores.ids[i], skip_special_tokens=True).split()) for i in chosen]
+    words = [text.split() for text in kept]
+    if sum(map(len, words)) * LONGEST_WORDS < sum(map(len, kept)):
+        return None
+    mixed = [" ".join(rng.sample(parts, len(parts))) for parts in words]
+    sides = []
+    for texts in (mixed, kept):
+        encoded = encode(scorer.base.tokenizer, texts)
+        ids = [with_bos(scorer.base, one)[: scorer.window] for one in encoded]
+        nll = scorer.score(ids)
+        bits = np.array([np.nansum(one) for one in nll])
+        size = [scorer.text_bytes(i, n) for i, n in zip(ids, nll, strict=True)]
+        sides.append((bits, np.array(size, dtype=np.float64)))
+    return ratio_of_ratios(sides[0], sides[1], resamples, seed, paired=True)
+
+
+def decided(pilot: Pilot, share: float, limits: dict[str, float]) -> bool:
+    """Whether a pilot of ``share`` of the tokens answers as the full one would."""
+    gain = pilot.gain
+    if gain.value >= limits["go_gain"] and gain.low > limits["go_gain_low"]:
+        return True
+    if min(pilot.domain_gain, pilot.generic_gain) >= limits["go_gain"] and gain.high < 0:
+        return True  # both sides learn, the generic one more: it is no reference at any size
+    hopeless = gain.value / share < limits["fluent_gain"]
+    return hopeless and gain.high < limits["fluent_gain"] and pilot.domain_gain < limits["go_gain"]

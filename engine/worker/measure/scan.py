@@ -1,0 +1,170 @@
+"""The scan stage: both sources tokenised and split, shape, fertility, and the gate's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.artifacts.scan import Contamination, Fertility, Quality, Scan, ShatteredTerm, SideScan
+from engine.corpus.corpus import Corpus
+from engine.corpus.shape import detect_shape
+from engine.files import sha256_file
+from engine.gold.load import gold_items, sft_items
+from engine.gold.summary import gate_files
+from engine.quality.contamination import Overlapped
+from engine.recipe import sections as recipes
+from engine.worker.job.context import Context
+from engine.worker.model.base import Base
+from engine.worker.scoring.examples import Encoder, cut_by_context
+from engine.worker.tokens.build import STORE_VERSION
+from engine.worker.tokens.overlap import open_store
+from engine.worker.tokens.store import TokenStore, encode, tokenizer_identity
+
+WORST_TERMS = 15
+READS = ("metric", "template", "gold_columns", "sft_columns", "pattern")
+"""What decides how the gate's files are read and checked."""
+PADDED_BATCH = 8
+"""Rows of the padded batch that packing is compared with."""
+
+
+def scan_stage(context: Context, base: Base) -> dict[str, Any]:
+    """Read, clean, dedup, tokenise; returns {"scan", "fertility", "gate"} as plain values."""
+    recipe = context.recipe
+    domain, generic = Corpus(recipe.corpus), Corpus(recipe.generic)
+    for corpus in (domain, generic):
+        corpus.check()
+    gate = recipe.gate
+    files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
+    gold = gold_items(files[0], gate) if files else []
+    shape = detect_shape(domain)
+    store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
+    other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
+    scan = Scan(
+        domain=side_scan(store, base),
+        generic=side_scan(other, base),
+        shape=shape,
+        contamination=contamination(store, overlapped, len(gold)),
+    )
+    checked = None
+    if files:
+        cut = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+        checked = gate_files(*files, gate, overlapped, cut)
+    return {
+        "scan": scan.model_dump(),
+        "fertility": measure_fertility(store, other, base).model_dump(),
+        "gate": checked.model_dump() if checked else None,
+        "stores": {"domain": str(store.folder), "generic": str(other.folder)},
+    }
+
+
+def scan_inputs(recipe: recipes.Recipe, base: Base) -> list[Any]:
+    """What the scan depends on: both texts, the tokenizer, the split and the gate's files."""
+    files = [Path(name) for name in (recipe.gate.gold, recipe.gate.sft) if name]
+    return [
+        STORE_VERSION,
+        Corpus(recipe.corpus).fingerprint(),
+        Corpus(recipe.generic).fingerprint(),
+        tokenizer_identity(base.tokenizer),
+        recipe.corpus.heldout_share,
+        recipe.generic.heldout_share,
+        recipe.gate.model_dump(include=set(READS)),
+        len(recipe.gate.seeds),
+        recipe.gate.plausible_gain,
+        [sha256_file(f) for f in files if f.is_file()],
+    ]
+
+
+def side_scan(store: TokenStore, base: Base) -> SideScan:
+    """The scan record of one store."""
+    meta, lengths, heldout = store.meta, store.lengths, store.heldout
+    return SideScan(
+        source=meta["source"],
+        fingerprint=meta["fingerprint"],
+        files=meta["files"],
+        documents=len(store),
+        bytes=int(store.nbytes.sum()),
+        words=meta["words"],
+        tokens=int(lengths.sum()),
+        heldout_documents=int(heldout.sum()),
+        heldout_tokens=int(lengths[heldout].sum()),
+        duplicate_documents=meta["duplicates"],
+        duplicate_bytes=meta["duplicate_bytes"],
+        skipped=meta["skipped"],
+        skipped_bytes=meta["skipped_bytes"],
+        notes=meta["notes"],
+        median_tokens=float(np.median(lengths)),
+        padding_share=padding_share(lengths, min(base.context, 2048)),
+        text_column=meta["text_column"],
+        encodings=meta["encodings"],
+        mojibake_documents=meta["mojibake_documents"],
+        quality=Quality.model_validate(meta["quality"]),
+    )
+
+
+def contamination(store: TokenStore, overlapped: Overlapped | None, items: int) -> Contamination:
+    """What the corpus holds of the gold set, and its training side of its held-out side."""
+    found = overlapped or Overlapped()
+    return Contamination(
+        gold_items=items,
+        gold_in_corpus=found.contaminated,
+        gold_common=found.common,
+        gold_short=found.short,
+        heldout_documents=int(store.heldout.sum()),
+        heldout_in_train=len(store.leaked),
+        examples=[
+            f'gold item {item + 1} in {store.origin(document)}: "{said}"'
+            for item, document, said in found.examples
+        ]
+        + store.meta["leaks"],
+    )
+
+
+def padding_share(lengths: np.ndarray[Any, Any], length: int) -> float:
+    """Padding in batches of eight unpacked documents padded to their longest, in [0, 1]."""
+    sizes = np.minimum(lengths, length)
+    sizes = sizes[: len(sizes) // PADDED_BATCH * PADDED_BATCH].reshape(-1, PADDED_BATCH)
+    if sizes.size == 0:
+        return 0.0
+    padded = int(sizes.max(axis=1).sum()) * PADDED_BATCH
+    return 1.0 - float(sizes.sum()) / padded if padded else 0.0
+
+
+def measure_fertility(domain: TokenStore, generic: TokenStore, base: Base) -> Fertility:
+    """Tokens per word and per byte of both sides, and the domain's most shattered words."""
+    sides = {}
+    for name, store in (("domain", domain), ("generic", generic)):
+        tokens = int(store.lengths.sum())
+        words, size = store.meta["words"], int(store.nbytes.sum())
+        sides[name] = (tokens / max(1, words), tokens / max(1, size))
+    terms = worst_terms(domain, generic, base)
+    return Fertility(
+        domain_tokens_per_word=sides["domain"][0],
+        generic_tokens_per_word=sides["generic"][0],
+        domain_tokens_per_byte=sides["domain"][1],
+        generic_tokens_per_byte=sides["generic"][1],
+        ratio=sides["domain"][0] / max(1e-9, sides["generic"][0]),
+        worst_terms=terms,
+        whole_word_saving=sum(t.saved for t in terms) / max(1, int(domain.lengths.sum())),
+    )
+
+
+def worst_terms(domain: TokenStore, generic: TokenStore, base: Base) -> list[ShatteredTerm]:
+    """Words typical of the domain by the tokens that a piece of their own would save."""
+    common = generic.meta["terms"]
+    terms = [(w, n) for w, n in domain.meta["terms"].items() if n >= 3 and w not in common]
+    if not terms:
+        return []
+    ids = encode(base.tokenizer, [f" {word}" for word, _ in terms])
+    ranked = sorted(zip(terms, ids, strict=True), key=lambda item: -item[0][1] * (len(item[1]) - 1))
+    return [
+        ShatteredTerm(
+            term=word,
+            count=count,
+            pieces=[base.tokenizer.decode([i]) for i in pieces],
+            saved=count * (len(pieces) - 1),
+        )
+        for (word, count), pieces in ranked[:WORST_TERMS]
+        if len(pieces) > 1
+    ]

@@ -1,0 +1,82 @@
+"""What was proven on a model: the fast paths that give the plain path's numbers.
+
+A path that was not checked is not taken, so a model nobody looked at is merely slow.
+``selfcheck`` makes the proofs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.gold.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of a fast path with the plain one, and what was found."""
+
+    ok: bool = False
+    found: str = "not checked"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The fast paths, each with its check."""
+
+    packed: Check = Check()
+    """Documents of a row, told apart by position ids; plain: one document a row."""
+    chunked: Check = Check()
+    """The head applied to pieces of the decoder's output; plain: the model's own full logits."""
+    tree: Check = Check()
+    """All choices of an item in one pass over its prompt; plain: each behind its own prompt."""
+    padded: Check = Check()
+    """Generation left-padded and cached; plain: prompts of one length, everything read again."""
+
+    def strictest(self, other: Paths) -> Paths:
+        """Only what both allow; ``self``'s check is kept where they agree."""
+        names = [field.name for field in dataclasses.fields(self)]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        return Paths(**{k: b if a.ok and not b.ok else a for k, (a, b) in pairs.items()})
+
+    def training(self, model: torch.nn.Module) -> dict[str, str]:
+        """How losses are computed on this model, for the header."""
+        kernel = getattr(plain(model).config, "_attn_implementation", "?")
+        return {
+            "attention": _say(
+                self.packed,
+                f"{kernel}, documents masked by position ids",
+                f"{kernel}, one document a row; packed",
+            ),
+            "loss": _say(self.chunked, "chunked cross-entropy", "full logits; chunked"),
+        }
+
+    def scoring(self, metric: str) -> dict[str, str]:
+        """How the gate's ``metric`` is computed, for the header."""
+        if METRICS[metric].choices:
+            return {"choices": _say(self.tree, "an item in one pass", "one by one; in one pass")}
+        return {"generation": _say(self.padded, "padded, cached", "unpadded, no cache; padded")}
+
+
+def _say(check: Check, fast: str, slow: str) -> str:
+    return f"{fast}, checked: {check.found}" if check.ok else f"{slow}: {check.found}"
+
+
+def plain(model: torch.nn.Module) -> Any:
+    """The transformers model inside, wrapped by peft or not."""
+    get_base = getattr(model, "get_base_model", None)
+    return get_base() if get_base is not None else model
+
+
+def allow(model: torch.nn.Module, paths: Paths) -> None:
+    """Let ``model`` take these paths; copies and LoRA wraps of it take them too."""
+    plain(model).proven_paths = paths
+
+
+def paths_of(model: torch.nn.Module) -> Paths:
+    """The paths this model may take."""
+    found: Paths = getattr(plain(model), "proven_paths", Paths())
+    return found

@@ -1,0 +1,190 @@
+"""The pack stage: domain and generic rows, mixed by tokens, and batch k by arithmetic."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.recipe import sections as recipes
+from engine.runs.events import Alarm
+from engine.worker.job.context import Context
+from engine.worker.model.base import Base, sequence_length
+from engine.worker.packing.mix import Mix, open_mix
+from engine.worker.packing.packs import PackedRows, PackLedger, segments, write_pack
+from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.store import Ints, TokenStore
+
+SEAM_ROWS = 400
+"""Rows looked through for seams, evenly spaced; the last ones hold the most pieces."""
+
+
+MAX_REPEATS = 4
+"""Times a small generic source may be repeated (Muennighoff 2023: up to 4 is near fresh)."""
+
+
+@dataclass(frozen=True)
+class _Packer:
+    """Packs parts of token stores into folders of one run."""
+
+    context: Context
+    base: Base
+    length: int
+
+    @property
+    def folder(self) -> Path:
+        return self.context.run.path / "pack"
+
+    def pack(
+        self, name: str, store: TokenStore, order: Ints, budget: int | None = None
+    ) -> tuple[PackedRows, PackLedger]:
+        """Pack the first documents of ``order``, up to ``budget`` tokens; honours a stop.
+
+        InputError if that is not a single row.
+        """
+        ledger, started = PackLedger(), time.monotonic()
+        if budget is not None:
+            order = take(store, order, budget, self.extra)
+
+        def check() -> None:
+            self.context.progress(
+                f"packing the {name} text", ledger.documents, len(order), "documents", started
+            )
+
+        check()
+        eos, bos = self.base.eos, self.base.bos
+        pieces = segments(store, order, self.length, eos, bos, ledger, budget)
+        folder, dtype = self.folder / name, store.meta["dtype"]
+        made = write_pack(folder, pieces, self.length, dtype, eos, ledger, check)
+        if not ledger.rows:
+            raise InputError(
+                f"No {name} text is left to pack; give more documents, or raise [train] "
+                "max_tokens and eval_tokens"
+            )
+        return made, ledger
+
+    @property
+    def extra(self) -> int:
+        """Separator tokens of a document."""
+        return 1 if self.base.bos is None else 2
+
+
+def domain_budget(recipe: recipes.Recipe) -> int | None:
+    """Domain tokens of one epoch allowed by ``max_tokens``; None without a cap."""
+    cap = recipe.train.max_tokens
+    if cap is None:
+        return None
+    return max(1, int(cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)))
+
+
+def pack_stage(
+    context: Context, base: Base, domain: TokenStore, generic: TokenStore
+) -> dict[str, Any]:
+    """Write the run's packs and the balancing ledger; returns the artifact."""
+    recipe = context.recipe
+    packer = _Packer(context, base, sequence_length(recipe, base))
+    order = shuffled(domain, heldout=False, seed=recipe.train.seed)
+    domain_pack, domain_ledger = packer.pack("domain", domain, order, domain_budget(recipe))
+    generic_ledger, rows, repeats = _pack_generic(packer, generic, domain_ledger.packed)
+    for name, store in (("heldout-domain", domain), ("heldout-generic", generic)):
+        held = shuffled(store, heldout=True, seed=recipe.train.seed)
+        packer.pack(name, store, held, recipe.train.eval_tokens)
+    hashes = {
+        f"{name}/{file}": value
+        for name in pack_names(rows)
+        for file, value in PackedRows(packer.folder / name).hashes().items()
+    }
+    mix = open_mix(packer.folder, recipe, hashes, rows)
+    return {
+        "sequence_length": packer.length,
+        "rows": mix.rows,
+        "steps": mix.steps,
+        "generic_rows": rows,
+        "generic_repeats": repeats,
+        "tokens": mix.tokens(),
+        "asked_mix": recipe.pack.mix_back,
+        "achieved_mix": mix.achieved_share(),
+        "ledger": ledger_table(domain, len(order), domain_ledger, generic_ledger, mix),
+        "seams": seams(domain_pack, base),
+        "sha256": hashes,
+    }
+
+
+def pack_names(generic_rows: int) -> list[str]:
+    """The packs of a run; what an earlier recipe left behind is none of them."""
+    return ["domain", *(["generic"] if generic_rows else []), "heldout-domain", "heldout-generic"]
+
+
+def pack_files(folder: Path, generic_rows: int) -> list[Path]:
+    """Every file of a run's packs: what the stage's manifest covers."""
+    return [p for name in pack_names(generic_rows) for p in sorted((folder / name).iterdir())]
+
+
+def _pack_generic(
+    packer: _Packer, store: TokenStore, domain_tokens: int
+) -> tuple[PackLedger, int, int]:
+    """Pack enough generic text; returns its ledger, its rows, and how often it repeats."""
+    share = packer.context.recipe.pack.mix_back
+    want = int(domain_tokens * share / (1 - share))
+    if want <= packer.extra:
+        return PackLedger(), 0, 0
+    order = shuffled(store, heldout=False, seed=packer.context.recipe.train.seed)
+    available = int((store.lengths[order] + packer.extra).sum())
+    repeats = min(MAX_REPEATS, -(-want // max(1, available)))
+    if repeats > 1:
+        packer.context.emit(
+            Alarm(
+                level="amber",
+                stage="pack",
+                message=f"the generic text is small: repeated {repeats} times for the mix-back"
+                + (" and still short of the asked share" if available * repeats < want else ""),
+            )
+        )
+    pack, ledger = packer.pack("generic", store, np.tile(order, repeats), want)
+    return ledger, len(pack), repeats
+
+
+def ledger_table(
+    store: TokenStore, train_documents: int, domain: PackLedger, generic: PackLedger, mix: Mix
+) -> dict[str, int]:
+    """The ledger as shown: documents and tokens in, and where each of them went."""
+    meta = store.meta
+    used = int(mix.generic.fill[: mix.generic_rows].sum()) if mix.generic is not None else 0
+    table = {
+        "documents in": len(store) + meta["duplicates"],
+        "exact duplicates dropped": meta["duplicates"],
+        "held out": int(store.heldout.sum()),
+        "left out by the token cap": train_documents - domain.documents,
+        "tokens cut by the token cap": domain.cut,
+        "packed documents": domain.documents,
+        "text tokens": domain.text_tokens,
+        "EOS tokens": domain.eos_tokens,
+        "BOS tokens": domain.bos_tokens,
+        "domain tokens packed": domain.packed,
+        "generic tokens packed": generic.packed,
+        "generic tokens used": used,
+        "padding": domain.padding + generic.padding,
+        "long documents split": domain.splits,
+    }
+    kept = table["held out"] + table["left out by the token cap"] + domain.documents
+    assert table["documents in"] - meta["duplicates"] == kept
+    return table
+
+
+def seams(pack: PackedRows, base: Base, wanted: int = 6, width: int = 12) -> list[str]:
+    """Decoded borders between documents, as the model will see them."""
+    found: list[str] = []
+    for row in np.linspace(0, len(pack) - 1, min(len(pack), SEAM_ROWS), dtype=int)[::-1]:
+        rows = pack.rows(np.array([row]))
+        fill = int(pack.fill[row])
+        for start in np.flatnonzero(rows.positions[0, :fill] == 0)[1:]:
+            before = base.tokenizer.decode(rows.ids[0, max(0, start - width) : start].tolist())
+            after = base.tokenizer.decode(rows.ids[0, start : start + width].tolist())
+            found.append(f"{before} | {after}")
+            if len(found) == wanted:
+                return found
+    return found

@@ -1,0 +1,97 @@
+"""Reading: a corpus as batches of documents that were not met before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.corpus.corpus import Corpus, Document
+from engine.corpus.text import content_hash
+
+BATCH_CHARACTERS = 1 << 19
+"""Text in a batch: about a quarter of a second of tokenising, so that a stop is heeded soon."""
+BATCH_DOCUMENTS = 4096
+EXAMPLES = 5
+
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents that are new, with the hash of their content and their size in UTF-8 bytes."""
+
+    texts: list[str]
+    origins: list[str]
+    hashes: Hashes
+    sizes: npt.NDArray[np.int64]
+
+
+class Seen:
+    """Content hashes met so far: 8 bytes a document, in sorted runs of falling length."""
+
+    def __init__(self) -> None:
+        self._runs: list[Hashes] = []
+
+    def fresh(self, keys: Hashes) -> npt.NDArray[np.bool_]:
+        """Mask of the keys not met before, neither here nor earlier in ``keys``; adds them."""
+        mask = np.zeros(len(keys), dtype=bool)
+        mask[np.unique(keys, return_index=True)[1]] = True
+        for run in self._runs:
+            place = np.searchsorted(run, keys).clip(max=len(run) - 1)
+            mask &= run[place] != keys
+        run = np.sort(keys[mask])
+        while self._runs and len(self._runs[-1]) <= len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]))
+        if len(run):
+            self._runs.append(run)
+        return mask
+
+
+@dataclass
+class Reading:
+    """One pass over a corpus; the counts grow while ``batches`` is read."""
+
+    corpus: Corpus
+    duplicates: int = 0
+    duplicate_bytes: int = 0
+    repeats: list[tuple[str, int]] = field(default_factory=list)
+    """Origins of the first exact duplicates, with the hash that they repeat."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Documents in order, without exact duplicates; batches without any come too."""
+        seen = Seen()
+        for documents in _gathered(self.corpus):
+            keys = np.array([_key(one.text) for one in documents], dtype=np.uint64)
+            sizes = np.array([len(one.text.encode()) for one in documents], dtype=np.int64)
+            fresh = seen.fresh(keys)
+            self._drop([documents[i].origin for i in np.flatnonzero(~fresh)], keys[~fresh])
+            self.duplicate_bytes += int(sizes[~fresh].sum())
+            kept = [documents[i] for i in np.flatnonzero(fresh)]
+            texts, origins = [one.text for one in kept], [one.origin for one in kept]
+            yield Batch(texts, origins, keys[fresh], sizes[fresh])
+
+    def _drop(self, origins: list[str], keys: Hashes) -> None:
+        self.duplicates += len(origins)
+        wanted = EXAMPLES - len(self.repeats)
+        self.repeats += list(zip(origins, keys.tolist(), strict=True))[:wanted]
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(content_hash(text)[:8], "big")
+
+
+def _gathered(corpus: Corpus) -> Iterator[list[Document]]:
+    """The corpus's documents in lists of about ``BATCH_CHARACTERS``."""
+    batch: list[Document] = []
+    size = 0
+    for document in corpus.documents():
+        batch.append(document)
+        size += len(document.text)
+        if size >= BATCH_CHARACTERS or len(batch) == BATCH_DOCUMENTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

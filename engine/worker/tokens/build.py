@@ -1,0 +1,248 @@
+"""Building a token store: one pass that tokenises and looks at the text's quality."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from engine.artifacts.scan import Quality
+from engine.corpus.corpus import Corpus
+from engine.errors import InputError
+from engine.files import digest, home, private_dir, publish, write_json
+from engine.quality.contamination import Overlap
+from engine.quality.heldout_leaks import Leaks
+from engine.quality.near_duplicates import Clusters, Signatures
+from engine.quality.shingles import Words, words_of
+from engine.quality.text_quality import TextQuality
+from engine.worker.job.context import Context
+from engine.worker.tokens import repeats
+from engine.worker.tokens.batches import Batch, Reading
+from engine.worker.tokens.store import (
+    Ints,
+    TokenStore,
+    encode_long,
+    heldout_mask,
+    tokenizer_identity,
+)
+
+STORE_VERSION = 2
+MAX_TERMS = 200_000
+"""Distinct words counted at most; the rarest are dropped when the table is full."""
+TERMS = 5000
+"""Most frequent words kept, for the fertility report."""
+LOOKED_AT = 4_000_000
+"""Characters of one document searched for duplicates and gold items: bounds the memory."""
+COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
+
+Tick = Callable[[int, int], None]
+
+
+def store_folder(corpus: Corpus, tokenizer: Any) -> Path:
+    """Where the store of this text, tokenizer and split is, or will be."""
+    identity = tokenizer_identity(tokenizer)
+    parts = [STORE_VERSION, corpus.fingerprint(), identity, corpus.source.heldout_share]
+    return home() / "cache" / "tokens" / digest(parts)[:32]
+
+
+def build_store(
+    context: Context,
+    corpus: Corpus,
+    tokenizer: Any,
+    folder: Path,
+    label: str,
+    overlap: Overlap | None = None,
+) -> TokenStore:
+    """Read the corpus into ``folder``, feeding ``overlap`` on the way.
+
+    Raises InputError if nothing readable was found; Interrupted on a stop.
+    """
+    # Two runs may read one corpus at once: each builds its own, the first one done is kept.
+    _sweep(folder)
+    temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
+    reading = Reading(corpus)
+    try:
+        with ExitStack() as stack:
+            writer = _Writer(temporary, tokenizer, overlap, stack)
+            _read(context, reading, writer, f"reading {label}")
+            if not writer.documents:
+                raise InputError(
+                    f"{corpus.label}: no readable text was found; give a folder or file with text"
+                )
+            what = f"comparing the documents of the {label}"
+            writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
+        if not (folder / "meta.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            publish(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return TokenStore(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed workers left of this store."""
+    for left in folder.parent.glob(f"{folder.stem}.partial-*"):
+        pid = int(left.suffix.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
+    """All batches; while one is tokenised in a thread, its text is looked at."""
+    started = time.monotonic()
+    waiting: tuple[Batch, Future[list[Ints]]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for batch in reading.batches():
+                coming = pool.submit(writer.encode, batch)
+                writer.look(batch)
+                context.raise_if_stopped()
+                if waiting:
+                    writer.add(waiting[0], waiting[1].result())
+                waiting = batch, coming
+                ledger = reading.corpus.ledger
+                context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        if waiting:
+            writer.add(waiting[0], waiting[1].result())
+
+
+class _Writer:
+    """Accumulates one store; everything but counters goes straight to disk."""
+
+    def __init__(
+        self, folder: Path, tokenizer: Any, overlap: Overlap | None, stack: ExitStack
+    ) -> None:
+        self._folder, self._tokenizer, self._overlap = folder, tokenizer, overlap
+        self._dtype = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
+        self._files = {
+            name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in COLUMNS
+        }
+        self._signatures, self._leaks = Signatures(folder), Leaks(folder)
+        stack.callback(self._signatures.close)
+        stack.callback(self._leaks.close)
+        self._quality = TextQuality()
+        self._names: dict[str, int] = {}
+        self._terms: dict[str, int] = {}
+        self._words = 0
+        self._long = 0
+        self.documents = 0
+
+    def encode(self, batch: Batch) -> list[Ints]:
+        """Token ids of each document; may run in a thread."""
+        return encode_long(self._tokenizer, batch.texts, self._dtype)
+
+    def look(self, batch: Batch) -> None:
+        """Everything that needs the text."""
+        words = words_of([text[:LOOKED_AT] for text in batch.texts])
+        self._long += sum(len(text) > LOOKED_AT for text in batch.texts)
+        for text in batch.texts:
+            for start in range(LOOKED_AT, len(text), LOOKED_AT):
+                self._count(words_of([text[start : start + LOOKED_AT]]))
+        self._signatures.feed(words)
+        self._leaks.feed(words)
+        self._quality.feed(batch.texts, batch.hashes.tolist())
+        if self._overlap is not None:
+            self._overlap.feed(words)
+        self._count(words)
+
+    def _count(self, words: Words) -> None:
+        self._words += len(words.codes)
+        terms = self._terms
+        counts = np.bincount(words.codes, minlength=len(words.distinct)).tolist()
+        for word, count in zip(words.distinct, counts, strict=True):
+            if len(word) >= 4 and word.isalpha():
+                terms[word] = terms.get(word, 0) + count
+        if len(terms) > MAX_TERMS:
+            self._terms = _most(terms, MAX_TERMS // 2)
+
+    def add(self, batch: Batch, ids: list[Ints]) -> None:
+        """The documents' tokens."""
+        self._write("tokens", *ids)
+        self._write("lengths", np.array([len(one) for one in ids], dtype=np.int64))
+        self._write("nbytes", batch.sizes)
+        self._write("hashes", batch.hashes)
+        self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
+        self.documents += len(ids)
+
+    def _write(self, name: str, *arrays: npt.NDArray[Any]) -> None:
+        for array in arrays:
+            self._files[name].write(array.tobytes())
+
+    def _place(self, origin: str) -> tuple[int, int]:
+        """An origin as the file's number and the line."""
+        name, _, line = origin.rpartition(":")
+        name, line = (name, line) if line.isdecimal() else (origin, "0")
+        return self._names.setdefault(name, len(self._names)), int(line)
+
+    def finish(self, reading: Reading, fingerprint: str, tick: Tick) -> None:
+        """Find the near-duplicates, split, and write what is left."""
+        for file in self._files.values():
+            file.flush()
+        write_json(self._folder / "files.json", list(self._names))
+        write_json(self._folder / "meta.json", {"dtype": self._dtype})
+        store, share = TokenStore(self._folder), reading.corpus.source.heldout_share
+        clusters = self._signatures.clusters(tick)
+        mask = heldout_mask(store.hashes, clusters.first, share)
+        leaked, shared = self._leaks.leaked(mask, tick)
+        np.save(self._folder / "heldout.npy", mask)
+        np.save(self._folder / "leaked.npy", leaked)
+        quality = self._measured(store, clusters, reading)
+        meta = {
+            "fingerprint": fingerprint,
+            "dtype": self._dtype,
+            "words": self._words,
+            "terms": _most(self._terms, TERMS),
+            "quality": quality.model_dump(),
+            "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
+            **_read_as(reading),
+        }
+        write_json(self._folder / "meta.json", meta)
+
+    def _measured(self, store: TokenStore, clusters: Clusters, reading: Reading) -> Quality:
+        quality, dropped = self._quality.measure(), clusters.dropped
+        cut = f"{self._long:,} documents were searched for repeats and gold items only in their "
+        notes = [f"{cut}first {LOOKED_AT:,} characters"] if self._long else []
+        return quality.model_copy(
+            update={
+                "near_duplicate_documents": len(dropped),
+                "near_duplicate_tokens": int(store.lengths[dropped].sum()),
+                "near_pairs": repeats.near_pairs(store, clusters, self._tokenizer),
+                "exact_examples": repeats.exact(store, reading.repeats),
+                "notes": quality.notes + notes,
+            }
+        )
+
+
+def _most(counts: dict[str, int], number: int) -> dict[str, int]:
+    """The largest counts, in falling order."""
+    return dict(Counter(counts).most_common(number))
+
+
+def _read_as(reading: Reading) -> dict[str, Any]:
+    """What the reading says of itself, under the names of SideScan."""
+    ledger = reading.corpus.ledger
+    return {
+        "source": reading.corpus.label,
+        "files": ledger.files,
+        "duplicates": reading.duplicates,
+        "duplicate_bytes": reading.duplicate_bytes,
+        "skipped": ledger.skipped,
+        "skipped_bytes": ledger.skipped_bytes,
+        "notes": ledger.notes,
+        "text_column": ledger.text_column,
+        "encodings": getattr(ledger, "encodings", {}),
+        "mojibake_documents": getattr(ledger, "mojibake_documents", 0),
+    }

@@ -1,0 +1,29 @@
+"""The token stores that a scan made: are they still there, and do they fit the model?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.worker.model import base as models
+from engine.worker.tokens.store import TokenStore
+
+
+def stores_exist(made: dict[str, Any]) -> bool:
+    """Whether the token cache still holds what a scan wrote: a user may have cleared it."""
+    return all((Path(folder) / "meta.json").is_file() for folder in made["stores"].values())
+
+
+def check_ids(store: TokenStore, base: models.Base) -> None:
+    """InputError where a text has token ids that the model has no embedding for."""
+    path, known = store.folder / "tokens.bin", base.config.get_text_config().vocab_size
+    ids = np.memmap(path, store.meta["dtype"], "r") if path.stat().st_size else np.zeros(1)
+    largest = max(int(ids.max()), base.eos)
+    if largest >= known:
+        raise InputError(
+            f"{base.name}: its tokenizer makes token {largest} of {store.meta['source']}, but the "
+            f"model has {known:,} embeddings; put the model's own tokenizer into its folder"
+        )

@@ -1,0 +1,183 @@
+"""TokenStore: a text source tokenised once, memory-mapped, keyed by content.
+
+Files, one entry a document unless they say otherwise: ``tokens.bin`` (uint16 or uint32,
+documents back to back, no special tokens), ``lengths.bin`` and ``nbytes.bin`` (int64),
+``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``files.json``
+(the files' names), ``heldout.npy`` (mask), ``leaked.npy`` (document numbers), ``meta.json``
+(the SideScan fields). ``engine.worker.store`` writes them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.files import digest
+
+MIN_HELDOUT = 40
+"""Held-out documents wanted, where they are no more than a quarter of all."""
+
+
+LARGE = 10
+"""A group of near-duplicates larger than a tenth of the held-out side is never held out."""
+
+
+LONGEST = 1 << 20
+"""Characters tokenised at once; a longer document is tokenised in parts."""
+
+
+Ints = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Read side: documents as token arrays, and the held-out split."""
+
+    folder: Path
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / "meta.json").read_text())
+        return loaded
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """Tokens of each document [n]."""
+        return np.fromfile(self.folder / "lengths.bin", dtype=np.int64)
+
+    @cached_property
+    def offsets(self) -> Ints:
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths)])
+
+    @cached_property
+    def nbytes(self) -> Ints:
+        return np.fromfile(self.folder / "nbytes.bin", dtype=np.int64)
+
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """Hash of each document's content."""
+        return np.fromfile(self.folder / "hashes.bin", dtype=np.uint64)
+
+    @cached_property
+    def _tokens(self) -> Ints:
+        if self.offsets[-1] == 0:
+            return np.zeros(0, dtype=self.meta["dtype"])
+        return np.memmap(self.folder / "tokens.bin", dtype=self.meta["dtype"], mode="r")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def document(self, index: int) -> Ints:
+        """Token ids of one document, without special tokens."""
+        return self._tokens[self.offsets[index] : self.offsets[index + 1]]
+
+    def origin(self, index: int) -> str:
+        """``file:line`` of one document."""
+        place = np.fromfile(self.folder / "origins.bin", np.uint32, count=2, offset=8 * index)
+        return f"{self._files[place[0]]}:{place[1]}"
+
+    @cached_property
+    def _files(self) -> list[str]:
+        names: list[str] = json.loads((self.folder / "files.json").read_text())
+        return names
+
+    @cached_property
+    def heldout(self) -> npt.NDArray[np.bool_]:
+        """Mask [n] of the held-out documents, see ``heldout_mask``."""
+        mask: npt.NDArray[np.bool_] = np.load(self.folder / "heldout.npy")
+        return mask
+
+    @cached_property
+    def leaked(self) -> Ints:
+        """Held-out documents of which most 13-grams also stand in training documents."""
+        numbers: Ints = np.load(self.folder / "leaked.npy")
+        return numbers
+
+    def side(self, heldout: bool) -> Ints:
+        """Indices of the held-out or of the training documents."""
+        return np.flatnonzero(self.heldout == heldout)
+
+
+def heldout_mask(
+    hashes: npt.NDArray[np.uint64], groups: Ints, share: float
+) -> npt.NDArray[np.bool_]:
+    """Mask [n]: about ``share`` of the documents, at least one where there are two.
+
+    By content hash, so the split survives reordering and added files. Near-duplicates stay on
+    one side: a group goes by its lowest hash, and one too large for the held-out side trains.
+    A small corpus gives up to a quarter of its documents: an interval from three of them says
+    nothing.
+    """
+    n = len(hashes)
+    mask = np.zeros(n, dtype=bool)
+    if n < 2:
+        return mask
+    wanted = max(1, round(share * n), min(MIN_HELDOUT, n // 4))
+    lowest = np.full(n, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(lowest, groups, hashes)
+    sizes = np.bincount(groups, minlength=n)
+    first = np.flatnonzero((sizes > 0) & (sizes <= max(1, wanted // LARGE)))
+    first = first[np.argsort(lowest[first], kind="stable")]
+    chosen = first[np.cumsum(sizes[first]) <= wanted]
+    if len(chosen):
+        mask[chosen] = True
+        mask = mask[groups]
+    else:  # nothing but large groups: no clean side is to be had
+        mask[np.argsort(hashes, kind="stable")[:wanted]] = True
+    return mask
+
+
+def encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text, no special tokens added, none parsed out of the text.
+
+    WikiText's literal ``<unk>`` would otherwise be read as a special token.
+    """
+    encoded: list[list[int]] = tokenizer(
+        texts,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )["input_ids"]
+    return encoded
+
+
+def encode_long(tokenizer: Any, texts: list[str], dtype: str) -> list[Ints]:
+    """``encode`` as arrays, in flat memory: a huge document in parts cut at a blank."""
+    found: list[Ints] = []
+    short: list[str] = []
+    for text in texts:
+        if len(text) <= LONGEST:
+            short.append(text)
+            continue
+        found += [np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else []
+        short = []
+        pieces = [np.asarray(encode(tokenizer, [part])[0], dtype) for part in _parts(text)]
+        found.append(np.concatenate(pieces))
+    return found + ([np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else [])
+
+
+def _parts(text: str) -> list[str]:
+    """The text in pieces of at most ``LONGEST`` characters, cut before a blank."""
+    parts, start = [], 0
+    while len(text) - start > LONGEST:
+        least, most = start + LONGEST // 2, start + LONGEST
+        cut = max(text.rfind(blank, least, most) for blank in " \n")
+        cut = cut if cut > 0 else most
+        parts.append(text[start:cut])
+        start = cut
+    return [*parts, text[start:]]
+
+
+def tokenizer_identity(tokenizer: Any) -> str:
+    """sha256 of the tokenizer's full state: another vocabulary is another store."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    state = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    return digest([state, tokenizer.eos_token_id, tokenizer.bos_token_id])

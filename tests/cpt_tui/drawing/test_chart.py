@@ -1,0 +1,145 @@
+"""The chart draws what is there, decimated and finite; small drawings hold their width."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cpt_tui.drawing.bars import (
+    Mark,
+    bar,
+    box,
+    cumulated,
+    interval_scale,
+    log_scale,
+    name_rows,
+    ridge,
+    spark,
+    spread_range,
+)
+from cpt_tui.drawing.chart import decimate, draw
+from engine.formatting import ticks
+
+FLOATS = st.floats(allow_nan=True, allow_infinity=True)
+POINTS = st.lists(st.tuples(st.integers(0, 10_000), FLOATS), max_size=200).map(
+    lambda points: sorted(dict(points).items())
+)
+
+
+@given(POINTS, st.integers(1, 60))
+def test_decimation_keeps_extremes_and_drops_what_is_not_finite(
+    points: list[tuple[int, float]], columns: int
+) -> None:
+    good = [y for _, y in points if math.isfinite(y)]
+    kept = decimate(points, columns)
+    assert len(kept) <= 2 * columns
+    assert set(kept) <= set(points)
+    if good:
+        ys = [y for _, y in kept]
+        assert (min(ys), max(ys)) == (min(good), max(good))
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=80),
+    st.integers(10, 200),
+    st.integers(5, 60),
+)
+def test_drawing_holds_its_size(values: list[float], width: int, height: int) -> None:
+    points = [(float(x), y) for x, y in enumerate(values)]
+    lines = draw([("braille", points)], width, height).split("\n")
+    assert len(lines) == height
+    assert max(map(len, lines)) <= width
+
+
+def test_steps_are_counted_in_whole_numbers() -> None:
+    drawn = draw([("*", [(0.0, 1.0)])], 60, 12, window=(0, 1)).split("\n")
+    assert drawn[-1].split() == ["0", "1"]
+
+
+def test_ascii_drawing_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPT_ASCII", "1")
+    points = [(float(x), math.sin(x / 9)) for x in range(100)]
+    drawn = draw([("*", points), ("o", points)], 60, 12)
+    assert drawn.isascii()
+    assert "*" in drawn or "o" in drawn
+
+
+@example(low=0.0, span=5e-324, wanted=1)
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(1, 12))
+def test_ticks_lie_inside(low: float, span: float, wanted: int) -> None:
+    marks = ticks(low, low + span, wanted)
+    slack = 1e-6 * max(1.0, abs(low), span)
+    assert all(low - slack <= mark <= low + span + slack for mark in marks)
+    assert len(marks) <= 3 * wanted + 3
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9), st.integers(1, 80))
+def test_bar_holds_its_width(value: float, largest: float, width: int) -> None:
+    assert len(bar(value, largest, width)) == width
+
+
+@given(POINTS.map(lambda ps: [(x, y) for x, y in ps if math.isfinite(y) and abs(y) < 1e100]))
+def test_spark_holds_its_width(points: list[tuple[int, float]]) -> None:
+    assert len(spark(points, 20)) == (20 if points else 0)
+
+
+@given(st.floats(-50, 50), st.floats(0, 30), st.floats(0, 30), st.floats(0, 20))
+def test_interval_is_drawn_in_order(
+    value: float, below: float, above: float, margin: float
+) -> None:
+    marks = [Mark(-margin, "low", ":"), Mark(margin, "high", ":")]
+    line, *names = interval_scale((value - below, value, value + above), marks, 60)
+    assert len(line) == 60
+    assert "o" in line
+    assert all(len(row) <= 60 for row in names)
+    if line.count("[") and line.count("]"):
+        assert line.index("[") < line.index("o") < line.index("]")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 59), st.text("abc ", min_size=1, max_size=20)), max_size=8)
+)
+def test_names_of_marks_never_touch_or_get_lost(marks: list[tuple[int, str]]) -> None:
+    rows = name_rows(marks, 60)
+    assert all(len(row) <= 60 for row in rows)
+    held = "\n".join(rows)
+    assert all(label.strip() in held for _, label in marks)
+    assert sum(len(label) for _, label in marks) <= sum(len(row) for row in rows)
+
+
+SPREADS = st.lists(st.floats(0, 20), min_size=21, max_size=21).map(sorted)
+
+
+@given(SPREADS, SPREADS, st.integers(8, 120))
+def test_distributions_hold_their_width_and_all_their_mass(
+    one: list[float], other: list[float], width: int
+) -> None:
+    low, high = spread_range([one, other])
+    for spread in (one, other):
+        assert len(ridge(spread, low, high, width)) == width
+        assert ridge(spread, low, high, width).strip()
+        row = box(spread, low, high, width)
+        assert len(row) <= width
+        assert "│" in row
+        assert cumulated(spread, spread[-1]) == 1.0
+        shares = [cumulated(spread, low + (high - low) * i / 50) for i in range(51)]
+        assert shares == sorted(shares)
+
+
+def test_a_shifted_side_is_drawn_to_the_right() -> None:
+    side = [0.5 + i / 20 for i in range(21)]
+    harder = [x + 0.6 for x in side]
+    low, high = spread_range([side, harder])
+    first, second = (ridge(s, low, high, 60) for s in (side, harder))
+    assert len(second) - len(second.lstrip()) > len(first) - len(first.lstrip())
+    assert box(harder, low, high, 60).index("│") > box(side, low, high, 60).index("│")
+
+
+def test_log_scale_points_at_the_value() -> None:
+    marks = [Mark(2e5, "0.2M"), Mark(2e6, "2M"), Mark(1e7, "10M")]
+    pointer, line, names = log_scale(3.1e6, marks, 48)
+    assert line.count("┼") == 3
+    assert names.index("2M") < pointer.index("V") < names.index("10M")

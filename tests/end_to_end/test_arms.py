@@ -1,0 +1,221 @@
+"""More arms of a judged run, end to end: made, kept, gone on with, and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cpt_tui.commands import after_verdict
+from engine.errors import InputError
+from engine.recipe.toml import load_recipe
+from engine.runs.events import ArmSeed, Event, Facts, Progress, StageStarted
+from engine.runs.run import Run, create_run
+from tests import tiny
+from tests.faults import driving
+
+ARMS = """
+[arms]
+cpt_seeds = true
+checkpoints = [0.5]
+[arms.control]
+path = "{control}"
+"""
+
+
+def write(folder: Path, documents: int = 160, lora: bool = False, arms: str = ARMS) -> Run:
+    """A run with every kind of arm; the control is generic text that no other part reads."""
+    model, files = tiny.write_model(folder / "m"), tiny.write_corpora(folder / "c")
+    other = [{"text": text} for text in tiny.documents(documents, 9)]
+    control = tiny.write_jsonl(folder / "c" / "control.jsonl", list(other))
+    text = driving.recipe(model, files, gate=True) + arms.format(control=control)
+    if lora:
+        text = text.replace('method = "full"\nwhy_full = "tiny"\ntrain_embeddings = true\n', "")
+    return create_run("arms", text)
+
+
+def made(run: Run) -> dict[str, Any]:
+    found = run.read_artifact("arms")
+    assert found is not None
+    return dict(found)
+
+
+@pytest.mark.parametrize("lora", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_arm_is_trained_scored_and_told(tmp_path: Path, lora: bool) -> None:
+    run = write(tmp_path, lora=lora)
+    end = driving.walk(run)
+    assert end.outcome in ("EARNED", "TIE", "HURT"), end.message
+    found = made(run)
+    assert [row["name"] for row in found["rows"]] == ["50%", "control", "seed 1"]
+    checkpoint, control, seed = found["rows"]
+    train = run.read_artifact("train")
+    assert train is not None
+    assert checkpoint["tokens"] == pytest.approx(train["tokens"] / 2, rel=0.1)
+    assert control["tokens"] == pytest.approx(train["tokens"], rel=0.05)
+    assert seed["seeds"] == [1]
+    assert len(seed["per_item"]) == 1
+    assert seed["domain_loss"] == pytest.approx(train["domain_after"], abs=0.3)
+    assert found["recipe"]["seeds"] == 2
+    assert len(found["sentences"]) == 3
+    for words in (found["sentences"][0], "| control |", "speaks for the recipe"):
+        assert words in run.report_path.read_text()
+    assert not list((run.path / "arms").glob("*/model"))
+    assert not list((run.path / "arms").glob("*/checkpoints/*"))
+    said = [e for e in driving.events(run, ArmSeed) if e.arm == "control"]
+    assert [e.seed for e in said] == [0, 1]
+    told = {e.label.split(":")[0] for e in driving.events(run, Progress) if e.stage == "arms"}
+    assert {"control", "seed 1"} <= told
+
+
+def test_asked_for_later_they_cost_only_themselves_and_are_made_once(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="")
+    end = driving.walk(run)
+    assert run.read_artifact("arms") is None
+    before, steps = driving.weights(run), len(driving.steps(run))
+    after_verdict.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    again = driving.walk(run)
+    assert (again.outcome, again.message) == (end.outcome, end.message)
+    assert [row["name"] for row in made(run)["rows"]] == ["control"]
+    assert driving.weights(run) == before
+    assert len(driving.steps(run)) == steps
+    after_verdict.prepare_arms(run, "", cpt_seeds=True)
+    facts = len([e for e in driving.events(run, Facts) if "control" in e.facts])
+    driving.walk(run)
+    assert [row["name"] for row in made(run)["rows"]] == ["control", "seed 1"]
+    assert len([e for e in driving.events(run, Facts) if "control" in e.facts]) == facts
+
+
+def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(tmp_path: Path) -> None:
+    whole, cut = write(tmp_path / "a"), write(tmp_path / "b")
+    driving.walk(whole)
+    stops = []
+
+    def watch(event: Event) -> None:
+        """Stop in the control's training, in its scoring, and in a seed's training."""
+        points = (("control: training", 8), ("control: control arm, seed 2", 1), ("seed 1: tr", 4))
+        if isinstance(event, Progress) and len(stops) < len(points):
+            label, done = points[len(stops)]
+            if event.label.startswith(label) and event.done >= done:
+                stops.append(event.label)
+                cut.request("stop")
+
+    for _ in range(3):
+        assert driving.walk(cut, watch=watch).code == 6
+    assert driving.walk(cut, watch=watch).outcome != "STOPPED"
+    assert len(stops) == 3
+    one, two = made(whole), made(cut)
+    assert [row["per_item"] for row in one["rows"]] == [row["per_item"] for row in two["rows"]]
+    assert one == two
+
+
+def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(tmp_path: Path) -> None:
+    """A control too small, and a checkpoint that no training kept; then other text is given."""
+    run = write(tmp_path, documents=40, arms="")
+    end = driving.walk(run)
+    with run.recipe_path.open("a") as recipe:
+        recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
+    after_verdict.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    again = driving.walk(run)
+    assert (again.outcome, again.message) == (end.outcome, end.message)
+    missing = made(run)["missing"]
+    assert "give a larger text" in missing["control"]
+    assert "trained before [arms] checkpoints asked" in missing["30%"]
+    assert "was not made" in run.report_path.read_text()
+    other = [{"text": text} for text in tiny.documents(160, 9)]
+    tiny.write_jsonl(tmp_path / "c" / "control.jsonl", list(other))
+    driving.walk(run)
+    assert [row["name"] for row in made(run)["rows"]] == ["control"]
+
+
+def test_a_control_that_is_gone_takes_nothing_with_it(tmp_path: Path) -> None:
+    """Scored, its row stays; not scored, its arm is missing; the verdict stands either way."""
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    end, control = driving.walk(run), tmp_path / "c" / "control.jsonl"
+    (row,) = made(run)["rows"]
+    labels = [e for e in driving.events(run, Progress) if e.label.startswith("control: reading")]
+    baseline = next(e for e in driving.events(run, StageStarted) if e.stage == "baseline")
+    assert labels
+    assert all(e.t <= baseline.t for e in labels), "read while the hub's token is at hand"
+    away = control.rename(tmp_path / "away.jsonl")
+    assert driving.walk(run).message == end.message
+    assert made(run)["rows"] == [row]
+    after_verdict.prepare_arms(run, str(away), cpt_seeds=False)
+    away.unlink()
+    assert driving.walk(run).message == end.message
+    assert "does not exist" in made(run)["missing"]["control"]
+
+
+def test_the_corpus_itself_is_no_control(tmp_path: Path) -> None:
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    (tmp_path / "c" / "control.jsonl").write_bytes((tmp_path / "c" / "domain.jsonl").read_bytes())
+    driving.walk(run)
+    assert "stands in the corpus too" in made(run)["missing"]["control"]
+
+
+@pytest.mark.slow
+def test_a_control_whose_text_changed_is_trained_again(tmp_path: Path) -> None:
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+    driving.walk(run)
+    (first,) = made(run)["rows"]
+    other = [{"text": text} for text in tiny.documents(170, 10)]
+    tiny.write_jsonl(tmp_path / "c" / "control.jsonl", list(other))
+    driving.walk(run)
+    (second,) = made(run)["rows"]
+    assert first["corpus_sha256"] != second["corpus_sha256"]
+    assert first["domain_loss"] != second["domain_loss"]
+
+
+@pytest.mark.slow
+def test_another_control_while_one_was_in_training(tmp_path: Path) -> None:
+    """What the first one left in its folder is not gone on with."""
+    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Progress) and event.label == "control: training" and event.done > 8:
+            run.request("stop")
+
+    assert driving.walk(run, watch=watch).code == 6
+    other = [{"text": text} for text in tiny.documents(170, 10)]
+    path = tiny.write_jsonl(tmp_path / "c" / "other.jsonl", list(other))
+    after_verdict.prepare_arms(run, str(path), cpt_seeds=False)
+    driving.walk(run)
+    assert not made(run)["missing"]
+
+
+@pytest.mark.slow
+def test_the_seeds_runs_take_the_rate_that_the_cpt_arm_chose(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="\n[arms]\ncpt_seeds = true\n")
+    driving.edit(run, "lr = 1e-3\nbatch = 8", "lrs = [1e-5, 1e-3]\nbatch = 8")
+    driving.walk(run)
+    gate = run.read_artifact("gate")
+    assert gate is not None
+    assert [row["lr"] for row in made(run)["rows"]] == [gate["probe"]["lr"]]
+
+
+def test_a_control_on_the_command_line_belongs_to_this_folder_and_replaces_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write(tmp_path, arms="")
+    driving.walk(run)
+    with run.recipe_path.open("a") as recipe:
+        recipe.write('\n[arms.control]\npath = "x.jsonl"\ntext_column = "body"\n')
+    (tmp_path / "c" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "c" / "deep")
+    after_verdict.prepare_arms(run, "../cont*.jsonl", cpt_seeds=False)
+    recipe_now, _ = load_recipe(run.recipe_path)
+    assert recipe_now.arms.control is not None
+    assert recipe_now.arms.control.path == str(tmp_path / "c" / "cont*.jsonl")
+    assert recipe_now.arms.control.text_column is None
+
+
+def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(tmp_path: Path) -> None:
+    run = write(tmp_path, arms="")
+    with pytest.raises(InputError, match="no verdict yet"):
+        after_verdict.prepare_arms(run, "", cpt_seeds=True)
+    driving.walk(run)
+    with pytest.raises(InputError, match="--control TEXT"):
+        after_verdict.prepare_arms(run, "", cpt_seeds=False)
+    with pytest.raises(InputError, match="nowhere"):
+        after_verdict.prepare_arms(run, str(tmp_path / "nowhere"), cpt_seeds=False)
+    assert "[arms" not in run.recipe_path.read_text()
