@@ -22,7 +22,7 @@ class Difference(Record):
     estimate: float
     low: float
     high: float
-    format_p_value: float
+    p_value: float
     p_adjusted: float
     """Holm among the arms."""
     outcome: str
