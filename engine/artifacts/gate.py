@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from engine.artifacts.base import Record
+from engine.artifacts.base import Interval, Record
 
 
 class GateFiles(Record):
@@ -90,7 +88,55 @@ class GateVerdict(Record):
     clean_items: int = 0
     clean_estimate: float | None = None
 
-    @classmethod
-    def of(cls, artifact: dict[str, Any]) -> GateVerdict:
-        """The verdict in the gate's artifact, which holds the arms' scores beside it."""
-        return cls.model_validate({k: v for k, v in artifact.items() if k in cls.model_fields})
+
+class TriedRate(Record):
+    """A learning rate of the grid, with the dev loss that it gave."""
+
+    lr: float
+    loss: float | None = None
+    """Nats per completion token; None where it diverged."""
+
+
+class ArmRate(Record):
+    """The learning rate of an arm's SFT, and how it was found."""
+
+    lr: float
+    loss: float | None = None
+    grid: list[TriedRate] | None = None
+    """None where the rate was pinned, or too few examples were there to choose by."""
+    dev_examples: int | None = None
+
+
+class BaselineArtifact(Record):
+    """What the baseline stage writes: the base's own arm, before compute is spent."""
+
+    scores: list[float] = Field(default_factory=list)
+    """Points by seed."""
+    items: int | None = None
+    mde: float = 0.0
+    """Smallest effect, in points, that this arm's variance lets the gate show in 4 of 5 runs."""
+    per_item: list[list[float]] = Field(default_factory=list)
+    """[S][n], shares of the metric."""
+    per_item_logprob: list[list[float]] = Field(default_factory=list)
+    """[S][n], nats of each gold answer."""
+    probe: ArmRate | None = None
+    constant_seeds: int = 0
+    """Seeds under which every item got one and the same answer."""
+    registration: str = ""
+    """sha256 of the registration."""
+
+
+class GateArtifact(GateVerdict):
+    """What the gate stage writes: the verdict, and the CPT arm's scores behind it."""
+
+    per_item: list[list[float]] = Field(default_factory=list)
+    per_item_logprob: list[list[float]] = Field(default_factory=list)
+    logprob: Interval | None = None
+    """Gain of the gold answers' log-probability, nats an answer; it decides nothing."""
+    probe: ArmRate | None = None
+    constant_seeds: int = 0
+
+    @property
+    def verdict(self) -> GateVerdict:
+        """The verdict alone, without the scores."""
+        return GateVerdict.model_validate(self.model_dump(include=set(GateVerdict.model_fields)))

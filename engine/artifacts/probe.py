@@ -113,3 +113,12 @@ class Continuation(Record):
     text: str
     passages: list[str] = Field(default_factory=list)
     """What the corpus says about the term: up to three short passages to compare with."""
+
+
+class ProbeArtifact(Record):
+    """What the probe stage writes; all is None where the answers alone settled the decision."""
+
+    fluency: Fluency | None = None
+    pilot: Pilot | None = None
+    explanations: list[Continuation] = Field(default_factory=list)
+    cost: Cost | None = None

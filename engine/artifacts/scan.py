@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from engine.artifacts.base import Record
+from engine.artifacts.gate import GateFiles
 
 
 class ShapePart(Record):
@@ -172,3 +173,35 @@ class Fertility(Record):
     worst_terms: list[ShatteredTerm] = Field(default_factory=list)
     whole_word_saving: float = 0
     """Share of the corpus's tokens that tokens of their own for the listed terms would save."""
+
+
+class StoreFolders(Record):
+    """Where the tokens of both sides lie: folders of the cache."""
+
+    domain: str = ""
+    generic: str = ""
+
+
+class ScanArtifact(Record):
+    """What the scan stage writes."""
+
+    scan: Scan
+    fertility: Fertility | None = None
+    gate: GateFiles | None = None
+    """None where the recipe names no gold set or no SFT data."""
+    stores: StoreFolders = StoreFolders()
+
+    @property
+    def domain(self) -> SideScan:
+        """The user's own text."""
+        return self.scan.domain
+
+    @property
+    def generic(self) -> SideScan:
+        """The generic text beside it."""
+        return self.scan.generic
+
+    @property
+    def contaminated_items(self) -> list[int]:
+        """Numbers (0-based) of the gold items that also stand in the corpus."""
+        return self.gate.contaminated_items if self.gate else []

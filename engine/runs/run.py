@@ -17,11 +17,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.files import home, private_dir, sha256_file, write_atomic, write_json
 from engine.stages import EXTEND, LATER_STAGES, STAGES
+
+if TYPE_CHECKING:
+    from engine.artifacts.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,13 @@ class Run:
         except (OSError, ValueError):
             pass
         return None
+
+    def read_artifacts(self) -> Artifacts:
+        """What is there of every stage, as records; what cannot be read is named in them."""
+        from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
+
+        names = (*STAGES, EXTEND, *LATER_STAGES)
+        return Artifacts.of({name: self.read_artifact(name) for name in names})
 
     def artifacts(self) -> dict[str, Any]:
         """What is there of every stage, by its name."""

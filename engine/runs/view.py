@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.runs import events as ev
 from engine.runs.series import Series
 from engine.stages import EXTEND, LATER_STAGES, STAGES
 from engine.thresholds import effective
+
+if TYPE_CHECKING:
+    from engine.artifacts.artifacts import Artifacts
 
 KEPT_ALARMS = 200
 KEPT_SAMPLES = 50
@@ -113,6 +116,9 @@ class RunView:
     limits: dict[str, float] = field(default_factory=lambda: effective({}))
     """The thresholds in force, the recipe's overrides included once it is decided."""
 
+    def __post_init__(self) -> None:
+        self._made: tuple[tuple[int, ...], Artifacts] | None = None
+
     def apply_all(self, batch: Iterable[ev.Event]) -> None:
         """Fold a batch of events."""
         for event in batch:
@@ -154,6 +160,17 @@ class RunView:
         """What a stage measured; empty before it is done."""
         found = self.stages.get(stage)
         return found.evidence if found else {}
+
+    @property
+    def made(self) -> Artifacts:
+        """What the stages have written so far, as records; parsed once for each change."""
+        from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
+
+        evidence = {name: stage.evidence for name, stage in self.stages.items()}
+        key = tuple(map(id, evidence.values()))
+        if self._made is None or self._made[0] != key:
+            self._made = (key, Artifacts.of(evidence))
+        return self._made[1]
 
     @property
     def guard(self) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from engine.artifacts.arms import ArmRow, Kind
-from engine.artifacts.gate import GateVerdict
+from engine.artifacts.gate import GateArtifact
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic, write_json
 from engine.gate.arms import Judged, steps_of, summed
@@ -195,7 +195,7 @@ class MoreArms:
         judged = Judged(
             base=made["baseline"]["per_item"],
             cpt=made["gate"]["per_item"],
-            verdict=GateVerdict.of(made["gate"]),
+            verdict=GateArtifact.model_validate(made["gate"]),
             gate=self.recipe.gate,
             limits=effective(self.recipe.probe.thresholds),
             groups=judging.groups,

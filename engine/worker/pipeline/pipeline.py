@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from engine.artifacts.decision import Evidence, Verdict
-from engine.artifacts.gate import GateVerdict
+from engine.artifacts.gate import GateArtifact, GateVerdict
 from engine.corpus.corpus import Corpus
 from engine.decision.decide import decide, settled
 from engine.errors import Blocked
@@ -295,7 +295,7 @@ class Pipeline:
             inputs,
             lambda f: self.judging.gate(f, self.made, before, self.attempt, generic, self.trained),
         )
-        return GateVerdict.of(made)
+        return GateArtifact.model_validate(made)
 
     def finish(self) -> None:
         """Stage two, after the verdict: the task model and its four rows."""

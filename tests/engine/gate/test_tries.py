@@ -91,7 +91,7 @@ def test_a_place_that_cannot_be_written_is_said(private_home: Path) -> None:
 
 def test_many_processes_write_whole_lines() -> None:
     code = (
-        "import sys; from engine.tries import Try\n"
+        "import sys; from engine.gate.tries import Try\n"
         "for n in range(20):\n"
         "    one = Try('gold', 'run', f'{sys.argv[1]}-{n}', {'recipe': 'x' * 3000})\n"
         "    assert one.note('scoring') == ''\n"

@@ -72,7 +72,7 @@ def test_one_worker_a_run_and_a_dead_ones_lock_is_free(run: Run) -> None:
         [
             sys.executable,
             "-c",
-            "import sys,time\nfrom pathlib import Path\nfrom engine.run import Run\n"
+            "import sys,time\nfrom pathlib import Path\nfrom engine.runs.run import Run\n"
             "with Run(Path(sys.argv[1])).lock():\n"
             "    print('held', flush=True)\n    time.sleep(60)",
             str(run.path),
