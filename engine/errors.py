@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes; DESIGN: stable, scripts depend on them."""
+    """Exit codes of every command. They do not change, because scripts depend on them."""
 
     OK = 0
     INPUT = 1

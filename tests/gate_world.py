@@ -36,7 +36,7 @@ def world(
     gain: float = 0.0,
     drift: float = 0.6,
 ) -> Arms:
-    """Two arms of one gold set (the model of science note B).
+    """Two arms of one gold set (items differ in how hard they are, arms in what they find easy).
 
     ``sd`` is the spread of the seeds and ``gain`` the effect of CPT, in points. ``drift`` is
     the sd of what each checkpoint finds easier or harder; 0 is the same checkpoint twice.

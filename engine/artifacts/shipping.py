@@ -62,6 +62,12 @@ class ReloadProof(Record):
     """What it was compared with."""
 
 
+class Reloaded(ReloadProof):
+    """What the fresh process prints: the proof, and how its tokenizer reads a text."""
+
+    probe_ids: list[int]
+
+
 class ExportArtifact(Record):
     """What the export stage writes."""
 

@@ -113,11 +113,11 @@ class RateTrial(Record):
     """One rate of the learning-rate pilot: held-out losses in nats per token after its steps."""
 
     lr: float
-    domain: float
-    generic: float
-    generic_rise: float
+    domain: float | None = None
+    generic: float | None = None
+    generic_rise: float | None = None
     broken: bool = False
-    """The loss was not finite."""
+    """The loss was not finite; then there is no loss to show."""
 
 
 class NewRowsOutcome(Record):

@@ -1,4 +1,4 @@
-"""The decision tree as data: evidence and answers in, a verdict out (DESIGN 4).
+"""The decision tree as data: evidence and answers in, a verdict out.
 
 ``NODES`` reads top to bottom in the order of the interview. Every node is walked and listed.
 The verdict is the first ``no_go`` in tree order; else NOT YET where any node says so, a

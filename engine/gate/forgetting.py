@@ -1,8 +1,8 @@
 """Retention: is the rise of generic loss shown to be below a limit? One-sided non-inferiority.
 
 The rise is paired by document and the documents are resampled, so that a few odd ones widen
-the interval instead of deciding. Uncorrected beside the gate's test: a verdict needs both
-(science note B6).
+the interval instead of deciding. Uncorrected beside the gate's test, because a verdict
+needs both: a joint of two tests errs no more often than either (intersection-union test).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def guard_state(rise: float | None, limits: dict[str, float], high: float | None
 
 
 RESAMPLES = 2_000
-"""Science note C2."""
+"""Enough that the interval's ends move by less than they are printed."""
 
 
 def loss_rise(before: Any, after: Any, tokens: Any, seed: int = 0) -> Interval:

@@ -125,7 +125,11 @@ def both_arms(base: Any, cpt: Any) -> tuple[Table, Table]:
 
 
 def group_means(table: Any, groups: Groups = None) -> Table:
-    """``[S][n]`` -> ``[S][groups]``: items of one group are averaged (DESIGN 8)."""
+    """``[S][n]`` -> ``[S][groups]``: items of one group are averaged.
+
+    Items that share a source are not independent: clustered errors reached three times the
+    naive ones (Miller 2024, arXiv 2411.00640).
+    """
     import numpy as np
 
     items: Table = np.asarray(table, dtype=np.float64)
@@ -164,7 +168,8 @@ def crossed_error(found: Squares) -> Pair:
     """Standard error of the mean difference and its degrees of freedom.
 
     SE^2 = max(MS_I + MS_S - MS_E, MS_I, MS_S) / (nS), MS_S and MS_E summed over the arms;
-    Satterthwaite on the chosen term, clipped to [S-1, n+S] (DESIGN 8; seeds arm by arm). With
+    Satterthwaite on the chosen term, clipped to [S-1, n+S]; its error rates are simulated in
+    ``tests/benchmarks/error_rates.py``. Seeds are taken arm by arm. With
     items that do not vary this is Welch's test on the seed means. Where items and seeds are
     even by luck (tiny tables), MS_E stands for both. Without variance: 0 and S-1.
     """

@@ -18,8 +18,9 @@ PRIOR: dict[int, tuple[float, ...]] = {
     5: (20.4, 15.9, 12.2, 9.2, 8.1),
     8: (15.4, 12.2, 8.9, 7.2, 5.8),
 }
-"""MDE by seeds and items: simulated crossed test, seed sd 2.2 points (science note B). The
-note prints '>29' for 3 seeds x 30 items; 33 is the log extrapolation from 50 and 100."""
+"""MDE by seeds and items: the crossed test simulated with a seed sd of 2.2 points, as
+``tests/benchmarks/error_rates.py power`` does it again. For 3 seeds x 30 items the simulation
+ended at 29 points without reaching the power; 33 is the log extrapolation from 50 and 100."""
 DISCORDANCE = 0.2
 """Share of items on which the two arms differ at one seed; engineering choice."""
 ITEM_FLOOR = 0.05

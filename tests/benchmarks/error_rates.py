@@ -4,9 +4,10 @@
 
 ``false``: A/A gates (the same checkpoint twice), and two checkpoints that find other items easy
 without being better: EARNED and HURT at most 2.5% each. ``power``: the smallest effect that is
-EARNED in 80 of 100 cases, against the table of science note B. ``tries``: several checkpoints
-without effect against one gold set. Beside the gate's test stands the one that it replaced,
-which took the seeds in pairs. Exit status 1 if a rate is above 2.5% by more than chance.
+EARNED in 80 of 100 cases, against the table ``PRIOR`` of ``engine/stats/power.py``. ``tries``:
+several checkpoints without effect against one gold set. Beside the gate's test stands the one
+that it replaced, which took the seeds in pairs. Exit status 1 if a rate is above 2.5% by more
+than chance.
 """
 
 from __future__ import annotations

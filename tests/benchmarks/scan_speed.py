@@ -81,8 +81,9 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     from engine.runs.events import EventLog
     from engine.runs.run import create_run
     from engine.worker.job.context import Context
-    from engine.worker.measure.scan import scan_inputs, scan_stage
-    from engine.worker.pipeline import pipeline  # noqa: F401, for its memory
+    from engine.worker.measure.scan import ScanStage, scan_texts
+    from engine.worker.model.job import Job
+    from engine.worker.pipeline import order  # noqa: F401, for its memory
 
     recipe = Recipe.model_validate(
         {"model": {"id": "m"}, "corpus": {"path": str(corpus)}, "generic": {"path": "embedded"}}
@@ -95,8 +96,8 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {}
     try:
-        scan_inputs(recipe, base)  # type: ignore[arg-type]
-        found = scan_stage(context, base)["scan"]["domain"]  # type: ignore[arg-type]
+        ScanStage(Job(context, base)).inputs()  # type: ignore[arg-type]
+        found = scan_texts(context, base).domain.to_json()  # type: ignore[arg-type]
     except Interrupted:
         print(json.dumps({"left": time.time()}))
         return

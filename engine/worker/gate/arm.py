@@ -1,7 +1,8 @@
 """The gate's SFT probe: train one arm on the pinned SFT data, seed by seed, and score it.
 
 Both arms get the same data, steps, seeds and grid of learning rates; each takes the rate that
-gives its own dev split the least loss (science note B1).
+gives its own dev split the least loss, as prompts are tuned for each model in a fair comparison
+(Jeong 2024, arXiv 2411.04118).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from engine.artifacts.gate import ArmRate, TriedRate
 from engine.errors import InputError
 from engine.gold.example import Example
 from engine.gold.metrics import METRICS, answer_text, item_scores
@@ -49,8 +51,7 @@ class Result:
     """[S, n], nats of each gold answer."""
     answers: list[list[str]]
     """[S][n], what was answered, shortened."""
-    rate: dict[str, Any]
-    """``lr``, and where it was chosen the grid with each one's dev ``loss``."""
+    rate: ArmRate
 
     @property
     def constant_seeds(self) -> int:
@@ -101,7 +102,7 @@ class SftArm:
         rate = self._rate()
         kept = []
         for number, seed in enumerate(self.gate.seeds):
-            found = self.files.read(str(seed)) or self._seed(seed, rate["lr"])
+            found = self.files.read(str(seed)) or self._seed(seed, rate.lr)
             self.probes = self.trials + number + 1
             kept.append(found)
             self._emit(found, seed, number + 1)
@@ -123,30 +124,30 @@ class SftArm:
 
     # --- the rate -------------------------------------------------------------------------
 
-    def _rate(self) -> dict[str, Any]:
+    def _rate(self) -> ArmRate:
         """The pinned rate, or that of least dev loss on the first seed; the lower of equals."""
         rates = self.gate.probe.rates
         train, dev = dev_split(self.sft)
         if not self.trials:
-            return {"lr": rates[0]}
+            return ArmRate(lr=rates[0])
         if not dev:
             middle = rates[(len(rates) - 1) // 2]
             self._note(
                 f"{len(self.sft)} SFT examples are too few to choose a rate by (a fifth of them "
                 f"must be {DEV_LEAST}): {middle:g} is taken"
             )
-            return {"lr": middle}
-        grid = [{"lr": lr, "loss": self._dev_loss(lr, train, dev)} for lr in rates]
-        finite = [one for one in grid if math.isfinite(one["loss"])]
+            return ArmRate(lr=middle)
+        grid = [(lr, self._dev_loss(lr, train, dev)) for lr in rates]
+        finite = [pair for pair in grid if math.isfinite(pair[1])]
         if not finite:
             raise InputError(
                 f"The {self.name} arm diverged with every rate of gate.probe.lrs; start a new run "
                 "with lower ones"
             )
-        best = min(finite, key=lambda one: one["loss"])
+        best, loss = min(finite, key=lambda pair: pair[1])
         self._say_rate(best, grid, len(dev))
-        shown = [{"lr": one["lr"], "loss": _or_none(one["loss"])} for one in grid]
-        return {"lr": best["lr"], "loss": best["loss"], "grid": shown, "dev_examples": len(dev)}
+        tried = [TriedRate(lr=lr, loss=_or_none(loss)) for lr, loss in grid]
+        return ArmRate(lr=best, loss=loss, grid=tried, dev_examples=len(dev))
 
     def _dev_loss(self, lr: float, train: list[Example], dev: list[Example]) -> float:
         """Dev loss (nats per completion token) after the pinned steps; infinite if it diverged."""
@@ -165,15 +166,15 @@ class SftArm:
         self.probes += 1
         return math.inf if kept["loss"] is None else float(kept["loss"])
 
-    def _say_rate(self, best: dict[str, Any], grid: list[dict[str, Any]], examples: int) -> None:
-        tried = ", ".join(f"{one['lr']:g}: {one['loss']:.4f}" for one in grid)
-        fact = f"{best['lr']:g} by dev loss on {examples} examples ({tried})"
+    def _say_rate(self, best: float, grid: list[tuple[float, float]], examples: int) -> None:
+        tried = ", ".join(f"{lr:g}: {loss:.4f}" for lr, loss in grid)
+        fact = f"{best:g} by dev loss on {examples} examples ({tried})"
         self.context.emit(Facts(stage=self.context.stage, facts={f"{self.name} probe rate": fact}))
-        edges = (grid[0]["lr"], grid[-1]["lr"])
-        if best["lr"] in edges:
-            side = "lowest" if best["lr"] == edges[0] else "highest"
+        edges = (grid[0][0], grid[-1][0])
+        if best in edges:
+            side = "lowest" if best == edges[0] else "highest"
             self._note(
-                f"the {self.name} arm's best rate is the {side} of the grid ({best['lr']:g}): a "
+                f"the {self.name} arm's best rate is the {side} of the grid ({best:g}): a "
                 "better one may lie beyond; a new run may widen gate.probe.lrs"
             )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.artifacts.gate import BaselineArtifact, GateArtifact
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.judge import judge, with_clean_part
@@ -26,9 +27,12 @@ from engine.worker.gate import forgetting, registration
 from engine.worker.gate.arm import Result, SftArm
 from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.job.context import Context
+from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
+from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
 from engine.worker.scoring import self_check
+from engine.worker.tokens.checks import open_stores
 from engine.worker.tokens.store import TokenStore
 
 
@@ -91,7 +95,7 @@ class Judging:
         arm = SftArm(context, base, name, model, precision, sft, gold, fingerprint)
         return arm.result()
 
-    def baseline(self, fingerprint: str) -> dict[str, Any]:
+    def judge_base(self, fingerprint: str) -> BaselineArtifact:
         """The base's arm, and what its own variance lets this gate detect.
 
         Items of one source count as one, as they do in the gate's test; tries that the recipe
@@ -101,16 +105,16 @@ class Judging:
         found = self.arm("base", self.base, models.load(self.base), fingerprint)
         alpha = gate.alpha / (1 + gate.earlier_tries)
         mde = measured_mde(group_means(found.scores, self.groups), alpha)
-        return {
-            "scores": (100 * found.scores.mean(axis=1)).round(4).tolist(),
-            "items": found.scores.shape[1],
-            "mde": round(mde, 3),
-            "per_item": found.scores.tolist(),
-            "per_item_logprob": found.logprobs.tolist(),
-            "probe": found.rate,
-            "constant_seeds": self._constant("base", found),
-            "registration": self.registered,
-        }
+        return BaselineArtifact(
+            scores=(100 * found.scores.mean(axis=1)).round(4).tolist(),
+            items=found.scores.shape[1],
+            mde=round(mde, 3),
+            per_item=found.scores.tolist(),
+            per_item_logprob=found.logprobs.tolist(),
+            probe=found.rate,
+            constant_seeds=self._constant("base", found),
+            registration=self.registered,
+        )
 
     def _constant(self, name: str, found: Result) -> int:
         """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
@@ -141,54 +145,46 @@ class Judging:
         problem = f"{attempt.path} does not have this run" if gone else ""
         self._say_miscount("train", attempt.note("registered") or problem)
 
-    def gate(
-        self,
-        fingerprint: str,
-        made: dict[str, Any],
-        baseline: str,
-        attempt: Try,
-        generic: TokenStore,
-        trained: models.Base,
-    ) -> dict[str, Any]:
-        """The CPT arm and the verdict; ``made`` has the artifacts of the stages before.
+    def judge_cpt(
+        self, fingerprint: str, job: Job, attempt: Try, generic: TokenStore
+    ) -> GateArtifact:
+        """The CPT arm and the verdict; ``generic`` is the text that the guard reads.
 
-        ``baseline`` is the fingerprint of the base's arm; ``trained`` is the base that was
-        trained: the base itself, or with new tokens.
+        With new tokens the CPT arm reads with them, and the base arm with its own.
         """
         self._say_changed_files()
         count = attempt.count()
         problem = attempt.note("scoring") or count.problem
-        wide = trained is not self.base
+        wide = job.trained is not self.base
         if wide:
             said = "the CPT arm with the new tokens, the base arm with its own"
             facts = {"tokens": f"{said}; same items and seeds"}
             self.context.emit(Facts(stage="gate", facts=facts))
-        gate, before = self.context.recipe.gate, made["baseline"]
+        gate, before = self.context.recipe.gate, need(job.made.baseline)
         model = models.load_folder(self.context.run.path / "model")
-        found = self.arm("cpt", trained, model, fingerprint)
-        arms = np.array(before["per_item"]), found.scores
+        found = self.arm("cpt", job.trained, model, fingerprint)
+        arms = np.array(before.per_item), found.scores
         limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
-        rise = None if wide else forgetting.Guard(self.context, trained, generic).rise(model)
-        rise = rise or made["train"]["generic_rise"]
+        rise = None if wide else forgetting.Guard(self.context, job.trained, generic).rise(model)
+        known = rise or need(job.made.train).generic_rise
         tags = [example.tags for example in self.examples[1]]
-        verdict = judge(*arms, gate, rise, limits, self.groups, count.others, tags)
+        verdict = judge(*arms, gate, known, limits, self.groups, count.others, tags)
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
-        contaminated = contaminated_items(made)
-        clean = self._clean_scores(found, baseline, contaminated)
+        contaminated = need(job.made.scan).contaminated_items
+        clean = self._clean_scores(found, job.fingerprint("baseline"), contaminated)
         verdict = with_clean_part(
             verdict, arms, gate, limits, self.groups, contaminated, count.others, clean
         )
-        gained = nats_gained(before["per_item_logprob"], found.logprobs, gate.alpha, self.groups)
-        return {
-            **verdict.model_dump(),
-            "per_item": found.scores.tolist(),
-            "per_item_logprob": found.logprobs.tolist(),
-            "logprob": gained and gained.model_dump(),
-            "probe": found.rate,
-            "constant_seeds": self._constant("CPT", found),
-        }
+        return GateArtifact(
+            **dict(verdict),
+            per_item=found.scores.tolist(),
+            per_item_logprob=found.logprobs.tolist(),
+            logprob=nats_gained(before.per_item_logprob, found.logprobs, gate.alpha, self.groups),
+            probe=found.rate,
+            constant_seeds=self._constant("CPT", found),
+        )
 
     def _clean_scores(
         self, found: Result, baseline: str, contaminated: list[int]
@@ -228,7 +224,39 @@ class Judging:
                 self.context.emit(Alarm(level="amber", stage="gate", message=message))
 
 
-def contaminated_items(made: dict[str, Any]) -> list[int]:
-    """Numbers of the gold items that also stand in the corpus."""
-    found: list[int] = (made["scan"]["gate"] or {}).get("contaminated_items", [])
-    return found
+class BaselineStage(Stage[BaselineArtifact]):
+    """The base's own arm, before compute is spent."""
+
+    name = "baseline"
+
+    def __init__(self, judging: Judging) -> None:
+        self.judging = judging
+
+    def inputs(self) -> list[object]:
+        return [self.judging.registered]
+
+    def make(self, fingerprint: str) -> BaselineArtifact:
+        return self.judging.judge_base(fingerprint)
+
+    def files(self, made: BaselineArtifact) -> list[Path]:
+        return self.judging.files()
+
+
+class GateStage(Stage[GateArtifact]):
+    """The CPT arm, and the verdict over both."""
+
+    name = "gate"
+
+    def __init__(self, job: Job, judging: Judging, attempt: Try) -> None:
+        self.job, self.judging, self.attempt = job, judging, attempt
+
+    def inputs(self) -> list[object]:
+        return [
+            need(self.job.made.train).model_sha256,
+            self.job.fingerprint("baseline"),
+            need(self.job.made.scan).contaminated_items,
+        ]
+
+    def make(self, fingerprint: str) -> GateArtifact:
+        generic = open_stores(need(self.job.made.scan).stores)[1]
+        return self.judging.judge_cpt(fingerprint, self.job, self.attempt, generic)

@@ -1,4 +1,4 @@
-"""The machinery of stages: one that is done is not run again, one that was damaged is, loudly.
+"""What a stage is, and the runner that makes each one once.
 
 A stage is done when its artifact is there with the fingerprint of its inputs, and every file
 it wrote is as it wrote it: a crash, a stop and a resume are therefore the same thing.
@@ -7,64 +7,103 @@ it wrote is as it wrote it: a crash, a stop and a resume are therefore the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Generic, TypeVar, cast
 
+from pydantic import ValidationError
+
+from engine.artifacts.artifacts import RECORDS, Artifacts, describe_fault
+from engine.artifacts.base import Record
 from engine.files import digest
 from engine.redaction import masked
 from engine.runs.events import Alarm, StageDone, StageStarted
 from engine.stages import VERSIONS
 from engine.worker.job.context import Context
 
-Made = dict[str, Any]
+Made = TypeVar("Made", bound=Record)
+
+
+class Stage(ABC, Generic[Made]):
+    """One stage of a run: what it depends on, its work, and the files that it writes."""
+
+    name: ClassVar[str]
+    """One of ``engine.stages``; its record is ``RECORDS[name]``."""
+
+    @abstractmethod
+    def inputs(self) -> Sequence[object]:
+        """What the fingerprint is made of, as JSON-able values."""
+
+    @abstractmethod
+    def make(self, fingerprint: str) -> Made:
+        """Do the work; returns the artifact."""
+
+    def files(self, made: Made) -> list[Path]:
+        """Files beside the artifact; where one of them changes, the stage runs again."""
+        return []
+
+    def is_usable(self, made: Made) -> bool:
+        """Whether a kept artifact can be gone on with; where not, the stage runs again."""
+        return True
 
 
 @dataclass
-class Stages:
+class StageRunner:
     """Runs stages once each, and keeps what they made."""
 
     context: Context
-    made: dict[str, Any] = field(default_factory=dict)
-    """Artifacts by stage."""
-    prints: dict[str, str] = field(default_factory=dict)
-    """Fingerprints by stage: inputs of the stages after it."""
+    artifacts: Artifacts = field(default_factory=Artifacts)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """By stage: inputs of the stages after it."""
 
-    def run(
-        self,
-        name: str,
-        inputs: list[Any],
-        work: Callable[[str], Made],
-        files: Callable[[Made], list[Path]] = lambda made: [],
-        usable: Callable[[Made], bool] = lambda made: True,
-    ) -> Made:
-        """The stage's artifact: the kept one for these inputs, or what ``work`` makes now.
-
-        ``work`` gets the fingerprint. ``files`` are covered by the stage's manifest: if one of
-        them changes, the stage runs again, and so it does where ``usable`` says no.
-        """
-        context = self.context
+    def run(self, stage: Stage[Made]) -> Made:
+        """The stage's artifact: the kept one for these inputs, or what it makes now."""
+        context, name = self.context, stage.name
         context.raise_if_stopped()
         context.stage = name
-        fingerprint = self.prints[name] = digest([name, VERSIONS[name], *inputs])
+        fingerprint = digest([name, VERSIONS[name], *stage.inputs()])
+        self.fingerprints[name] = fingerprint
         context.emit(StageStarted(stage=name))
         started = time.monotonic()
-        kept = self._kept(name, fingerprint)
-        skipped = kept is not None and usable(kept)
-        made: Made = kept if kept is not None and skipped else masked(work(fingerprint))
-        if not skipped:
-            context.run.write_artifact(name, made, fingerprint, files(made))
-        self.made[name] = made
-        seconds = round(time.monotonic() - started, 2)
-        context.emit(StageDone(stage=name, seconds=seconds, evidence=made, skipped=skipped))
+        kept = self._kept(stage, fingerprint)
+        made = kept if kept is not None else self._made(stage, fingerprint)
+        self.artifacts = self.artifacts.having(name, made)
+        context.emit(
+            StageDone(
+                stage=name,
+                seconds=round(time.monotonic() - started, 2),
+                evidence=made.to_json(),
+                skipped=kept is not None,
+            )
+        )
         return made
 
-    def _kept(self, name: str, fingerprint: str) -> Made | None:
-        kept: Made | None = self.context.run.read_artifact(name, fingerprint)
-        damaged = [] if kept else self.context.run.damaged(name, fingerprint)
-        if damaged:
-            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            message = f"{damaged[0]}{more} changed since the stage was done: it runs again"
-            self.context.emit(Alarm(level="amber", stage=name, message=message))
-        return kept
+    def _made(self, stage: Stage[Made], fingerprint: str) -> Made:
+        """Make the artifact, without secrets, and write it."""
+        plain = masked(stage.make(fingerprint).to_json())
+        made = cast(Made, RECORDS[stage.name].model_validate(plain))
+        self.context.run.write_artifact(stage.name, plain, fingerprint, stage.files(made))
+        return made
+
+    def _kept(self, stage: Stage[Made], fingerprint: str) -> Made | None:
+        """The artifact of an earlier walk, if it is whole and usable; a broken one is said."""
+        run, name = self.context.run, stage.name
+        plain = run.read_artifact(name, fingerprint)
+        if plain is None:
+            damaged = run.damaged(name, fingerprint)
+            if damaged:
+                more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+                self._say(name, f"{damaged[0]}{more} changed since the stage was done")
+            return None
+        try:
+            kept = cast(Made, RECORDS[name].model_validate(plain))
+        except ValidationError as error:
+            self._say(name, f"its artifact cannot be read ({describe_fault(error)})")
+            return None
+        return kept if stage.is_usable(kept) else None
+
+    def _say(self, stage: str, what: str) -> None:
+        message = f"{what}: it runs again"
+        self.context.emit(Alarm(level="amber", stage=stage, message=message))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from engine.artifacts.probe import Cost
+from engine.artifacts.scan import SideScan
 from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
@@ -38,7 +38,7 @@ def estimate(
     base: models.Base,
     model: torch.nn.Module,
     precision: Precision,
-    scanned: dict[str, Any],
+    scanned: SideScan,
 ) -> Cost:
     """Time three real steps of this model and scale to the run and to its gate.
 
@@ -54,8 +54,7 @@ def estimate(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
     speed = timed_speed(model, precision, length)
-    domain = scanned["scan"]["domain"]
-    available = domain["tokens"] - domain["heldout_tokens"]
+    available = scanned.tokens - scanned.heldout_tokens
     budget = domain_budget(recipe)
     kept = available if budget is None else min(available, budget)
     tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
@@ -84,7 +83,7 @@ def flops_per_token(method: str, parameters: int, base: models.Base, length: int
     return float(weights + attention)
 
 
-def cost_inputs(recipe: recipes.Recipe) -> list[Any]:
+def cost_inputs(recipe: recipes.Recipe) -> list[object]:
     """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
     gate = recipe.gate
     probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples, gate.probe.rates]

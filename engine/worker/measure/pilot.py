@@ -46,7 +46,8 @@ LONGEST_WORDS = 20
 LEAST_TOKENS = 5_000
 """A slow machine shrinks the pilot no further than this."""
 CORPUS_SHARE = 0.05
-"""Of the corpus, used by a pilot at most (DESIGN 5)."""
+"""Of the corpus, used by a pilot at most: enough to see what training can reduce, too little to
+be the training. An engineering choice."""
 LORA_LR, LORA_WIDTH, WIDTH_POWER = 3e-4, 576, 0.78
 """Rate at SmolLM2-135M's width, scaled by (width / 576) ** -0.78: narrow models want hotter
 LoRA rates (exponent for Llamas from Thinking Machines 2025, "LoRA Without Regret"). Measured on

@@ -2,42 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
 
-from engine.artifacts.probe import Cost, Fluency, Pilot
+from engine.artifacts.decision import Verdict
+from engine.artifacts.probe import Fluency, Pilot, ProbeArtifact
+from engine.artifacts.scan import SideScan
+from engine.decision.decide import settled
 from engine.errors import InputError
 from engine.runs.events import Alarm, Facts
 from engine.worker.job.context import Context
-from engine.worker.measure.cost import estimate
+from engine.worker.job.stage import Stage
+from engine.worker.measure.cost import cost_inputs, estimate
 from engine.worker.measure.explain import explain_terms
 from engine.worker.measure.fluency import ROUND_TOKENS, FluencyProbe
 from engine.worker.measure.pilot import EVAL_DOCUMENTS, EVAL_TOKENS, PilotRunner
 from engine.worker.measure.references import percentile, score_references
 from engine.worker.measure.surprise import surprising_documents, surprising_terms
 from engine.worker.model import base as models
+from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
 from engine.worker.scoring import self_check
 from engine.worker.scoring.documents import Scorer, Scores, new_scores
+from engine.worker.tokens.checks import open_stores
 from engine.worker.tokens.store import TokenStore
 
 MIN_SHARE_LONG = 0.2
 """Below this share of documents longer than the context rule, the rule is dropped."""
 
 
-def probe_stage(
+class ProbeStage(Stage[ProbeArtifact]):
+    """Measures the base on both texts; skipped where the answers alone settle the decision."""
+
+    name = "probe"
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    @cached_property
+    def settled(self) -> Verdict | None:
+        """The decision that needs no probe; None where one is needed, or it is overridden."""
+        recipe = self.job.recipe
+        return None if recipe.recipe.override else settled(self.job.made.evidence, recipe)
+
+    def inputs(self) -> list[object]:
+        recipe = self.job.recipe
+        return [
+            self.job.fingerprint("scan"),
+            self.job.base.identity,
+            recipe.probe.model_dump(),
+            recipe.train.made_of(),
+            recipe.lora.model_dump(),
+            recipe.model.dtype,
+            recipe.pack.sequence_length,
+            cost_inputs(recipe),
+            self.settled is not None,
+        ]
+
+    def make(self, fingerprint: str) -> ProbeArtifact:
+        if self.settled is not None:
+            message = f"not probed: {self.settled.sentence}"
+            self.job.context.emit(Alarm(level="note", stage="probe", message=message))
+            return ProbeArtifact()
+        scanned = need(self.job.made.scan)
+        return probe_texts(
+            self.job.context, self.job.base, open_stores(scanned.stores), scanned.domain
+        )
+
+
+def probe_texts(
     context: Context,
     base: models.Base,
-    domain: TokenStore,
-    generic: TokenStore,
-    scanned: dict[str, Any],
-) -> dict[str, Any]:
-    """{"fluency", "pilot", "explanations", "cost"} as plain values."""
+    stores: tuple[TokenStore, TokenStore],
+    scanned: SideScan,
+) -> ProbeArtifact:
+    """Fluency, pilot, continuations and the price, on the domain and the generic text."""
     recipe = context.recipe
     model = models.load(base)
     precision = run_precision(context, base, model)
     paths = self_check.prove(context, base, model, precision)
     window = min(recipe.probe.window or 1024, base.context)
-    least = min_context(context, (domain, generic), window)
+    least = min_context(context, stores, window)
     facts = {
         "dtype": f"{precision.name} ({precision.why})",
         "window": f"{window} tokens, scored after {least} tokens of context",
@@ -45,28 +89,23 @@ def probe_stage(
         **paths.training(model),
     }
     context.emit(Facts(stage="probe", facts=facts))
-    scores = (new_scores(domain, recipe.probe.seed), new_scores(generic, recipe.probe.seed))
+    domain, generic = (new_scores(store, recipe.probe.seed) for store in stores)
     scorer = Scorer(model, base, precision, window, least)
-    fluency = measure(context, scorer, *scores)
+    fluency = measure(context, scorer, domain, generic)
     explanations = explain_terms(
         model,
         base,
         precision,
         fluency.surprising_terms,
-        scores[0],
+        domain,
         context.raise_if_stopped,
     )
     if recipe.probe.pilot:
-        for side in scores:
+        for side in (domain, generic):
             read_heldout(scorer, side)
-    cost: Cost = estimate(context, base, model, precision, scanned)
-    pilot = run_pilot(context, base, scorer, cost.tokens_per_s, scores)
-    return {
-        "fluency": fluency.model_dump(),
-        "pilot": pilot.model_dump() if pilot else None,
-        "explanations": [e.model_dump() for e in explanations],
-        "cost": cost.model_dump(),
-    }
+    cost = estimate(context, base, model, precision, scanned)
+    pilot = run_pilot(context, base, scorer, cost.tokens_per_s, (domain, generic))
+    return ProbeArtifact(fluency=fluency, pilot=pilot, explanations=explanations, cost=cost)
 
 
 def min_context(context: Context, stores: tuple[TokenStore, TokenStore], window: int) -> int:

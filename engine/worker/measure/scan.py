@@ -7,18 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from engine.artifacts.scan import Contamination, Fertility, Quality, Scan, ShatteredTerm, SideScan
+from engine.artifacts.scan import (
+    Contamination,
+    Fertility,
+    Quality,
+    Scan,
+    ScanArtifact,
+    ShatteredTerm,
+    SideScan,
+    StoreFolders,
+)
 from engine.corpus.corpus import Corpus
 from engine.corpus.shape import detect_shape
 from engine.files import sha256_file
 from engine.gold.load import gold_items, sft_items
 from engine.gold.summary import gate_files
 from engine.quality.contamination import Overlapped
-from engine.recipe import sections as recipes
 from engine.worker.job.context import Context
+from engine.worker.job.stage import Stage
 from engine.worker.model.base import Base
+from engine.worker.model.job import Job
 from engine.worker.scoring.examples import Encoder, cut_by_context
 from engine.worker.tokens.build import STORE_VERSION
+from engine.worker.tokens.checks import check_ids, open_stores, stores_exist
 from engine.worker.tokens.overlap import open_store
 from engine.worker.tokens.store import TokenStore, encode, tokenizer_identity
 
@@ -29,8 +40,47 @@ PADDED_BATCH = 8
 """Rows of the padded batch that packing is compared with."""
 
 
-def scan_stage(context: Context, base: Base) -> dict[str, Any]:
-    """Read, clean, dedup, tokenise; returns {"scan", "fertility", "gate"} as plain values."""
+class ScanStage(Stage[ScanArtifact]):
+    """Reads both texts, tokenises them once, and measures what they are like."""
+
+    name = "scan"
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def inputs(self) -> list[object]:
+        """Both texts, the tokenizer, the split, and the gate's files."""
+        recipe, gate = self.job.recipe, self.job.recipe.gate
+        files = [Path(name) for name in (gate.gold, gate.sft) if name]
+        return [
+            STORE_VERSION,
+            Corpus(recipe.corpus).fingerprint(),
+            Corpus(recipe.generic).fingerprint(),
+            tokenizer_identity(self.job.base.tokenizer),
+            recipe.corpus.heldout_share,
+            recipe.generic.heldout_share,
+            gate.model_dump(include=set(READS)),
+            len(gate.seeds),
+            gate.plausible_gain,
+            [sha256_file(f) for f in files if f.is_file()],
+            self.job.base.context,
+            gate.max_items,
+            gate.probe.max_examples,
+        ]
+
+    def make(self, fingerprint: str) -> ScanArtifact:
+        """Read, clean, leave exact copies out, tokenise, and look at the gate's files."""
+        made = scan_texts(self.job.context, self.job.base)
+        for store in open_stores(made.stores):
+            check_ids(store, self.job.base)
+        return made
+
+    def is_usable(self, made: ScanArtifact) -> bool:
+        return stores_exist(made.stores)
+
+
+def scan_texts(context: Context, base: Base) -> ScanArtifact:
+    """Both sides as token stores, with all that one pass over them measures."""
     recipe = context.recipe
     domain, generic = Corpus(recipe.corpus), Corpus(recipe.generic)
     for corpus in (domain, generic):
@@ -51,29 +101,12 @@ def scan_stage(context: Context, base: Base) -> dict[str, Any]:
     if files:
         cut = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
         checked = gate_files(*files, gate, overlapped, cut)
-    return {
-        "scan": scan.model_dump(),
-        "fertility": measure_fertility(store, other, base).model_dump(),
-        "gate": checked.model_dump() if checked else None,
-        "stores": {"domain": str(store.folder), "generic": str(other.folder)},
-    }
-
-
-def scan_inputs(recipe: recipes.Recipe, base: Base) -> list[Any]:
-    """What the scan depends on: both texts, the tokenizer, the split and the gate's files."""
-    files = [Path(name) for name in (recipe.gate.gold, recipe.gate.sft) if name]
-    return [
-        STORE_VERSION,
-        Corpus(recipe.corpus).fingerprint(),
-        Corpus(recipe.generic).fingerprint(),
-        tokenizer_identity(base.tokenizer),
-        recipe.corpus.heldout_share,
-        recipe.generic.heldout_share,
-        recipe.gate.model_dump(include=set(READS)),
-        len(recipe.gate.seeds),
-        recipe.gate.plausible_gain,
-        [sha256_file(f) for f in files if f.is_file()],
-    ]
+    return ScanArtifact(
+        scan=scan,
+        fertility=measure_fertility(store, other, base),
+        gate=checked,
+        stores=StoreFolders(domain=str(store.folder), generic=str(other.folder)),
+    )
 
 
 def side_scan(store: TokenStore, base: Base) -> SideScan:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from engine.artifacts.training import PackArtifact, PackingLedger
 from engine.errors import InputError
 from engine.recipe import sections as recipes
 from engine.runs.events import Alarm
+from engine.runs.run import Run
+from engine.stages import EXTEND
 from engine.worker.job.context import Context
+from engine.worker.job.stage import Stage
 from engine.worker.model.base import Base, sequence_length
+from engine.worker.model.job import Job, need
 from engine.worker.packing.mix import Mix, open_mix
 from engine.worker.packing.packs import PackedRows, PackLedger, segments, write_pack
+from engine.worker.tokens.checks import open_stores
 from engine.worker.tokens.order import shuffled, take
 from engine.worker.tokens.store import Ints, TokenStore
 
@@ -25,6 +30,11 @@ SEAM_ROWS = 400
 
 MAX_REPEATS = 4
 """Times a small generic source may be repeated (Muennighoff 2023: up to 4 is near fresh)."""
+
+
+def pack_folder(run: Run) -> Path:
+    """Where a run's packs lie."""
+    return run.path / "pack"
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class _Packer:
 
     @property
     def folder(self) -> Path:
-        return self.context.run.path / "pack"
+        return pack_folder(self.context.run)
 
     def pack(
         self, name: str, store: TokenStore, order: Ints, budget: int | None = None
@@ -81,10 +91,46 @@ def domain_budget(recipe: recipes.Recipe) -> int | None:
     return max(1, int(cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)))
 
 
-def pack_stage(
+class PackStage(Stage[PackArtifact]):
+    """Packs both sides into rows, and mixes them by tokens."""
+
+    name = "pack"
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def inputs(self) -> list[object]:
+        recipe = self.job.recipe
+        return [
+            self.job.fingerprint("scan"),
+            self.job.base.context,
+            recipe.pack.model_dump(),
+            recipe.train.max_tokens,
+            recipe.train.epochs,
+            recipe.train.batch_tokens,
+            recipe.train.seed,
+            recipe.train.eval_tokens,
+            *([self.job.fingerprint(EXTEND)] if self.job.made.extend else []),
+        ]
+
+    def make(self, fingerprint: str) -> PackArtifact:
+        read = self.job.made.extend or need(self.job.made.scan)
+        return pack_texts(self.job.context, self.job.trained, *open_stores(read.stores))
+
+    def files(self, made: PackArtifact) -> list[Path]:
+        """Every file of the run's packs."""
+        folder = pack_folder(self.job.run)
+        return [
+            path
+            for name in pack_names(made.generic_rows)
+            for path in sorted((folder / name).iterdir())
+        ]
+
+
+def pack_texts(
     context: Context, base: Base, domain: TokenStore, generic: TokenStore
-) -> dict[str, Any]:
-    """Write the run's packs and the balancing ledger; returns the artifact."""
+) -> PackArtifact:
+    """Write the run's packs and the balancing ledger."""
     recipe = context.recipe
     packer = _Packer(context, base, sequence_length(recipe, base))
     order = shuffled(domain, heldout=False, seed=recipe.train.seed)
@@ -99,29 +145,24 @@ def pack_stage(
         for file, value in PackedRows(packer.folder / name).hashes().items()
     }
     mix = open_mix(packer.folder, recipe, hashes, rows)
-    return {
-        "sequence_length": packer.length,
-        "rows": mix.rows,
-        "steps": mix.steps,
-        "generic_rows": rows,
-        "generic_repeats": repeats,
-        "tokens": mix.tokens(),
-        "asked_mix": recipe.pack.mix_back,
-        "achieved_mix": mix.achieved_share(),
-        "ledger": ledger_table(domain, len(order), domain_ledger, generic_ledger, mix),
-        "seams": seams(domain_pack, base),
-        "sha256": hashes,
-    }
+    return PackArtifact(
+        sequence_length=packer.length,
+        rows=mix.rows,
+        steps=mix.steps,
+        generic_rows=rows,
+        generic_repeats=repeats,
+        tokens=mix.tokens(),
+        asked_mix=recipe.pack.mix_back,
+        achieved_mix=mix.achieved_share(),
+        ledger=balance_ledger(domain, len(order), domain_ledger, generic_ledger, mix),
+        seams=seams(domain_pack, base),
+        sha256=hashes,
+    )
 
 
 def pack_names(generic_rows: int) -> list[str]:
     """The packs of a run; what an earlier recipe left behind is none of them."""
     return ["domain", *(["generic"] if generic_rows else []), "heldout-domain", "heldout-generic"]
-
-
-def pack_files(folder: Path, generic_rows: int) -> list[Path]:
-    """Every file of a run's packs: what the stage's manifest covers."""
-    return [p for name in pack_names(generic_rows) for p in sorted((folder / name).iterdir())]
 
 
 def _pack_generic(
@@ -148,31 +189,30 @@ def _pack_generic(
     return ledger, len(pack), repeats
 
 
-def ledger_table(
+def balance_ledger(
     store: TokenStore, train_documents: int, domain: PackLedger, generic: PackLedger, mix: Mix
-) -> dict[str, int]:
-    """The ledger as shown: documents and tokens in, and where each of them went."""
-    meta = store.meta
+) -> PackingLedger:
+    """Documents and tokens in, and where each of them went; asserts that nothing is missing."""
     used = int(mix.generic.fill[: mix.generic_rows].sum()) if mix.generic is not None else 0
-    table = {
-        "documents in": len(store) + meta["duplicates"],
-        "exact duplicates dropped": meta["duplicates"],
-        "held out": int(store.heldout.sum()),
-        "left out by the token cap": train_documents - domain.documents,
-        "tokens cut by the token cap": domain.cut,
-        "packed documents": domain.documents,
-        "text tokens": domain.text_tokens,
-        "EOS tokens": domain.eos_tokens,
-        "BOS tokens": domain.bos_tokens,
-        "domain tokens packed": domain.packed,
-        "generic tokens packed": generic.packed,
-        "generic tokens used": used,
-        "padding": domain.padding + generic.padding,
-        "long documents split": domain.splits,
-    }
-    kept = table["held out"] + table["left out by the token cap"] + domain.documents
-    assert table["documents in"] - meta["duplicates"] == kept
-    return table
+    ledger = PackingLedger(
+        documents_in=len(store) + store.meta["duplicates"],
+        exact_duplicates=store.meta["duplicates"],
+        held_out=int(store.heldout.sum()),
+        capped_documents=train_documents - domain.documents,
+        capped_tokens=domain.cut,
+        packed_documents=domain.documents,
+        text_tokens=domain.text_tokens,
+        eos_tokens=domain.eos_tokens,
+        bos_tokens=domain.bos_tokens,
+        domain_tokens=domain.packed,
+        generic_tokens=generic.packed,
+        generic_tokens_used=used,
+        padding=domain.padding + generic.padding,
+        split_documents=domain.splits,
+    )
+    kept = ledger.held_out + ledger.capped_documents + ledger.packed_documents
+    assert ledger.documents_in - ledger.exact_duplicates == kept
+    return ledger
 
 
 def seams(pack: PackedRows, base: Base, wanted: int = 6, width: int = 12) -> list[str]:

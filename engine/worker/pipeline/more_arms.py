@@ -10,35 +10,37 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from engine.artifacts.arms import ArmRow, Kind
-from engine.artifacts.gate import GateArtifact
+from engine.artifacts.arms import ArmRow, ArmsResult, Kind
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic, write_json
 from engine.gate.arms import Judged, steps_of, summed
 from engine.gate.forgetting import guard_state
+from engine.gate.tries import Try
 from engine.recipe.defaults import default_rank
 from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm, EventLog, Facts
 from engine.runs.run import Run
 from engine.thresholds import effective
 from engine.worker.gate import forgetting
-from engine.worker.gate.arm import Result
-from engine.worker.gate.stage import contaminated_items
+from engine.worker.gate.stage import Judging
 from engine.worker.job.context import Context
 from engine.worker.job.nested import ArmContext
+from engine.worker.job.stage import Stage
+from engine.worker.measure.scan import ScanStage
 from engine.worker.model import base as models
 from engine.worker.model import methods
-from engine.worker.pipeline.pipeline import Pipeline
-from engine.worker.tokens.store import TokenStore
+from engine.worker.model.job import Job, need
+from engine.worker.packing.stage import PackStage
+from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
+from engine.worker.train.stage import TrainStage
 
 FOLDER, TEXT, ROWS = "arms", "control-text", "arms-rows"
 MATCHED = 0.98
@@ -70,38 +72,60 @@ class Planned:
         return f"{ROWS}/{self.folder}.json"
 
 
-@dataclass
-class MoreArms:
+@dataclass(frozen=True)
+class ArmTraining:
+    """What an arm's row says of its training."""
+
+    tokens: int
+    domain_loss: float | None = None
+    generic_rise: float | None = None
+    """Held-out losses in nats per token; None for a checkpoint."""
+    corpus_sha256: str = ""
+    contaminated: int = 0
+    """Of a control: its text, and the gold items that stand in it."""
+
+
+class ArmsStage(Stage[ArmsResult]):
     """The stage: every arm that the recipe asks for."""
 
-    pipeline: Pipeline
-    control: Pipeline | None = None
-    """Has the scan of the control's text, once it is read."""
-    unread: str = ""
-    """Why it could not be read."""
+    name = "arms"
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.control: Job | None = None
+        """Has the scan of the control's text, once it is read."""
+        self.unread = ""
+        """Why it could not be read."""
+        self._judging: Judging | None = None
+        self._attempt: Try | None = None
 
     @property
     def context(self) -> Context:
-        return self.pipeline.context
+        return self.job.context
 
     @property
     def recipe(self) -> Recipe:
-        return self.context.recipe
-
-    @property
-    def made(self) -> dict[str, Any]:
-        return self.pipeline.made
+        return self.job.recipe
 
     @property
     def rank(self) -> int:
         """That of the run's adapters."""
-        tokens = self.made["scan"]["scan"]["domain"]["tokens"]
-        return default_rank(self.recipe.lora, tokens)[0]
+        return default_rank(self.recipe.lora, need(self.job.made.scan).domain.tokens)[0]
+
+    @property
+    def judging(self) -> Judging:
+        """The gate that the arms are judged by."""
+        return need(self._judging)
+
+    def judge_with(self, judging: Judging, attempt: Try) -> None:
+        """Take the gate that judged the run; needed before the stage runs."""
+        self._judging, self._attempt = judging, attempt
 
     @cached_property
     def _guard(self) -> forgetting.Guard:
         """One for all arms: the base's own losses are measured once."""
-        return forgetting.Guard(self.context, self.pipeline.base, self.pipeline.stores()[1])
+        generic = open_stores(need(self.job.made.scan).stores)[1]
+        return forgetting.Guard(self.context, self.job.base, generic)
 
     def fetch(self) -> None:
         """Scan the control's text while the hub's token is at hand; a fault is its arm's."""
@@ -111,39 +135,35 @@ class MoreArms:
         run = Run(private_dir(self.context.run.path / FOLDER / TEXT))
         recipe = self.recipe.model_copy(update={"corpus": control})
         log = EventLog(run.events_path)
-        self.context.stage = "arms"
+        self.context.stage = self.name
         inner = ArmContext(run, recipe, log, owner=self.context, name="control")
-        child = Pipeline(inner, self.pipeline.base, ())
+        child = Job(inner, self.job.base)
         try:
-            child.scan()
+            child.runner.run(ScanStage(child))
         except InputError as error:
             self.unread = str(error)
         else:
             self.control = child
 
-    def stage(self) -> dict[str, Any]:
-        """The stage's artifact: rows, the recipe's verdict, sentences, and what is missing.
+    def inputs(self) -> list[object]:
+        return [
+            self.job.fingerprint("gate"),
+            [self._terms(planned) for planned in self.planned()],
+        ]
 
-        An arm that cannot be made is said and tried again on the next walk; the verdict, and
-        what comes after it, do not wait for it.
-        """
-        inputs = [self._terms(planned) for planned in self.planned()]
-        made: dict[str, Any] = self.pipeline.stages.run(
-            "arms",
-            [self.pipeline.stages.prints["gate"], inputs],
-            lambda _: self._run(),
-            usable=lambda made: not made["missing"],
-        )
-        return made
+    def is_usable(self, made: ArmsResult) -> bool:
+        """An arm that could not be made is tried again on the next walk."""
+        return not made.missing
 
     def planned(self) -> list[Planned]:
         """Cheap ones first: a checkpoint is there already."""
         asked, seeds = self.recipe.arms, tuple(self.recipe.gate.seeds)
-        steps = steps_of(asked.checkpoints, self.made["train"]["steps"])
+        whole = need(self.job.made.train).steps
+        steps = steps_of(asked.checkpoints, whole)
         found = [
             Planned(f"{100 * share:g}%", "checkpoint", seeds, step=step)
             for step, share in sorted(steps.items())
-            if step < self.made["train"]["steps"]
+            if step < whole
         ]
         if asked.control:
             found.append(Planned("control", "control", seeds, train_seed=self.recipe.train.seed))
@@ -162,9 +182,9 @@ class MoreArms:
         if self.control is None:
             kept = self.context.scratch(planned.file) or {}
             return str(kept["text"]) if kept.get("source") == self._source() else ""
-        return Path(self.control.made["scan"]["stores"]["domain"]).name
+        return Path(need(self.control.made.scan).stores.domain).name
 
-    def _source(self) -> dict[str, Any] | None:
+    def _source(self) -> dict[str, object] | None:
         control = self.recipe.arms.control
         return control.model_dump() if control else None
 
@@ -174,15 +194,20 @@ class MoreArms:
             [
                 vars(planned),
                 self._text(planned),
-                self.made["train"]["model_sha256"],
-                self.pipeline.stages.prints["baseline"],
+                need(self.job.made.train).model_sha256,
+                self.job.fingerprint("baseline"),
             ]
         )
 
-    def _run(self) -> dict[str, Any]:
+    def make(self, fingerprint: str) -> ArmsResult:
+        """Rows, the recipe's verdict, sentences, and what is missing.
+
+        An arm that cannot be made is said; the verdict, and what comes after it, do not wait
+        for it.
+        """
         if self.recipe.launch.processes > 1 and self._trains():
             message = "the arms' own training runs take one process"
-            self.context.emit(Alarm(level="note", stage="arms", message=message))
+            self.context.emit(Alarm(level="note", stage=self.name, message=message))
         rows, missing = [], {}
         for planned in self.planned():
             try:
@@ -190,22 +215,22 @@ class MoreArms:
             except InputError as error:
                 missing[planned.name] = str(error)
                 message = f"{planned.name}: not made: {error}"
-                self.context.emit(Alarm(level="amber", stage="arms", message=message))
-        made, judging = self.made, self.pipeline.judging
+                self.context.emit(Alarm(level="amber", stage=self.name, message=message))
+        made = self.job.made
         judged = Judged(
-            base=made["baseline"]["per_item"],
-            cpt=made["gate"]["per_item"],
-            verdict=GateArtifact.model_validate(made["gate"]),
+            base=need(made.baseline).per_item,
+            cpt=need(made.gate).per_item,
+            verdict=need(made.gate).verdict,
             gate=self.recipe.gate,
             limits=effective(self.recipe.probe.thresholds),
-            groups=judging.groups,
-            contaminated=contaminated_items(made),
-            other_tries=self.pipeline.attempt.count().others,
+            groups=self.judging.groups,
+            contaminated=need(made.scan).contaminated_items,
+            other_tries=need(self._attempt).count().others,
         )
         found = summed(rows, judged, missing)
         for said in found.sentences:
-            self.context.emit(Alarm(level="note", stage="arms", message=said))
-        return found.model_dump()
+            self.context.emit(Alarm(level="note", stage=self.name, message=said))
+        return found
 
     def _trains(self) -> bool:
         return any(planned.kind != "checkpoint" for planned in self.planned())
@@ -216,21 +241,31 @@ class MoreArms:
         """Make, score and keep one arm; what was trained for it is dropped. Raises InputError."""
         self.context.raise_if_stopped()
         inner = self._inner(planned)
-        pipeline, base = self.pipeline, self.pipeline.base
-        if planned.kind == "checkpoint":
-            facts = self._at(planned, inner)
-        else:
-            facts = self._trained(planned, inner)
+        trained = (
+            self._at(planned, inner)
+            if planned.kind == "checkpoint"
+            else self._trained(planned, inner)
+        )
         model = models.load_folder(inner.run.path / "model")
-        inner.stage = "arms"
+        inner.stage = self.name
         terms = self._terms(planned)
-        result = pipeline.judging.arm(planned.name, base, model, terms, inner)
+        result = self.judging.arm(planned.name, self.job.base, model, terms, inner)
+        rise, guard = self._forgotten(model, trained.generic_rise)
         row = ArmRow(
             name=planned.name,
             kind=planned.kind,
             seeds=list(planned.seeds),
-            **_scored(result),
-            **{**facts, **self._forgotten(model, facts.get("generic_rise"))},
+            per_item=result.scores.tolist(),
+            score=round(100 * float(np.mean(result.scores)), 4),
+            lr=result.rate.lr,
+            tokens=trained.tokens,
+            domain_loss=trained.domain_loss,
+            corpus_sha256=trained.corpus_sha256,
+            contaminated=trained.contaminated,
+            generic_rise=rise[0],
+            generic_low=rise[1],
+            generic_high=rise[2],
+            guard=guard,
         )
         artifacts = self.context.run.path / "artifacts"
         private_dir(artifacts / ROWS)
@@ -238,30 +273,26 @@ class MoreArms:
             "fingerprint": terms,
             "text": self._text(planned),
             "source": self._source(),
-            "row": row.model_dump(),
+            "row": row.to_json(),
         }
         write_json(artifacts / planned.file, kept)
         for name in ("checkpoints", "pack", "model"):
             shutil.rmtree(inner.run.path / name, ignore_errors=True)
         told = f"{row.score:.1f} points after {row.tokens:,} tokens"
-        self.context.emit(Facts(stage="arms", facts={planned.name: told}))
+        self.context.emit(Facts(stage=self.name, facts={planned.name: told}))
         return row
 
-    def _forgotten(self, model: torch.nn.Module, trained: float | None) -> dict[str, Any]:
-        """The rise on the documents that the gate's own guard read, whatever seed an arm has.
+    def _forgotten(
+        self, model: torch.nn.Module, trained: float | None
+    ) -> tuple[list[float | None], str]:
+        """[rise, low, high] on the documents that the gate's own guard read, and the guard.
 
         Where these are too few for an interval, what training measured of the arm.
         """
         rise, limits = self._guard.rise(model), effective(self.recipe.probe.thresholds)
         ends = (rise.value, rise.low, rise.high) if rise else (trained, None, None)
-        names = ("generic_rise", "generic_low", "generic_high")
-        return {
-            "guard": guard_state(ends[0], limits, ends[2]),
-            **{
-                n: v if v is not None and math.isfinite(v) else None
-                for n, v in zip(names, ends, strict=True)
-            },
-        }
+        finite = [v if v is not None and math.isfinite(v) else None for v in ends]
+        return finite, guard_state(ends[0], limits, ends[2])
 
     def _kept(self, planned: Planned) -> ArmRow | None:
         """The row that an earlier walk finished."""
@@ -283,78 +314,79 @@ class MoreArms:
 
     def _recipe(self, planned: Planned) -> Recipe:
         """The run's recipe with what this arm changes; rate and rank stay those that it had."""
-        recipe, trained = self.recipe, self.made["train"]
-        train = {
+        recipe, trained = self.recipe, need(self.job.made.train)
+        control = planned.kind == "control"
+        train: dict[str, object] = {
             "seed": planned.train_seed,
-            "lr": trained["lr"],
+            "lr": trained.lr,
             "lr_pilot": False,
             "stop_on_red": False,
             "samples": 0,
             "trackers": [],
+            **({"max_tokens": self._matched()} if control else {}),
         }
-        gate: dict[str, Any] = {"seeds": list(planned.seeds)}
+        probe = recipe.gate.probe
         if planned.kind == "seed":  # one search for the arm, as the gate's two have
-            rate = {"lr": self.made["gate"]["probe"]["lr"], "lrs": None}
-            gate["probe"] = recipe.gate.probe.model_copy(update=rate)
-        changed: dict[str, Any] = {
-            "arms": recipe.arms.model_copy(update={"checkpoints": []}),
-            "lora": recipe.lora.model_copy(update={"rank": self.rank}),
-            "gate": recipe.gate.model_copy(update=gate),
-        }
-        if planned.kind == "control":
-            train["max_tokens"] = self._matched()
-            changed["corpus"] = recipe.arms.control
-        changed["train"] = recipe.train.model_copy(update=train)
-        return recipe.model_copy(update=changed)
+            rate = need(need(self.job.made.gate).probe).lr
+            probe = probe.model_copy(update={"lr": rate, "lrs": None})
+        gate = {"seeds": list(planned.seeds), "probe": probe}
+        return recipe.model_copy(
+            update={
+                "arms": recipe.arms.model_copy(update={"checkpoints": []}),
+                "lora": recipe.lora.model_copy(update={"rank": self.rank}),
+                "gate": recipe.gate.model_copy(update=gate),
+                "train": recipe.train.model_copy(update=train),
+                **({"corpus": recipe.arms.control} if control else {}),
+            }
+        )
 
     def _matched(self) -> int:
         """The token cap that gives a control the domain tokens that the run was packed with."""
-        recipe, domain = self.recipe, self.made["pack"]["ledger"]["domain tokens packed"]
+        recipe, domain = self.recipe, need(self.job.made.pack).ledger.domain_tokens
         return math.ceil(domain * max(1.0, recipe.train.epochs) / (1 - recipe.pack.mix_back))
 
-    def _trained(self, planned: Planned, inner: ArmContext) -> dict[str, Any]:
+    def _trained(self, planned: Planned, inner: ArmContext) -> ArmTraining:
         """Train a model for this arm alone; returns what its row says of that."""
-        child, source = Pipeline(inner, self.pipeline.base, ()), self.pipeline
+        child, source = Job(inner, self.job.base), self.job
         if planned.kind == "control":
             if self.control is None:
                 raise InputError(self.unread)
             source = self.control
-            self._check_other(source.stores()[0])
-        child.made["scan"] = source.made["scan"]
-        child.stages.prints["scan"] = source.stages.prints["scan"]
-        child.pack()
-        asked, got = self.made["pack"]["tokens"], child.made["pack"]["tokens"]
+            self._check_other(source)
+        scanned = need(source.made.scan)
+        child.runner.artifacts = child.made.having("scan", scanned)
+        child.runner.fingerprints["scan"] = source.fingerprint("scan")
+        asked, got = need(self.job.made.pack).tokens, child.runner.run(PackStage(child)).tokens
         if got < MATCHED * asked:
             raise InputError(
                 f"[arms.control] gives {got:,} tokens to train on, and the run had {asked:,}: "
                 "give a larger text, or take the control out"
             )
-        inner.stage = "train"
-        child.train_stage(child.identity())
-        trained = child.made["train"]
-        facts = {
-            "tokens": trained["tokens"],
-            "domain_loss": trained["domain_after"],
-            "generic_rise": trained["generic_rise"],
-        }
-        if planned.kind == "control":
-            facts["corpus_sha256"] = child.made["scan"]["scan"]["domain"]["fingerprint"]
-            facts["contaminated"] = len(contaminated_items(child.made))
-        return facts
+        inner.stage = TrainStage.name
+        trained = child.runner.run(TrainStage(child))
+        found = ArmTraining(trained.tokens, trained.domain_after, trained.generic_rise)
+        if planned.kind != "control":
+            return found
+        return replace(
+            found,
+            corpus_sha256=scanned.domain.fingerprint,
+            contaminated=len(scanned.contaminated_items),
+        )
 
-    def _check_other(self, control: TokenStore) -> None:
+    def _check_other(self, control: Job) -> None:
         """InputError where the control is not other text than the corpus."""
-        both = np.isin(control.hashes, self.pipeline.stores()[0].hashes)
-        shared = float(control.lengths[both].sum() / control.lengths.sum())
+        theirs, ours = (open_stores(need(job.made.scan).stores)[0] for job in (control, self.job))
+        both = np.isin(theirs.hashes, ours.hashes)
+        shared = float(theirs.lengths[both].sum() / theirs.lengths.sum())
         if shared > SHARED:
             raise InputError(
                 f"{shared:.0%} of the text of [arms.control] stands in the corpus too, so it is no "
                 "control; give other text"
             )
 
-    def _at(self, planned: Planned, inner: ArmContext) -> dict[str, Any]:
+    def _at(self, planned: Planned, inner: ArmContext) -> ArmTraining:
         """The run's own model as its checkpoint of a step has it, adapters merged, saved."""
-        recipe, base = self.recipe, self.pipeline.base
+        recipe, base = self.recipe, self.job.base
         path = Checkpoints(self.context.run.checkpoints).at(planned.step)
         if not verify(path):
             raise InputError(
@@ -366,12 +398,4 @@ class MoreArms:
         state = json.loads((path / "state.json").read_text())
         whole = base if methods.is_qlora(recipe) else None
         models.save(methods.merged(model, whole), base, inner.run.path / "model")
-        return {"tokens": state["tokens"]}
-
-
-def _scored(result: Result) -> dict[str, Any]:
-    return {
-        "per_item": result.scores.tolist(),
-        "score": round(100 * float(np.mean(result.scores)), 4),
-        "lr": result.rate["lr"],
-    }
+        return ArmTraining(int(state["tokens"]))

@@ -1,29 +1,48 @@
-"""A worker's walk through the wanted stages, and how it ends."""
+"""The order of the stages, and how a run ends."""
 
 from __future__ import annotations
 
 import os
+import time
 
 import torch
 
 from engine import __version__
+from engine.artifacts.artifacts import bridge
+from engine.artifacts.decision import Verdict
+from engine.artifacts.gate import BaselineArtifact, GateVerdict
+from engine.artifacts.shipping import ReportArtifact
 from engine.demo import demo
-from engine.errors import Exit, InputError
+from engine.errors import Blocked, Exit, InputError
 from engine.files import home
+from engine.gate.tries import Try
 from engine.preflight import check_recipe
+from engine.recipe.sections import Recipe
+from engine.recipe.toml import write_results
 from engine.redaction import forget_tokens
-from engine.runs.events import Facts, RunEnded, RunStarted
+from engine.report.report import write_report
+from engine.runs.events import Alarm, Facts, RunEnded, RunStarted
 from engine.stages import EXTEND, STAGES
-from engine.worker.gate import lm_eval
+from engine.worker.gate import lm_eval, registration
+from engine.worker.gate.stage import BaselineStage, GateStage, Judging
 from engine.worker.job.context import Context
+from engine.worker.job.stage import Stage
+from engine.worker.job.threads import share_threads
+from engine.worker.measure.decide import DecideStage
+from engine.worker.measure.probe import ProbeStage
+from engine.worker.measure.scan import ScanStage
 from engine.worker.model import base as models
 from engine.worker.model import methods
-from engine.worker.pipeline.more_arms import MoreArms
-from engine.worker.pipeline.pipeline import NotYet, Pipeline, share_threads
+from engine.worker.model.job import Job
+from engine.worker.model.precision import PRECISION_FILE, run_precision
+from engine.worker.packing.stage import PackStage
+from engine.worker.pipeline.more_arms import ArmsStage
+from engine.worker.pipeline.provenance import results
 from engine.worker.release.export import export_run
-from engine.worker.release.finish import FOLDER
+from engine.worker.release.finish import FOLDER, FinishStage
 from engine.worker.train import kernels
-from engine.worker.vocabulary.stage import wide_base
+from engine.worker.train.stage import TrainStage
+from engine.worker.vocabulary.stage import ExtendStage, wide_base
 
 OUTCOME_CODES = {
     "GO": Exit.OK,
@@ -35,36 +54,49 @@ OUTCOME_CODES = {
 }
 
 
-def run_stages(context: Context, stages: tuple[str, ...]) -> RunEnded:
+class NotYet(Blocked):
+    """The run stops before compute is spent."""
+
+
+def run_stages(context: Context, wanted: tuple[str, ...]) -> RunEnded:
     """Run the wanted stages in order; returns the event that ends the run."""
-    if stages == ("export",):
+    if wanted == ("export",):
         return export_run(context)
-    recipe = context.recipe
-    names = (["base"] if demo.is_demo(recipe) else []) + [s for s in STAGES if s in stages]
-    if recipe.vocab.extend and "pack" in names:
-        names.insert(names.index("pack"), EXTEND)
-    names += ["arms"] if recipe.arms.asked and "gate" in stages else []
-    names += ["finish"] if "finish" in stages or (recipe.finish.run and "gate" in stages) else []
     resumed = context.run.events_path.stat().st_size > 0
     context.emit(
         RunStarted(
-            run=context.run.id, pid=os.getpid(), stages=names, version=__version__, resumed=resumed
+            run=context.run.id,
+            pid=os.getpid(),
+            stages=plan_stages(context.recipe, wanted),
+            version=__version__,
+            resumed=resumed,
         )
     )
     lm_eval.materialise(context)
-    base = prepare(context)
-    pipeline = Pipeline(context, base, stages)
+    job = Job(context, prepare(context))
     facts = {
-        "model": base.name,
-        "context": f"{base.context} tokens",
+        "model": job.base.name,
+        "context": f"{job.base.context} tokens",
         "device": models.device().type,
     }
     context.emit(Facts(stage="scan", facts=facts))
     try:
-        return _walk(pipeline)
+        return walk_stages(job, wanted)
     except NotYet as error:
-        pipeline.report()
+        write_run_report(job)
         return RunEnded(outcome="NOT YET", code=int(Exit.NO_GO), message=str(error))
+
+
+def plan_stages(recipe: Recipe, wanted: tuple[str, ...]) -> list[str]:
+    """The stages that a worker is going to run, in order, by name."""
+    names = [stage for stage in STAGES if stage in wanted]
+    if recipe.vocab.extend and PackStage.name in names:
+        names.insert(names.index(PackStage.name), EXTEND)
+    judges = GateStage.name in wanted
+    names += [ArmsStage.name] if recipe.arms.asked and judges else []
+    finishes = FinishStage.name in wanted or (recipe.finish.run and judges)
+    names += [FinishStage.name] if finishes else []
+    return (["base"] if demo.is_demo(recipe) else []) + names
 
 
 def prepare(context: Context) -> models.Base:
@@ -89,63 +121,158 @@ def serve(context: Context) -> None:
     """A rank other than 0: wait until training begins, take part in it, and leave."""
     if not context.ranks.wait_for_training(context.stop_requested):
         return
-    context.stage = "train"
-    pipeline = Pipeline(context, prepare(context), STAGES)
-    wide = [EXTEND] if pipeline.recipe.vocab.extend else []
-    made = {stage: context.run.read_artifact(stage) for stage in ("scan", *wide, "pack")}
-    if None in made.values():
+    context.stage = TrainStage.name
+    job = Job(context, prepare(context))
+    job.runner.artifacts = context.run.read_artifacts()
+    made, extends = job.made, job.recipe.vocab.extend
+    if made.scan is None or made.pack is None or (extends and made.extend is None):
         raise InputError("Rank 0's artifacts are not here; all nodes must share the run's folder")
-    pipeline.made.update(made)
-    if wide:
-        pipeline.trained = wide_base(context.run.path, pipeline.base)
-    pipeline.train_only(pipeline.identity())
+    if extends:
+        job.trained = wide_base(context.run.path, job.base)
+    TrainStage(job).make()
 
 
-def _walk(pipeline: Pipeline) -> RunEnded:
-    if "train" in pipeline.wanted:
-        pipeline.check_registration()
-        pipeline.check_first_run()
-    pipeline.scan()
-    pipeline.probe()
-    verdict = pipeline.decide()
-    trains = "train" in pipeline.wanted and (verdict.outcome == "GO" or verdict.override)
-    arms = MoreArms(pipeline)
+def walk_stages(job: Job, wanted: tuple[str, ...]) -> RunEnded:
+    """From the scan to the last wanted stage; each is run, or found done."""
+    trains, recipe, runner = TrainStage.name in wanted, job.recipe, job.runner
+    gate_files = registration.hashes(recipe.gate)  # as they were when the worker began
+    if trains:
+        check_registration(job, gate_files)
+        if recipe.vocab.extend and not job.run.training_begun:
+            ExtendStage(job).check_first_run()
+    runner.run(ScanStage(job))
+    runner.run(ProbeStage(job))
+    verdict = runner.run(DecideStage(job))
+    write_recipe(job)
+    trains = trains and (verdict.outcome == "GO" or bool(verdict.override))
+    arms = ArmsStage(job)
     if trains:
         arms.fetch()
     forget_tokens()  # models, texts and references are fetched by now
-    if "train" not in pipeline.wanted:
-        return _ended(verdict.outcome, verdict.sentence)
     if not trains:
-        pipeline.report()
-        return _ended(verdict.outcome, verdict.sentence)
-    if pipeline.gated:
-        pipeline.baseline()
-    if pipeline.recipe.vocab.extend:
-        pipeline.extend()
-    pipeline.pack()
-    pipeline.train()
-    if not pipeline.gated:
-        pipeline.report()
+        if TrainStage.name in wanted:
+            write_run_report(job)
+        return end_run(verdict)
+    judging = begin_gate(job, gate_files) if is_gated(recipe) else None
+    if recipe.vocab.extend:
+        runner.run(ExtendStage(job))
+        job.trained = wide_base(job.run.path, job.base)
+    runner.run(PackStage(job))
+    training = TrainStage(job)
+    if judging is None:
+        runner.run(training)
+        write_run_report(job)
         return RunEnded(
             outcome="NOT YET",
             code=int(Exit.NO_GO),
             message="Trained past the decision, but no gold set and SFT data: there is no gate",
         )
-    judged = pipeline.gate()
-    pipeline.report()
-    if pipeline.recipe.arms.asked:
-        arms.stage()
-        pipeline.report()
-    if not pipeline.finishing:
-        return _ended(judged.outcome, judged.sentence)
-    pipeline.finish()
-    pipeline.report()
-    if "finish" not in pipeline.wanted:
-        return _ended(judged.outcome, judged.sentence)
-    folder, why = pipeline.context.run.path / FOLDER, pipeline.made["finish"]["why"]
-    said = f"The task model is in {folder}. {why}"
+    attempt = judging.trying(training.identity)
+    judging.begin(attempt)
+    runner.run(training)
+    return judge_run(job, wanted, judging, attempt, arms)
+
+
+def judge_run(
+    job: Job, wanted: tuple[str, ...], judging: Judging, attempt: Try, arms: ArmsStage
+) -> RunEnded:
+    """The gate, and what was asked for after it."""
+    judged = job.runner.run(GateStage(job, judging, attempt))
+    write_run_report(job)
+    if job.recipe.arms.asked:
+        arms.judge_with(judging, attempt)
+        job.runner.run(arms)
+        write_run_report(job)
+    asked = FinishStage.name in wanted
+    if not asked and not job.recipe.finish.run:
+        return end_run(judged)
+    finished = job.runner.run(FinishStage(job, judging))
+    write_run_report(job)
+    if not asked:
+        return end_run(judged)
+    said = f"The task model is in {job.run.path / FOLDER}. {finished.why}"
     return RunEnded(outcome=judged.outcome, code=int(Exit.OK), message=said)
 
 
-def _ended(outcome: str, sentence: str) -> RunEnded:
-    return RunEnded(outcome=outcome, code=int(OUTCOME_CODES[outcome]), message=sentence)
+def end_run(judged: Verdict | GateVerdict) -> RunEnded:
+    """The event that ends a run with this verdict."""
+    code = int(OUTCOME_CODES[judged.outcome])
+    return RunEnded(outcome=judged.outcome, code=code, message=judged.sentence)
+
+
+# --- the gate before training ---------------------------------------------------------------
+
+
+def is_gated(recipe: Recipe) -> bool:
+    """Whether the recipe names what a gate needs."""
+    return recipe.gate.gold is not None and recipe.gate.sft is not None
+
+
+def gate_terms(job: Job, files: dict[str, str], precision: str | None) -> registration.Terms:
+    """The gate as it would be registered now; ``files`` are the hashes of its files."""
+    return registration.terms(job.recipe, job.base.identity, precision, files)
+
+
+def check_registration(job: Job, files: dict[str, str]) -> None:
+    """Refuse a gate that changed after training had begun, before anything is run again."""
+    if is_gated(job.recipe) or registration.kept(job.run) is not None:
+        chosen = job.context.scratch(PRECISION_FILE) or {}
+        registration.check(job.run, gate_terms(job, files, chosen.get("name")))
+
+
+def begin_gate(job: Job, files: dict[str, str]) -> Judging:
+    """Register the gate and judge the base's own arm. NotYet where it shows too little."""
+    job.context.stage = BaselineStage.name
+    terms = gate_terms(job, files, run_precision(job.context, job.base).name)
+    registered = registration.register(job.context, terms)
+    judging = Judging(job.context, job.base, terms, registered)
+    facts = {"registered": f"sha256 {registered}"}
+    job.context.emit(Facts(stage=BaselineStage.name, facts=facts))
+    check_effect(job, job.runner.run(BaselineStage(judging)))
+    return judging
+
+
+def check_effect(job: Job, made: BaselineArtifact) -> None:
+    """NotYet where the smallest effect that the gate can show is more than what is plausible."""
+    recipe = job.recipe
+    if made.mde <= recipe.gate.plausible_gain:
+        return
+    message = (
+        f"The baseline's own variance gives a minimum detectable effect of {made.mde:.1f} points, "
+        f"more than the plausible gain of {recipe.gate.plausible_gain:g}: this gold set cannot "
+        "answer"
+    )
+    job.context.emit(Alarm(level="amber", stage=BaselineStage.name, message=message))
+    if not recipe.recipe.override:
+        raise NotYet(message + "; add gold items or seeds, or use --override")
+
+
+# --- recipe and report ----------------------------------------------------------------------
+
+
+def write_recipe(job: Job) -> None:
+    """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
+    write_results(job.run.recipe_path, results(job.recipe, job.base, job.made))
+
+
+class ReportStage(Stage[ReportArtifact]):
+    """Written anew each time: it is cheap, and it must show the newest state."""
+
+    name = "report"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def inputs(self) -> list[object]:
+        return [time.time()]
+
+    def make(self, fingerprint: str) -> ReportArtifact:
+        return ReportArtifact(path=self.path)
+
+
+def write_run_report(job: Job) -> None:
+    """Bring recipe and report to what is known now."""
+    job.context.stage = ReportStage.name
+    write_recipe(job)
+    path = write_report(job.run, job.recipe, bridge(job.made))
+    job.runner.run(ReportStage(str(path)))

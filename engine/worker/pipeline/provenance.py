@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
 
 import torch
 
 from engine import __version__
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.base import Json
+from engine.artifacts.training import TrainArtifact
 from engine.recipe.sections import Recipe
 from engine.worker.model.base import Base, device
 
@@ -30,42 +32,46 @@ _LEFT_OUT = {
 """Left out of the recipe at any depth; the artifacts keep them."""
 
 
-def results(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def results(recipe: Recipe, base: Base, made: Artifacts) -> dict[str, dict[str, Json]]:
     """The tables a run adds to its recipe."""
-    evidence = {
-        name: made[name] for name in ("scan", "probe", "baseline", "pack", "train") if name in made
+    measured = {
+        "scan": made.scan,
+        "probe": made.probe,
+        "baseline": made.baseline,
+        "pack": made.pack,
+        "train": made.train,
     }
-    verdict: dict[str, Any] = {}
-    if "decide" in made:
-        verdict["decision"] = {
-            k: made["decide"][k] for k in ("outcome", "sentence", "deciding_node")
-        }
+    verdict: dict[str, Json] = {}
+    if made.decide:
+        verdict["decision"] = made.decide.model_dump(
+            include={"outcome", "sentence", "deciding_node"}
+        )
     if recipe.recipe.override:
         verdict["override"] = recipe.recipe.override
-    if "gate" in made:
-        verdict["gate"] = made["gate"]
-    if "arms" in made:
-        verdict["arms"] = made["arms"]
+    if made.gate:
+        verdict["gate"] = made.gate.to_json()
+    if made.arms:
+        verdict["arms"] = made.arms.to_json()
     return {
-        "evidence": _slim(evidence),
-        "verdict": _slim(verdict),
+        "evidence": {name: _slim(one.to_json()) for name, one in measured.items() if one},
+        "verdict": {name: _slim(value) for name, value in verdict.items()},
         "provenance": provenance(recipe, base, made),
     }
 
 
-def _slim(value: Any) -> Any:
+def _slim(value: Json) -> Json:
     """The value without what is too large or too private for a recipe."""
     if isinstance(value, dict):
         return {k: _slim(v) for k, v in value.items() if k not in _LEFT_OUT}
     return [_slim(v) for v in value] if isinstance(value, list) else value
 
 
-def provenance(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, Any]:
+def provenance(recipe: Recipe, base: Base, made: Artifacts) -> dict[str, Json]:
     """What a replay must match: hashes, versions, hardware, seeds."""
     import peft
     import transformers
 
-    scan_made = made.get("scan", {}).get("scan", {})
+    hashes: dict[str, Json] = {**made.pack.sha256} if made.pack else {}
     return {
         "cpt": __version__,
         "python": platform.python_version(),
@@ -74,15 +80,17 @@ def provenance(recipe: Recipe, base: Base, made: dict[str, Any]) -> dict[str, An
         "peft": peft.__version__,
         "machine": f"{platform.machine()}, {device().type}, {torch.get_num_threads()} threads",
         "model_sha256": base.identity,
-        "corpus_sha256": scan_made.get("domain", {}).get("fingerprint", ""),
-        "generic_sha256": scan_made.get("generic", {}).get("fingerprint", ""),
-        "pack_sha256": made.get("pack", {}).get("sha256", {}),
-        **_rate(made.get("train", {})),
+        "corpus_sha256": made.scan.domain.fingerprint if made.scan else "",
+        "generic_sha256": made.scan.generic.fingerprint if made.scan else "",
+        "pack_sha256": hashes,
+        **_rate(made.train),
         "train_seed": recipe.train.seed,
-        "gate_seeds": recipe.gate.seeds,
+        "gate_seeds": [*recipe.gate.seeds],
     }
 
 
-def _rate(train: dict[str, Any]) -> dict[str, str]:
+def _rate(train: TrainArtifact | None) -> dict[str, Json]:
     """``3e-4 (pilot of three, ...)`` once trained."""
-    return {"learning_rate": f"{train['lr']:g} ({train['lr_why']})"} if "lr_why" in train else {}
+    if train is None or train.lr is None:
+        return {}
+    return {"learning_rate": f"{train.lr:g} ({train.lr_why})"}

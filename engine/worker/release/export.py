@@ -7,7 +7,6 @@ get its name.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -17,9 +16,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine import __version__
+from engine.artifacts.artifacts import bridge
+from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import sha256_file, write_atomic, write_json
 from engine.redaction import VARIABLES, forget_tokens, masked
@@ -30,9 +30,10 @@ from engine.report.report import write_report
 from engine.runs.events import Facts, RunEnded, RunStarted
 from engine.stages import STAGES
 from engine.worker.job.context import Context
-from engine.worker.job.stage import Stages
+from engine.worker.job.stage import Stage, StageRunner
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
+from engine.worker.model.job import need
 
 MANIFEST = "cpt-export.json"
 ORDER = "export"
@@ -65,44 +66,53 @@ def export_run(context: Context) -> RunEnded:
     )
     context.emit(started)
     context.stage = "export"
-    export = Export(context, Order.of(context))
-    if export.order.push:
-        hub_push.check(export.order.push)
-    made = export.run()
-    write_report(context.run, context.recipe, {**export.made, "export": made})
-    gate = export.made.get("gate") or {}
+    stage = ExportStage(context, Order.of(context))
+    if stage.order.push:
+        hub_push.check(stage.order.push)
+    made = stage.run()
+    write_report(context.run, context.recipe, bridge(stage.before.having(stage.name, made)))
+    gate = stage.before.gate
     said = (
-        f"Exported to {made['path']}: largest logit difference {made['proof']['largest']:.2g} "
-        f"after a reload in a fresh process. GGUF: {made['gguf']}"
+        f"Exported to {made.path}: largest logit difference {made.proof.largest:.2g} "
+        f"after a reload in a fresh process. GGUF: {made.gguf}"
     )
-    said += f" Pushed to {made['pushed']}." if made.get("pushed") else ""
-    return RunEnded(outcome=gate.get("outcome") or "DONE", code=int(Exit.OK), message=said)
+    said += f" Pushed to {made.pushed}." if made.pushed else ""
+    return RunEnded(outcome=gate.outcome if gate else "DONE", code=int(Exit.OK), message=said)
 
 
-@dataclass
-class Export:
-    """One export of one run."""
+class ExportStage(Stage[ExportArtifact]):
+    """One export of one run: checked, copied, proven, described, and only then named."""
 
-    context: Context
-    order: Order
+    name = "export"
 
-    def __post_init__(self) -> None:
-        run = self.context.run
-        self.made = run.artifacts()
-        stage, folder = SOURCES[self.order.what]
-        self.stage, self.source = stage, run.path / folder
+    def __init__(self, context: Context, order: Order) -> None:
+        self.context, self.order = context, order
+        self.before = context.run.read_artifacts()
+        """What the stages before have made."""
+        self.source = context.run.path / SOURCES[order.what][1]
 
-    def run(self) -> dict[str, Any]:
-        """Check, copy, prove, describe, name; an equal export that is still whole is kept."""
+    @property
+    def weights(self) -> str:
+        """sha256 of the model that is shipped."""
+        if self.order.what == "cpt":
+            return need(self.before.train).model_sha256
+        return need(self.before.finish).model_sha256
+
+    def inputs(self) -> list[object]:
+        return [self.weights, str(self.order.to), self.order.what, self.order.anyway]
+
+    def is_usable(self, made: ExportArtifact) -> bool:
+        return whole(made.to_json())
+
+    def run(self) -> ExportArtifact:
+        """An equal export that is still whole is kept; a push comes after either."""
         check_source(self.context.run, self.order.what, self.order.anyway)
-        artifact = self.made[self.stage]
-        inputs = [artifact["model_sha256"], str(self.order.to), self.order.what, self.order.anyway]
-        stages = Stages(self.context)
-        made = stages.run("export", inputs, lambda _: self._make(), usable=whole)
+        runner = StageRunner(self.context)
+        made = runner.run(self)
         if not self.order.push:
             return made
-        made = {**made, "pushed": self._push(Path(made["path"]))}
-        self.context.run.write_artifact("export", made, stages.prints["export"])
+        made = made.model_copy(update={"pushed": self._push(Path(made.path))})
+        self.context.run.write_artifact(self.name, made.to_json(), runner.fingerprints[self.name])
         return made
 
     def _push(self, folder: Path) -> str:
@@ -113,7 +123,7 @@ class Export:
         self.context.emit(Facts(stage="export", facts={"pushed": url}))
         return url
 
-    def _make(self) -> dict[str, Any]:
+    def make(self, fingerprint: str) -> ExportArtifact:
         to = self.order.to
         files = source_files(self.context.run, self.order.what)
         check_target(to, self.context.run, self.order.what)
@@ -141,7 +151,7 @@ class Export:
             done += path.stat().st_size / 1e6
         self.context.progress("copying", total, total, "MB", started)
 
-    def _prove(self, folder: Path) -> dict[str, Any]:
+    def _prove(self, folder: Path) -> ReloadProof:
         """Load ``folder`` in a fresh process and compare. InputError where it is another model."""
         live = proof.live_file(self.context.run.path, self.order.what)
         against = "the live model before merging and saving"
@@ -151,38 +161,41 @@ class Export:
             proof.keep(models.load_folder(self.source), live)
             against = "the run's saved weights (this run kept no logits of the live model)"
         self.context.progress("loading it again in a fresh process", 1, 2, "steps")
-        found = {**run_reload(folder, live), "against": against}
-        check_tokenizer(found.pop("probe_ids"), self.source)
+        reloaded = run_reload(folder, live)
+        check_tokenizer(reloaded.probe_ids, self.source)
+        found = ReloadProof.model_validate({**dict(reloaded), "against": against})
         check_proof(found)
         self.context.emit(Facts(stage="export", facts=proof_facts(found)))
         return found
 
-    def _describe(self, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, folder: Path, found: ReloadProof) -> ExportArtifact:
         """Card and manifest into ``folder``; returns the stage's artifact."""
         run, order = self.context.run, self.order
         subject = model_card.Subject(
-            run, self.context.recipe, self.made, order.what, order.anyway, found
+            run, self.context.recipe, bridge(self.before), order.what, order.anyway, found.to_json()
         )
         text = model_card.write(subject, order.to.name)
         write_atomic(folder / "README.md", masked(text))
-        hashes = {p.name: sha256_file(p) for p in sorted(folder.iterdir())}
-        made = {
-            "what": order.what,
-            "run": run.id,
-            "verdict": (self.made.get("gate") or {}).get("outcome", ""),
-            "anyway": order.anyway,
-            "model_sha256": self.made[self.stage]["model_sha256"],
-            "proof": found,
-            "card": model_card.CHECKED,
-            "cpt": __version__,
-            "sha256": hashes,
-        }
-        write_json(folder / MANIFEST, masked(made))
+        made = ExportArtifact(
+            what=order.what,
+            run=run.id,
+            verdict=self.before.gate.outcome if self.before.gate else "",
+            anyway=order.anyway,
+            model_sha256=self.weights,
+            proof=found,
+            card=model_card.CHECKED,
+            cpt=__version__,
+            sha256={p.name: sha256_file(p) for p in sorted(folder.iterdir())},
+            path=str(order.to),
+            gguf=gguf_line(order.to),
+        )
+        shipped = made.model_dump(mode="json", exclude={"path", "bytes", "gguf", "pushed"})
+        write_json(folder / MANIFEST, masked(shipped))
         size = sum(p.stat().st_size for p in folder.iterdir())
-        return {**made, "path": str(order.to), "bytes": size, "gguf": gguf_line(order.to)}
+        return made.model_copy(update={"bytes": size})
 
 
-def run_reload(folder: Path, live: Path) -> dict[str, Any]:
+def run_reload(folder: Path, live: Path) -> Reloaded:
     """The fresh process's answer. InputError where plain transformers cannot load the folder."""
     command = [sys.executable, "-P", "-m", "engine.worker.release.reload", str(folder), str(live)]
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
@@ -191,19 +204,18 @@ def run_reload(folder: Path, live: Path) -> dict[str, Any]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         raise InputError(f"The export cannot be loaded again ({last[:200]}); nothing was exported")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return Reloaded.model_validate_json(done.stdout.splitlines()[-1])
 
 
-def check_proof(found: dict[str, Any]) -> None:
+def check_proof(found: ReloadProof) -> None:
     """InputError where the reloaded model is not the live one."""
-    if not (math.isfinite(found["largest"]) and found["largest"] <= found["tolerance"]):
+    if not (math.isfinite(found.largest) and found.largest <= found.tolerance):
         raise InputError(
-            f"The reloaded model differs from the live one by {found['largest']:.2g} in its "
-            f"logits, more than {found['tolerance']:.2g}; nothing was exported"
+            f"The reloaded model differs from the live one by {found.largest:.2g} in its "
+            f"logits, more than {found.tolerance:.2g}; nothing was exported"
         )
-    if found["odd_keys"] or found["spare"]:
-        odd = ", ".join(found["odd_keys"]) or f"{found['spare']:+,} numbers, a second head?"
+    if found.odd_keys or found.spare:
+        odd = ", ".join(found.odd_keys) or f"{found.spare:+,} numbers, a second head?"
         raise InputError(f"The saved weights are not those of the model ({odd}); nothing exported")
 
 
@@ -217,12 +229,12 @@ def check_tokenizer(ids: list[int], source: Path) -> None:
         raise InputError("The exported tokenizer gives other ids than the run's; nothing exported")
 
 
-def proof_facts(found: dict[str, Any]) -> dict[str, str]:
+def proof_facts(found: ReloadProof) -> dict[str, str]:
     return {
-        "largest logit difference": f"{found['largest']:.3g} (tolerance {found['tolerance']:.2g}, "
-        f"largest logit {found['largest_logit']:.3g}), against {found['against']}",
-        "head": found["head"],
-        "dtype": found["dtype"],
+        "largest logit difference": f"{found.largest:.3g} (tolerance {found.tolerance:.2g}, "
+        f"largest logit {found.largest_logit:.3g}), against {found.against}",
+        "head": found.head,
+        "dtype": found.dtype,
     }
 
 

@@ -11,27 +11,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from engine.artifacts.gate import BaselineArtifact, GateArtifact
+from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.errors import InputError
 from engine.files import private_dir, write_json
 from engine.gate.forgetting import guard_state
 from engine.gold.metrics import METRICS
+from engine.recipe.gate import Finish
 from engine.release.policy import BASE, CPT, MIX_BACK_WHY, starting_point
 from engine.runs.events import Alarm, Facts
-from engine.stages import EXTEND
 from engine.thresholds import effective
 from engine.worker.gate.arm import SftArm
 from engine.worker.gate.sft import Extra
 from engine.worker.gate.stage import Judging
+from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
 from engine.worker.model.base import weights_sha256
+from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
 from engine.worker.packing.mix import heldout_rows
+from engine.worker.packing.stage import pack_folder
 from engine.worker.release.replay import Replay, targets
 from engine.worker.scoring import self_check
 from engine.worker.scoring.examples import Encoder
@@ -39,11 +43,11 @@ from engine.worker.scoring.gold import gold_scores
 from engine.worker.step import memory
 from engine.worker.step.rows import Rows
 from engine.worker.step.step import mean_loss
+from engine.worker.tokens.checks import open_stores
 from engine.worker.tokens.store import TokenStore
 
 FOLDER = "task"
-ARMS = {BASE: ("base", "before"), CPT: ("cpt", "after")}
-"""The gate's name of an arm, and the end of training's names for its losses."""
+ARMS = (BASE, CPT)
 
 
 @dataclass
@@ -71,38 +75,44 @@ class TaskArm(SftArm):
         return methods.merged(model)
 
 
-@dataclass(frozen=True)
-class FinishStage:
+class FinishStage(Stage[FinishArtifact]):
     """Stage two of one judged run."""
 
-    context: Any
-    base: models.Base
-    judging: Judging
-    made: dict[str, Any]
-    """Artifacts of the stages before."""
-    generic: TokenStore
+    name = "finish"
+
+    def __init__(self, job: Job, judging: Judging) -> None:
+        self.job, self.judging = job, judging
+        self.context, self.base = job.context, job.base
 
     @property
-    def options(self) -> Any:
-        return self.context.recipe.finish
+    def options(self) -> Finish:
+        return self.job.recipe.finish
 
     @property
     def seed(self) -> int:
         """The first of the gate's seeds."""
-        return int(self.context.recipe.gate.seeds[0])
+        return self.job.recipe.gate.seeds[0]
 
-    @cached_property
+    @property
     def start(self) -> tuple[str, str]:
         """Which model is trained into the task model, and why."""
-        return starting_point(self.made["gate"]["outcome"], self.options.anyway)
+        return starting_point(need(self.job.made.gate).outcome, self.options.anyway)
 
     @property
     def folder(self) -> Path:
-        return Path(self.context.run.path / FOLDER)
+        return self.job.run.path / FOLDER
 
-    def run(self, fingerprint: str) -> dict[str, Any]:
-        """All four rows, and the task model in the run's ``task/``; returns the artifact."""
-        if EXTEND in self.made:
+    def inputs(self) -> list[object]:
+        return [
+            need(self.job.made.train).model_sha256,
+            self.job.fingerprint("gate"),
+            need(self.job.made.gate).outcome,
+            self.options.model_dump(exclude={"run"}),
+        ]
+
+    def make(self, fingerprint: str) -> FinishArtifact:
+        """All four rows, and the task model in the run's ``task/``."""
+        if self.job.made.extend:
             raise InputError(
                 "Stage two does not go on from a run that extended the vocabulary yet: its "
                 "held-out rows are the new tokens'; export the CPT model and fine-tune that"
@@ -115,30 +125,30 @@ class FinishStage:
         both = [self._pair(name, fingerprint) for name in (BASE, CPT)]
         before, after = zip(*both, strict=True)
         rows = [*before, *after]
-        shipped = next(row for row in after if row["model_sha256"])
-        rise = shipped["generic"] - rows[0]["generic"]
-        guard = guard_state(rise, effective(self.context.recipe.probe.thresholds))
+        shipped = next(row for row in after if row.model_sha256)
+        rise = shipped.generic - rows[0].generic
+        guard = guard_state(rise, effective(self.job.recipe.probe.thresholds))
         if guard != "green":
             message = f"the task model's generic loss is {rise:+.3f} nats over the base's: {guard}"
             self.context.emit(Alarm(level=guard, stage="finish", message=message))
-        return {
-            "start": start,
-            "why": why,
-            "anyway": self.options.anyway,
-            "seed": self.seed,
-            "metric": self.context.recipe.gate.metric,
-            "items": len(self.judging.examples[1]),
-            "mix_back": self.options.mix_back,
-            "achieved_mix": shipped["achieved_mix"],
-            "mix_back_why": self.options.why_no_mix_back or MIX_BACK_WHY,
-            "rows": rows,
-            "gate_gold": {name: self._gate_gold(name) for name in ARMS},
-            "generic_rise": rise,
-            "guard": guard,
-            "model_sha256": shipped["model_sha256"],
-        }
+        return FinishArtifact(
+            start=start,
+            why=why,
+            anyway=self.options.anyway,
+            seed=self.seed,
+            metric=self.job.recipe.gate.metric,
+            items=len(self.judging.examples[1]),
+            mix_back=self.options.mix_back,
+            achieved_mix=shipped.achieved_mix or 0.0,
+            mix_back_why=self.options.why_no_mix_back or MIX_BACK_WHY,
+            rows=rows,
+            gate_gold={name: self._gate_gold(name) for name in ARMS},
+            generic_rise=rise,
+            guard=guard,
+            model_sha256=shipped.model_sha256,
+        )
 
-    def files(self) -> list[Path]:
+    def files(self, made: FinishArtifact) -> list[Path]:
         return [*sorted(self.folder.iterdir()), proof.live_file(self.context.run.path, "task")]
 
     def _mix_words(self) -> str:
@@ -146,9 +156,9 @@ class FinishStage:
             return f"none: {self.options.why_no_mix_back}"
         return f"{self.options.mix_back:.0%} of the loss tokens are generic: {MIX_BACK_WHY}"
 
-    def _pair(self, name: str, fingerprint: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _pair(self, name: str, fingerprint: str) -> tuple[TaskRow, TaskRow]:
         """The rows of one starting model, before and after SFT; finished ones are reused."""
-        number = 2 * list(ARMS).index(name)
+        number = 2 * ARMS.index(name)
         before, after = (self._kept(row, fingerprint) for row in (name, f"{name}+SFT"))
         if before and after:
             return before, after
@@ -168,15 +178,22 @@ class FinishStage:
         self_check.prove(self.context, self.base, model, precision, judged)
         return TaskArm(self.context, self.base, f"{name}+SFT", model, precision, sft, gold, "")
 
-    def _before(self, name: str, arm: TaskArm, number: int) -> dict[str, Any]:
+    def _before(self, name: str, arm: TaskArm, number: int) -> TaskRow:
         """Gold without SFT; both losses as training measured them on the same rows."""
-        end = ARMS[name][1]
-        train = self.made["train"]
-        gold = arm.score(arm.model, "scoring without SFT", number)
-        losses = {side: train[f"{side}_{end}"] for side in ("domain", "generic")}
-        return self._row(name, gold, losses, reused=["domain", "generic"])
+        train = need(self.job.made.train)
+        domain, generic = {
+            BASE: (train.domain_before, train.generic_before),
+            CPT: (train.domain_after, train.generic_after),
+        }[name]
+        return TaskRow(
+            name=name,
+            gold=_points(arm.score(arm.model, "scoring without SFT", number)),
+            domain=need(domain),
+            generic=need(generic),
+            reused=["domain", "generic"],
+        )
 
-    def _after(self, name: str, arm: TaskArm, number: int) -> dict[str, Any]:
+    def _after(self, name: str, arm: TaskArm, number: int) -> TaskRow:
         """Train, score, measure; the model that ships is saved."""
         ships = name == self.start[0]
         replay = self._replay(arm)
@@ -187,24 +204,22 @@ class FinishStage:
         model = arm.taught(self._rate(name), self.seed, number)
         gold = None if self.options.mix_back else self._gate_scores(name)
         scored = gold or arm.score(model, "scoring", number)
-        losses = {
-            side: mean_loss(model, rows, arm.precision, self._micro, self.context.raise_if_stopped)
-            for side, rows in self._heldout.items()
-        }
+        domain, generic = (
+            mean_loss(model, rows, arm.precision, self._micro, self.context.raise_if_stopped)
+            for rows in self._heldout
+        )
         if ships:
             models.save(model, self.base, self.folder)
-        return {
-            **self._row(f"{name}+SFT", scored, losses, reused=["gold"] if gold else []),
-            "achieved_mix": replay.achieved,
-            "generic_passes": replay.passes,
-            "model_sha256": weights_sha256(self.folder) if ships else "",
-        }
-
-    def _row(
-        self, name: str, gold: list[float], losses: dict[str, float], reused: list[str]
-    ) -> dict[str, Any]:
-        points = round(100 * float(np.mean(gold)), 4)
-        return {"name": name, "gold": points, **losses, "reused": reused}
+        return TaskRow(
+            name=f"{name}+SFT",
+            gold=_points(scored),
+            domain=domain,
+            generic=generic,
+            reused=["gold"] if gold else [],
+            achieved_mix=replay.achieved,
+            generic_passes=replay.passes,
+            model_sha256=weights_sha256(self.folder) if ships else "",
+        )
 
     def _replay(self, arm: TaskArm) -> Replay:
         encoder = Encoder(self.base, self.context.recipe.gate.template)
@@ -212,45 +227,57 @@ class FinishStage:
         once = sum(targets(encoder.training(example)) for example in arm.sft)
         steps = len(arm.sft) * probe.epochs / probe.batch
         share, total = self.options.mix_back, once * probe.epochs
-        return Replay(self.generic, self.base, share, self.seed, total, max(1.0, steps))
+        return Replay(self._generic, self.base, share, self.seed, total, max(1.0, steps))
 
     @cached_property
-    def _heldout(self) -> dict[str, Rows]:
-        folder = self.context.run.path / "pack"
-        return {side: heldout_rows(folder / f"heldout-{side}") for side in ("domain", "generic")}
+    def _generic(self) -> TokenStore:
+        return open_stores(need(self.job.made.scan).stores)[1]
+
+    @cached_property
+    def _heldout(self) -> tuple[Rows, Rows]:
+        folder = pack_folder(self.job.run)
+        return heldout_rows(folder / "heldout-domain"), heldout_rows(folder / "heldout-generic")
 
     @property
     def _micro(self) -> int:
-        return memory.reading_rows(self.context.recipe.train, self.made["pack"]["sequence_length"])
+        length = need(self.job.made.pack).sequence_length
+        return memory.reading_rows(self.job.recipe.train, length)
+
+    def _judged(self, name: str) -> BaselineArtifact | GateArtifact:
+        """What the gate made of this arm."""
+        made = self.job.made
+        return need(made.baseline) if name == BASE else need(made.gate)
 
     def _rate(self, name: str) -> float:
         """The learning rate that this arm had in the gate."""
-        return float(self.made["baseline" if name == BASE else "gate"]["probe"]["lr"])
+        return need(self._judged(name).probe).lr
 
     def _gate_scores(self, name: str) -> list[float]:
         """The gate's item scores of this arm and seed: the same SFT without generic text."""
-        stage = "baseline" if name == BASE else "gate"
-        seeds = self.context.recipe.gate.seeds
-        scores: list[float] = self.made[stage]["per_item"][seeds.index(self.seed)]
-        return scores
+        return self._judged(name).per_item[self.job.recipe.gate.seeds.index(self.seed)]
 
     def _gate_gold(self, name: str) -> float:
-        return round(100 * float(np.mean(self._gate_scores(name))), 4)
+        return _points(self._gate_scores(name))
 
-    def _kept(self, name: str, fingerprint: str) -> dict[str, Any] | None:
+    def _kept(self, name: str, fingerprint: str) -> TaskRow | None:
         """A row that an interrupted stage two had finished; its model must be there as it was."""
         found = self.context.scratch(f"finish-rows/{name}.json")
         if found is None or found["fingerprint"] != fingerprint:
             return None
-        row: dict[str, Any] = found["row"]
-        saved = row.get("model_sha256")
+        row = TaskRow.model_validate(found["row"])
+        saved = row.model_sha256
         whole = not saved or (self.folder.is_dir() and weights_sha256(self.folder) == saved)
         return row if whole else None
 
-    def _keep(self, row: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+    def _keep(self, row: TaskRow, fingerprint: str) -> TaskRow:
         """Keep a finished row, and say it."""
         folder = private_dir(self.context.run.path / "artifacts" / "finish-rows")
-        write_json(folder / f"{row['name']}.json", {"fingerprint": fingerprint, "row": row})
-        told = f"gold {row['gold']:.1f}, domain {row['domain']:.4f}, generic {row['generic']:.4f}"
-        self.context.emit(Facts(stage="finish", facts={row["name"]: f"{told} nats/token"}))
+        kept = {"fingerprint": fingerprint, "row": row.to_json()}
+        write_json(folder / f"{row.name}.json", kept)
+        told = f"gold {row.gold:.1f}, domain {row.domain:.4f}, generic {row.generic:.4f}"
+        self.context.emit(Facts(stage="finish", facts={row.name: f"{told} nats/token"}))
         return row
+
+
+def _points(scores: list[float]) -> float:
+    return round(100 * float(np.mean(scores)), 4)

@@ -1,4 +1,4 @@
-"""``python -m engine.worker.reload DIR LOGITS``: a fresh process loads DIR with plain
+"""``python -m engine.worker.release.reload DIR LOGITS``: a fresh process loads DIR with plain
 transformers and compares its logits with those that were kept; one JSON object on stdout.
 """
 
@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from engine.artifacts.shipping import Reloaded
 from engine.worker.model import proof
 
 PROBE = "Measure, decide, train, prove: 3.14 → <unk> Überraschung\n\t日本"
@@ -20,26 +21,26 @@ PROBE = "Measure, decide, train, prove: 3.14 → <unk> Überraschung\n\t日本"
 
 def main() -> None:
     folder, kept = Path(sys.argv[1]), Path(sys.argv[2])
-    print(json.dumps(reload(folder, kept)))
+    print(json.dumps(reload(folder, kept).model_dump()))
 
 
-def reload(folder: Path, kept: Path) -> dict[str, Any]:
+def reload(folder: Path, kept: Path) -> Reloaded:
     """What a user of the folder gets, against what the live model gave."""
     model, info = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     largest, logit = proof.differences(kept, model)
-    return {
-        "largest": largest,
-        "largest_logit": logit,
-        "tolerance": proof.TOLERANCE * max(1.0, logit),
-        "tokens": proof.ROWS * proof.TOKENS,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "head": "tied to the embeddings" if _tied(model) else "of its own",
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "odd_keys": sorted(str(key) for keys in info.values() for key in keys)[:5],
-        "spare": _stored(folder) - _held(model),
-        "probe_ids": AutoTokenizer.from_pretrained(folder)(PROBE)["input_ids"],
-    }
+    return Reloaded(
+        largest=largest,
+        largest_logit=logit,
+        tolerance=proof.TOLERANCE * max(1.0, logit),
+        tokens=proof.ROWS * proof.TOKENS,
+        dtype=str(model.dtype).removeprefix("torch."),
+        head="tied to the embeddings" if _tied(model) else "of its own",
+        parameters=sum(p.numel() for p in model.parameters()),
+        odd_keys=sorted(str(key) for keys in info.values() for key in keys)[:5],
+        spare=_stored(folder) - _held(model),
+        probe_ids=AutoTokenizer.from_pretrained(folder)(PROBE)["input_ids"],
+    )
 
 
 def _tied(model: Any) -> bool:

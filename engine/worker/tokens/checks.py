@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from engine.artifacts.scan import StoreFolders
 from engine.errors import InputError
 from engine.worker.model import base as models
 from engine.worker.tokens.store import TokenStore
 
 
-def stores_exist(made: dict[str, Any]) -> bool:
+def stores_exist(folders: StoreFolders) -> bool:
     """Whether the token cache still holds what a scan wrote: a user may have cleared it."""
-    return all((Path(folder) / "meta.json").is_file() for folder in made["stores"].values())
+    return all(
+        (Path(folder) / "meta.json").is_file() for folder in (folders.domain, folders.generic)
+    )
+
+
+def open_stores(folders: StoreFolders) -> tuple[TokenStore, TokenStore]:
+    """The token stores of the domain text and of the generic text."""
+    return TokenStore(Path(folders.domain)), TokenStore(Path(folders.generic))
 
 
 def check_ids(store: TokenStore, base: models.Base) -> None:

@@ -11,10 +11,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 
+from engine.artifacts.training import RateTrial
 from engine.files import digest, private_dir, write_json
 from engine.runs.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
@@ -33,17 +34,6 @@ SHARE, LEAST_STEPS, MOST_STEPS = 0.02, 10, 50
 """Steps of one rate: this share of the run's, within these bounds (engineering choice)."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One rate: held-out losses (nats per token) after its steps; ``broken``: not finite."""
-
-    lr: float
-    domain: float
-    generic: float
-    generic_rise: float
-    broken: bool = False
-
-
 @dataclass
 class LrPilot:
     """Tries the rates on ``model`` in place; it ends bit for bit as it was."""
@@ -58,7 +48,7 @@ class LrPilot:
     """What the run is made from: a kept result holds for the same only."""
     micro_batch: int
     on_oom: Callable[[int], None] = lambda rows: None
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[RateTrial] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -69,22 +59,24 @@ class LrPilot:
         """The winning rate around ``lr``, and why. Finished trials are kept over a stop."""
         key = digest([self.identity, lr, FACTORS, self.steps])
         kept = self.context.scratch(FILE) or {}
-        self.trials = [Trial(**t) for t in kept["trials"]] if kept.get("key") == key else []
+        self.trials = (
+            [RateTrial.model_validate(t) for t in kept["trials"]] if kept.get("key") == key else []
+        )
         if len(self.trials) < len(FACTORS):
             before = self._losses()
             for factor in FACTORS[len(self.trials) :]:
                 with restored(self.model):
                     self.trials.append(self._trial(float(f"{lr * factor:.3g}"), before[1]))
-                made = {"key": key, "trials": [asdict(t) for t in self.trials]}
+                made = {"key": key, "trials": [t.to_json() for t in self.trials]}
                 write_json(private_dir(self.context.run.path / "artifacts") / FILE, made)
         limit = effective(self.context.recipe.probe.thresholds)["forgetting_amber"]
         best = winner(self.trials, limit)
         if best.broken:
             message = "the loss broke at every rate of the pilot; the lowest is taken"
             self.context.emit(Alarm(level="red", stage="train", message=message))
-        return best.lr, f"pilot of three, {self.steps} steps each: {told(self.trials)}"
+        return best.lr, f"pilot of three, {self.steps} steps each: {describe_trials(self.trials)}"
 
-    def _trial(self, lr: float, generic_before: float) -> Trial:
+    def _trial(self, lr: float, generic_before: float) -> RateTrial:
         train = self.context.recipe.train
         scale = embeddings_scale(train.embeddings_lr, lr)
         optimizer = make_optimizer(self.model, lr, train.weight_decay, train.betas, scale)
@@ -118,8 +110,10 @@ class LrPilot:
         self.context.emit(
             EvalPoint(step=self.steps, domain=domain, generic=generic, series=f"pilot {lr:g}")
         )
-        broken = broken or not (math.isfinite(domain) and math.isfinite(generic))
-        return Trial(lr, domain, generic, generic - generic_before, broken)
+        if broken or not (math.isfinite(domain) and math.isfinite(generic)):
+            return RateTrial(lr=lr, broken=True)
+        rise = generic - generic_before
+        return RateTrial(lr=lr, domain=domain, generic=generic, generic_rise=rise)
 
     def _losses(self) -> tuple[float, float]:
         check = self.context.raise_if_stopped
@@ -142,21 +136,25 @@ def restored(model: torch.nn.Module) -> Iterator[None]:
                 parameter.copy_(value)
 
 
-def winner(trials: list[Trial], limit: float) -> Trial:
+def winner(trials: list[RateTrial], limit: float) -> RateTrial:
     """The best domain loss whose generic rise is at most ``limit`` (nats), else the lowest rise.
 
     A rate at which the loss broke does not win; where all broke, the lowest rate is returned.
     """
-    whole = [t for t in trials if not t.broken]
+    whole = [
+        (t, t.domain, t.generic_rise)
+        for t in trials
+        if not t.broken and t.domain is not None and t.generic_rise is not None
+    ]
     if not whole:
         return min(trials, key=lambda t: t.lr)
-    safe = [t for t in whole if t.generic_rise <= limit]
+    safe = [(trial, domain) for trial, domain, rise in whole if rise <= limit]
     if safe:
-        return min(safe, key=lambda t: (t.domain, t.lr))
-    return min(whole, key=lambda t: (t.generic_rise, t.lr))
+        return min(safe, key=lambda pair: (pair[1], pair[0].lr))[0]
+    return min(whole, key=lambda known: (known[2], known[0].lr))[0]
 
 
-def told(trials: list[Trial]) -> str:
+def describe_trials(trials: list[RateTrial]) -> str:
     """``1e-4: domain 2.310, generic +0.004; ...``"""
     return "; ".join(
         f"{t.lr:g}: "

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.artifacts.training import TrainArtifact
 from engine.gate.forgetting import guard_state
 from engine.runs.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
@@ -163,20 +164,20 @@ class Watch:
             return last
         return best
 
-    def outcome(self, step: int) -> dict[str, Any]:
+    def outcome(self, step: int) -> TrainArtifact:
         """Both losses before training and at ``step``, for the artifact."""
         first = self.evals[0]
         used = next(e for e in reversed(self.evals) if e["step"] == step)
         rise = used["generic"] - first["generic"]
         use = self.context.recipe.train.use
-        return {
-            "domain_before": first["domain"],
-            "domain_after": used["domain"],
-            "generic_before": first["generic"],
-            "generic_after": used["generic"],
-            "generic_rise": rise,
-            "guard": guard_state(rise, self.limits),
-            "used": "best" if use == "best" and step == self.best else "last",
-            "used_step": step,
-            "best_step": self.best,
-        }
+        return TrainArtifact(
+            domain_before=first["domain"],
+            domain_after=used["domain"],
+            generic_before=first["generic"],
+            generic_after=used["generic"],
+            generic_rise=rise,
+            guard=guard_state(rise, self.limits),
+            used="best" if use == "best" and step == self.best else "last",
+            used_step=step,
+            best_step=self.best,
+        )

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.artifacts.scan import StoreFolders
+from engine.artifacts.training import ExtendArtifact, FirstRun, NewToken
 from engine.corpus.corpus import Corpus
 from engine.errors import InputError
-from engine.recipe.sections import Recipe
 from engine.runs.events import Facts, VocabPoint
+from engine.stages import EXTEND
 from engine.thresholds import effective
 from engine.worker.job.context import Context
+from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
 from engine.worker.model.base import sequence_length
+from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
 from engine.worker.packing import stage
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
+from engine.worker.tokens.build import store_folder
+from engine.worker.tokens.checks import open_stores, stores_exist
 from engine.worker.tokens.order import shuffled, take
 from engine.worker.tokens.overlap import open_store
 from engine.worker.tokens.store import TokenStore
@@ -28,6 +34,7 @@ from engine.worker.vocabulary import heldout as heldout_text
 from engine.worker.vocabulary import tokenizer
 from engine.worker.vocabulary.heldout import HeldoutText
 from engine.worker.vocabulary.merges import Merge, Word, enough, merges, occurrences, pieces
+from engine.worker.vocabulary.permission import check_first_run
 
 EXTENDED = "extended"
 SHOWN = 20
@@ -36,20 +43,6 @@ PROVEN_TEXTS = 400
 """Held-out texts of each side that must read back unchanged."""
 
 Stores = tuple[TokenStore, TokenStore]
-
-
-def extend_inputs(recipe: Recipe, base: models.Base) -> list[Any]:
-    """What the stage depends on, beside the scan."""
-    return [
-        base.identity,
-        recipe.vocab.model_dump(),
-        recipe.pack.model_dump(),
-        recipe.train.max_tokens,
-        recipe.train.epochs,
-        recipe.train.seed,
-        recipe.train.eval_tokens,
-        effective(recipe.probe.thresholds)["vocab_occurrences"],
-    ]
 
 
 @dataclass(frozen=True)
@@ -66,9 +59,48 @@ class TokenChoice:
     """All that stand often enough."""
 
 
-def extend_stage(
-    context: Context, base: models.Base, stores: Stores, first_run: dict[str, Any]
-) -> dict[str, Any]:
+class ExtendStage(Stage[ExtendArtifact]):
+    """Adds tokens to the base; all that follows reads, trains and judges the base that has them."""
+
+    name = EXTEND
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def inputs(self) -> list[object]:
+        recipe = self.job.recipe
+        return [
+            self.job.fingerprint("scan"),
+            self.job.base.identity,
+            recipe.vocab.model_dump(),
+            recipe.pack.model_dump(),
+            recipe.train.max_tokens,
+            recipe.train.epochs,
+            recipe.train.seed,
+            recipe.train.eval_tokens,
+            effective(recipe.probe.thresholds)["vocab_occurrences"],
+        ]
+
+    def make(self, fingerprint: str) -> ExtendArtifact:
+        stores = open_stores(need(self.job.made.scan).stores)
+        return extend_base(self.job.context, self.job.base, stores, self.check_first_run())
+
+    def files(self, made: ExtendArtifact) -> list[Path]:
+        return sorted((self.job.run.path / EXTENDED).iterdir())
+
+    def is_usable(self, made: ExtendArtifact) -> bool:
+        return stores_exist(made.stores)
+
+    def check_first_run(self) -> FirstRun:
+        """What the first run measured; InputError where it does not argue for new tokens."""
+        recipe, base = self.job.recipe, self.job.base
+        corpus = store_folder(Corpus(recipe.corpus), base.tokenizer).name
+        return FirstRun.model_validate(check_first_run(recipe, base.identity, corpus))
+
+
+def extend_base(
+    context: Context, base: models.Base, stores: Stores, first_run: FirstRun
+) -> ExtendArtifact:
     """Choose the tokens, write the extended base, read both sides anew, and compare."""
     known = tokenizer.pieces_of(base.tokenizer)
     model = models.load(base)
@@ -85,20 +117,22 @@ def extend_stage(
         "before": measure(context, base, model, texts, "before"),
         "init": measure(context, wide, models.load(wide), texts, "init"),
     }
-    made = {
-        **told(chosen, known, stands_for),
-        "base": wide.identity,
-        "first_run": first_run,
-        "tokens_per_document": {
-            side: [per_document(store) for store in pair]
-            for side, *pair in zip(SIDES, stores, read, strict=True)
-        },
-        "bits_per_byte": losses,
-        "stores": {side: str(store.folder) for side, store in zip(SIDES, read, strict=True)},
-    }
-    before, after = made["tokens_per_document"]["domain"]
+    domain, generic = (str(store.folder) for store in read)
+    made = describe_choice(chosen, known, stands_for).model_copy(
+        update={
+            "base": wide.identity,
+            "first_run": first_run,
+            "tokens_per_document": {
+                side: [per_document(store) for store in pair]
+                for side, *pair in zip(SIDES, stores, read, strict=True)
+            },
+            "bits_per_byte": losses,
+            "stores": StoreFolders(domain=domain, generic=generic),
+        }
+    )
+    before, after = made.tokens_per_document["domain"]
     facts = {
-        "vocabulary": f"{made['tokens']:,} new tokens behind {made['first']:,}",
+        "vocabulary": f"{made.tokens:,} new tokens behind {made.first:,}",
         "tokens a document": f"{before:.0f} -> {after:.0f} ({after / before - 1:+.1%})",
     }
     context.emit(Facts(stage="extend", facts=facts))
@@ -141,33 +175,33 @@ def choose(
     return TokenChoice(candidates[:count], words, tokens, least, candidates)
 
 
-def told(
+def describe_choice(
     chosen: TokenChoice, known: tokenizer.Pieces, stands_for: dict[int, Word]
-) -> dict[str, Any]:
+) -> ExtendArtifact:
     """The choice in numbers, and the tokens that save most."""
     often = occurrences(chosen.words, chosen.found)
     saving = {token: n * (len(stands_for[token]) - 1) for token, n in often.items()}
     largest = sorted(saving, key=lambda token: (-saving[token], token))[:SHOWN]
     saved = [merge.saved for merge in chosen.found]
-    return {
-        "tokens": len(chosen.found),
-        "first": len(known.texts),
-        "least": chosen.least,
-        "training_tokens": chosen.tokens,
-        "saving": sum(saved) / max(1, chosen.tokens),
-        "candidates": len(chosen.candidates),
-        "candidates_saving": sum(m.saved for m in chosen.candidates) / max(1, chosen.tokens),
-        "on_the_way": sum(n < chosen.least for n in often.values()),
-        "largest": [
-            {
-                "token": known.text(stands_for[token]),
-                "pieces": [known.text([piece]) for piece in stands_for[token]],
-                "count": often[token],
-                "saved": saving[token],
-            }
+    return ExtendArtifact(
+        tokens=len(chosen.found),
+        first=len(known.texts),
+        least=chosen.least,
+        training_tokens=chosen.tokens,
+        saving=sum(saved) / max(1, chosen.tokens),
+        candidates=len(chosen.candidates),
+        candidates_saving=sum(m.saved for m in chosen.candidates) / max(1, chosen.tokens),
+        on_the_way=sum(n < chosen.least for n in often.values()),
+        largest=[
+            NewToken(
+                token=known.text(stands_for[token]),
+                pieces=[known.text([piece]) for piece in stands_for[token]],
+                count=often[token],
+                saved=saving[token],
+            )
             for token in largest
         ],
-    }
+    )
 
 
 def read_again(context: Context, wide: models.Base) -> Stores:
@@ -207,7 +241,7 @@ def measure(
 class Extended:
     """A finished extension, as training uses it."""
 
-    made: dict[str, Any]
+    made: ExtendArtifact
     """The stage's artifact."""
     heldout: tuple[HeldoutText, HeldoutText]
     """Both sides in the new tokens."""
@@ -217,11 +251,11 @@ class Extended:
     @property
     def rows(self) -> range:
         """Ids of the new tokens."""
-        return range(self.made["first"], self.made["first"] + self.made["tokens"])
+        return range(self.made.first, self.made.first + self.made.tokens)
 
 
 def opened(
-    context: Context, base: models.Base, wide: models.Base, stores: Stores, made: dict[str, Any]
+    context: Context, base: models.Base, wide: models.Base, stores: Stores, made: ExtendArtifact
 ) -> Extended:
     """The extension that a finished stage made; ``stores`` are the base's own."""
     texts = [heldout_text.heldout_texts(store, base, context.recipe) for store in stores]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from engine.gate.forgetting import guard_state
+from engine.artifacts.training import NewRowsOutcome
 from engine.recipe.sections import Recipe
 from engine.runs.events import VocabPoint
 from engine.worker.step.optimizer import learning_rate
@@ -57,7 +57,7 @@ class NewRows:
             for group in optimizer.param_groups
             if any(p in self._masks for p in group["params"])
         ]
-        self.measured: Measured = dict(extended.made["bits_per_byte"])
+        self.measured: Measured = dict(extended.made.bits_per_byte)
         self._step = 0
 
     def rate(self, step: int, warmup: int) -> float:
@@ -115,25 +115,23 @@ class NewRows:
         self.measured[point] = dict(zip(SIDES, (domain, generic), strict=True))
         return VocabPoint(point=point, step=self._step, domain=domain, generic=generic)
 
-    def retention(self, limits: dict[str, float]) -> dict[str, Any]:
-        """``generic_rise`` and ``guard``: by how many nats a token of the base's own generic
-        text got dearer since the base.
+    def rise(self) -> float:
+        """By how many nats a token of the base's own generic text got dearer since the base.
 
         Not since the new rows stood at their mean: that loss is part of the price.
         """
         rise = self.measured["end"]["generic"] - self.measured["before"]["generic"]
-        rise *= math.log(2) * self.extended.heldout[1].bytes / self.extended.base_tokens
-        return {"generic_rise": rise, "guard": guard_state(rise, limits)}
+        return rise * math.log(2) * self.extended.heldout[1].bytes / self.extended.base_tokens
 
-    def artifact(self) -> dict[str, Any]:
+    def outcome(self) -> NewRowsOutcome:
         """What the train artifact says of the extension."""
         made = self.extended.made
-        return {
-            "new_tokens": made["tokens"],
-            "rows_steps": self.steps,
-            "bits_per_byte": self.measured,
-            "tokens_per_document": made["tokens_per_document"],
-        }
+        return NewRowsOutcome(
+            new_tokens=made.tokens,
+            rows_steps=self.steps,
+            bits_per_byte=self.measured,
+            tokens_per_document=made.tokens_per_document,
+        )
 
     def facts(self) -> str:
         """For the header."""
@@ -141,7 +139,7 @@ class NewRows:
             "embeddings and head" if self._train.train_embeddings else "the method and these rows"
         )
         return (
-            f"{self.extended.made['tokens']:,} new tokens: their rows alone for the first "
+            f"{self.extended.made.tokens:,} new tokens: their rows alone for the first "
             f"{self.steps} of {self._total} steps, then {what}"
         )
 

@@ -47,7 +47,7 @@ def test_noise_is_rarely_earned() -> None:
 
 
 def test_large_seed_spread_is_rarely_earned() -> None:
-    """Where pooled tests gave 39-42% false positives (science note B)."""
+    """Where pooled tests gave 39-42% false positives (``tests/benchmarks/error_rates.py``)."""
     found = rates(400, 7, items=400, sd=4.6)
     assert found["EARNED"] + found["HURT"] <= 0.10
 

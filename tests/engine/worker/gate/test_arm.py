@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.artifacts.gate import ArmRate
 from engine.errors import InputError, Interrupted
 from engine.gold.example import Example
 from engine.recipe import sections as recipes
@@ -179,15 +180,15 @@ def test_each_arm_takes_the_rate_of_least_dev_loss(base: models.Base, tmp_path: 
     chooser = arm(base, tmp_path, lr=None, lrs=[1e-6, 3e-3], batch=16)
     chooser.sft = taught(80)
     found = chooser.result()
-    losses = {one["lr"]: one["loss"] for one in found.rate["grid"]}
+    losses = {one.lr: one.loss for one in found.rate.grid or []}
     train, dev = dev_split(chooser.sft)
-    assert found.rate["lr"] == min(losses, key=losses.__getitem__) != 1e-6
-    assert found.rate["dev_examples"] == len(dev) == 16
+    assert found.rate.lr == min(losses, key=losses.__getitem__) != 1e-6
+    assert found.rate.dev_examples == len(dev) == 16
     model = chooser.tuner.begin(chooser.model, 3)
     chooser.tuner.train(model, train, 3e-3, 3, lambda share: None)
     assert losses[3e-3] == chooser.tuner.loss(model, dev)
     seeds = [e for e in read_all(chooser.context.run.events_path) if isinstance(e, ArmSeed)]
-    assert {e.lr for e in seeds} == {found.rate["lr"]}
+    assert {e.lr for e in seeds} == {found.rate.lr}
     totals = {e.total for e in read_all(chooser.context.run.events_path) if isinstance(e, Progress)}
     assert totals == {4}
 
@@ -215,14 +216,14 @@ def test_a_diverging_rate_is_not_taken(base: models.Base, tmp_path: Path) -> Non
 def test_the_edge_of_the_grid_is_said(base: models.Base, tmp_path: Path) -> None:
     one = arm(base, tmp_path, lr=None, lrs=[1e-7, 1e-6])
     one.sft = taught(40)
-    assert one._rate()["lr"] == 1e-6
+    assert one._rate().lr == 1e-6
     notes = [e.message for e in read_all(one.context.run.events_path) if isinstance(e, Alarm)]
     assert any("the highest of the grid" in message for message in notes)
 
 
 def test_too_few_examples_choose_nothing(base: models.Base, tmp_path: Path) -> None:
     one = arm(base, tmp_path, lr=None, lrs=[1e-5, 1e-4, 1e-3])
-    assert one._rate() == {"lr": 1e-4}
+    assert one._rate() == ArmRate(lr=1e-4)
     assert "too few to choose" in one.context.run.events_path.read_text()
 
 

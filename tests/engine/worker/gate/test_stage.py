@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.artifacts.gate import ArmRate
 from engine.gold.example import Example
 from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
@@ -43,7 +44,7 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
     folder = one.context.run.path / "artifacts" / "arms"
     for seed in (0, 1):
         ArmFiles(folder, "base", "print").write(str(seed), {"answers": answers[seed]})
-    found = Result(np.zeros((2, 12)), np.zeros((2, 12)), answers[::-1], {"lr": 1.0})
+    found = Result(np.zeros((2, 12)), np.zeros((2, 12)), answers[::-1], ArmRate(lr=1.0))
     clean = one._clean_scores(found, "print", [0, 3])
     assert clean is not None
     keep = [n for n in range(12) if n not in (0, 3)]
@@ -104,4 +105,5 @@ def test_an_arm_that_answers_all_alike_is_said(tmp_path: Path) -> None:
     ("answers", "expected"), [([["a", "a"], ["a", "b"]], 1), ([["a"], ["a"]], 0), ([], 0)]
 )
 def test_constant_seeds(answers: list[list[str]], expected: int) -> None:
-    assert Result(np.zeros((1, 1)), np.zeros((1, 1)), answers, {}).constant_seeds == expected
+    rate = ArmRate(lr=1.0)
+    assert Result(np.zeros((1, 1)), np.zeros((1, 1)), answers, rate).constant_seeds == expected

@@ -56,10 +56,10 @@ def test_a_reload_gives_the_live_models_logits(
     fresh = method == "lora and embeddings"  # importing torch again takes seconds
     found = run_reload(folder, live) if fresh else reload(folder, live)
     check_proof(found)
-    check_tokenizer(found["probe_ids"], base.folder)
-    assert found["largest"] <= 1e-6 * max(1.0, found["largest_logit"])
+    check_tokenizer(found.probe_ids, base.folder)
+    assert found.largest <= 1e-6 * max(1.0, found.largest_logit)
     tied = bool(base.config.tie_word_embeddings)
-    assert found["head"] == ("tied to the embeddings" if tied else "of its own")
+    assert found.head == ("tied to the embeddings" if tied else "of its own")
     names = load_file(folder / "model.safetensors")
     assert ("lm_head.weight" in names) is not tied
 

@@ -23,7 +23,7 @@ from engine.recipe.sections import Recipe, Source
 from engine.runs.events import EventLog, Progress, read_all
 from engine.runs.run import Run, create_run
 from engine.worker.job.context import Context
-from engine.worker.measure.scan import scan_stage
+from engine.worker.measure.scan import scan_texts
 from engine.worker.tokens import store as tokens
 from engine.worker.tokens.batches import Seen
 from engine.worker.tokens.build import store_folder
@@ -243,17 +243,21 @@ def test_the_scan_fills_its_evidence(tiny_model: Path, tmp_path: Path) -> None:
     )
     run = create_run("scan", "", tmp_path / "home")
     context = Context(run, recipe, EventLog(run.events_path), stage="scan")
-    found = scan_stage(context, resolve(recipe.model))
-    assert found["gate"]["contaminated_items"] == [1]
-    assert found["scan"]["contamination"]["gold_in_corpus"] == [1]
-    assert found["scan"]["contamination"]["gold_short"] == 1
-    assert "domain.jsonl:81" in found["scan"]["contamination"]["examples"][0]
-    terms = found["fertility"]["worst_terms"]
-    assert all(term["saved"] == term["count"] * (len(term["pieces"]) - 1) for term in terms)
-    share = sum(term["saved"] for term in terms) / found["scan"]["domain"]["tokens"]
-    assert 0 < found["fertility"]["whole_word_saving"] == pytest.approx(share)
-    assert found["scan"]["domain"]["quality"]["documents"] == 81
-    assert TokenStore(Path(found["stores"]["domain"])).meta["quality"]
+    found = scan_texts(context, resolve(recipe.model))
+    seen = found.scan.contamination
+    assert found.contaminated_items == [1]
+    assert seen is not None
+    assert seen.gold_in_corpus == [1]
+    assert seen.gold_short == 1
+    assert "domain.jsonl:81" in seen.examples[0]
+    assert found.fertility is not None
+    terms = found.fertility.worst_terms
+    assert all(term.saved == term.count * (len(term.pieces) - 1) for term in terms)
+    share = sum(term.saved for term in terms) / found.domain.tokens
+    assert 0 < found.fertility.whole_word_saving == pytest.approx(share)
+    assert found.domain.quality is not None
+    assert found.domain.quality.documents == 81
+    assert TokenStore(Path(found.stores.domain)).meta["quality"]
 
 
 def test_two_runs_may_read_one_corpus_at_once(

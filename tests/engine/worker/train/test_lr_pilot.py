@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.artifacts.training import RateTrial
 from engine.recipe.toml import load_recipe
 from engine.runs.events import EvalPoint, read_all
 from engine.runs.run import Run, list_runs
-from engine.worker.train.lr_pilot import FILE, Trial, winner
+from engine.worker.train.lr_pilot import FILE, winner
 from tests import tiny
 from tests.conftest import Command
 
 LIMIT = 0.05
 
 
-def trial(lr: float, domain: float, rise: float, broken: bool = False) -> Trial:
-    return Trial(lr, domain, 1.0 + rise, rise, broken)
+def trial(lr: float, domain: float, rise: float, broken: bool = False) -> RateTrial:
+    return RateTrial(lr=lr, domain=domain, generic=1.0 + rise, generic_rise=rise, broken=broken)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def trial(lr: float, domain: float, rise: float, broken: bool = False) -> Trial:
         ([trial(3, 2.0, 0.0, True), trial(1, 2.0, 0.0, True), trial(9, 2.0, 0.0, True)], 1),
     ],
 )
-def test_the_best_rate_that_forgets_little_wins(trials: list[Trial], lr: float) -> None:
+def test_the_best_rate_that_forgets_little_wins(trials: list[RateTrial], lr: float) -> None:
     assert winner(trials, LIMIT).lr == lr
 
 
@@ -74,7 +75,7 @@ def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
     first = run.read_artifact("train")
     assert first is not None
     assert [t["lr"] for t in first["lr_pilot"]] == [3.33e-4, 1e-3, 3e-3]
-    assert first["lr"] == winner([Trial(**t) for t in first["lr_pilot"]], LIMIT).lr
+    assert first["lr"] == winner([RateTrial.model_validate(t) for t in first["lr_pilot"]], LIMIT).lr
     assert [p.domain for p in points(run)] == [t["domain"] for t in first["lr_pilot"]]
     provenance = load_recipe(run.recipe_path)[0].provenance
     assert provenance["learning_rate"].startswith(f"{first['lr']:g} (pilot of three")
