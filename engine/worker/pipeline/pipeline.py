@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from engine.artifacts.artifacts import Artifacts
 from engine.artifacts.decision import Evidence, Verdict
 from engine.artifacts.gate import GateArtifact, GateVerdict
 from engine.corpus.corpus import Corpus
@@ -188,7 +189,7 @@ class Pipeline:
 
     def _first_run(self) -> dict[str, Any]:
         corpus = store_folder(Corpus(self.recipe.corpus), self.base.tokenizer).name
-        return check_first_run(self.recipe, self.base.identity, corpus)
+        return check_first_run(self.recipe, self.base.identity, corpus).to_json()
 
     def extend(self) -> None:
         """New tokens; all that follows reads, trains and judges the base that has them."""
@@ -313,7 +314,7 @@ class Pipeline:
         """Written anew each time: it is cheap, and it must show the newest state."""
         self.context.stage = "report"
         self.write_recipe()
-        path = write_report(self.context.run, self.recipe, self.made)
+        path = write_report(self.context.run, self.recipe, Artifacts.of(self.made))
         self.stages.run("report", [time.time()], lambda _: {"path": str(path)})
 
     def write_recipe(self) -> None:

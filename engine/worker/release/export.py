@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.shipping import ExportArtifact, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import sha256_file, write_atomic, write_json
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
-from engine.release.policy import SOURCES, check_source, check_target, source_files, whole
+from engine.release.policy import SOURCES, check_source, check_target, is_whole, source_files
 from engine.report.report import write_report
 from engine.runs.events import Facts, RunEnded, RunStarted
 from engine.stages import STAGES
@@ -69,7 +71,8 @@ def export_run(context: Context) -> RunEnded:
     if export.order.push:
         hub_push.check(export.order.push)
     made = export.run()
-    write_report(context.run, context.recipe, {**export.made, "export": made})
+    artifacts = Artifacts.of({**export.made, "export": made})
+    write_report(context.run, context.recipe, artifacts)
     gate = export.made.get("gate") or {}
     said = (
         f"Exported to {made['path']}: largest logit difference {made['proof']['largest']:.2g} "
@@ -98,7 +101,7 @@ class Export:
         artifact = self.made[self.stage]
         inputs = [artifact["model_sha256"], str(self.order.to), self.order.what, self.order.anyway]
         stages = Stages(self.context)
-        made = stages.run("export", inputs, lambda _: self._make(), usable=whole)
+        made = stages.run("export", inputs, lambda _: self._make(), usable=_is_whole)
         if not self.order.push:
             return made
         made = {**made, "pushed": self._push(Path(made["path"]))}
@@ -160,8 +163,9 @@ class Export:
     def _describe(self, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
         """Card and manifest into ``folder``; returns the stage's artifact."""
         run, order = self.context.run, self.order
+        artifacts, proved = Artifacts.of(self.made), ReloadProof.model_validate(found)
         subject = model_card.Subject(
-            run, self.context.recipe, self.made, order.what, order.anyway, found
+            run, self.context.recipe, artifacts, order.what, order.anyway, proved
         )
         text = model_card.write(subject, order.to.name)
         write_atomic(folder / "README.md", masked(text))
@@ -180,6 +184,10 @@ class Export:
         write_json(folder / MANIFEST, masked(made))
         size = sum(p.stat().st_size for p in folder.iterdir())
         return {**made, "path": str(order.to), "bytes": size, "gguf": gguf_line(order.to)}
+
+
+def _is_whole(made: dict[str, Any]) -> bool:
+    return is_whole(ExportArtifact.model_validate(made))
 
 
 def run_reload(folder: Path, live: Path) -> dict[str, Any]:
