@@ -71,6 +71,11 @@ def format_signed(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
 
 
+def format_rate(value: float | None) -> str:
+    """A learning rate in its shortest form, ``0.0001``; a dash for None."""
+    return "-" if value is None else f"{value:g}"
+
+
 def format_p_value(p: float | None) -> str:
     """``p = 0.021``, ``p < 0.001``; never 0."""
     if p is None or not math.isfinite(p):

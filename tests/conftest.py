@@ -10,8 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from tests import tiny
+
+settings.register_profile("cpt", deadline=None)  # no test is against the clock
+settings.load_profile("cpt")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

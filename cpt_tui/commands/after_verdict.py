@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from engine.corpus.corpus import Corpus
 from engine.errors import InputError
 from engine.recipe.sections import Source
 from engine.recipe.toml import ELSEWHERE, amend, load_recipe
 from engine.release import push as hub_push
-from engine.release.policy import SOURCES, check_source, check_target, whole
+from engine.release.policy import SOURCES, check_source, check_target, is_whole
 from engine.report.report import html_path, rewrite
 from engine.runs import launch
 from engine.runs.run import Run
 
 
-def prepare_finish(run: Run, asked: dict[str, Any]) -> None:
+def prepare_finish(run: Run, asked: Mapping[str, object]) -> None:
     """Write stage two's intent into the run's recipe. InputError before there is a verdict."""
     _must_be_judged(run, "stage two begins at one")
     kept = {name: value for name, value in asked.items() if value not in (None, "")}
@@ -26,21 +26,24 @@ def prepare_finish(run: Run, asked: dict[str, Any]) -> None:
 def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
     """Write more arms into the run's recipe. InputError before there is a verdict."""
     _must_be_judged(run, "more arms are compared with it")
-    asked: dict[str, Any] = {"cpt_seeds": True} if cpt_seeds else {}
-    if control:
-        elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
-        local = str(Path(control).expanduser().resolve())
-        asked["control"] = {"path": control if elsewhere else local}
+    asked: dict[str, object] = {"cpt_seeds": True} if cpt_seeds else {}
     recipe, _ = load_recipe(run.recipe_path)
-    if not asked and not recipe.arms.asked:
+    if not (asked or control or recipe.arms.asked):
         raise InputError(
             "No arm was asked for; give --control TEXT (irrelevant text, Gururangan's control) or "
             "--cpt-seeds (a training run for each seed: a verdict on the recipe)"
         )
-    if "control" in asked:
-        Corpus(Source(**asked["control"])).check()
+    if control:
+        source = _control_source(control)
+        Corpus(source).check()
+        asked["control"] = {"path": source.path}
     if asked:
         amend(run.recipe_path, {"arms": asked}, instead=("arms", "control") if control else ())
+
+
+def _control_source(control: str) -> Source:
+    elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
+    return Source(path=control if elsewhere else str(Path(control).expanduser().resolve()))
 
 
 def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> None:
@@ -48,7 +51,8 @@ def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> N
 
     Raises InputError, and NotEarned for a CPT checkpoint against its verdict.
     """
-    what = what or ("task" if run.read_artifact("finish") else "cpt")
+    made = run.read_artifacts("finish", "export")
+    what = what or ("task" if made.finish else "cpt")
     if what not in SOURCES:
         raise InputError(f"--what {what}: give {' or '.join(SOURCES)}")
     _must_rest(run)
@@ -56,14 +60,14 @@ def order_export(run: Run, folder: Path, what: str, push: str, anyway: str) -> N
     if push:
         hub_push.check(push)
     target = folder.expanduser().resolve()
-    before = run.read_artifact("export")
-    if before is None or before["path"] != str(target) or not whole(before):
+    before = made.export
+    if before is None or before.path != str(target) or not is_whole(before):
         check_target(target, run, what)
     run.request("export", to=str(target), what=what, push=push, anyway=anyway)
 
 
 def _must_be_judged(run: Run, why: str) -> None:
-    if run.read_artifact("gate") is None:
+    if not run.read_artifacts("gate").gate:
         raise InputError(
             f"Run {run.id} has no verdict yet, and {why}; go on with: cpt resume {run.id}"
         )
@@ -84,16 +88,16 @@ def report_files(run: Run) -> tuple[Path, Path]:
     return run.report_path, html_path(run)
 
 
-def report_facts(run: Run) -> dict[str, Any]:
+def report_facts(run: Run) -> dict[str, str]:
     """Where the report is, and its verdict, for ``--json``."""
     markdown, html = report_files(run)
-    gate, decision = run.read_artifact("gate") or {}, run.read_artifact("decide") or {}
-    judged = gate or decision
+    made = run.read_artifacts("gate", "decide")
+    judged = made.gate or (None if "gate" in made.unreadable else made.decide)
     return {
         "run": run.id,
         "markdown": str(markdown),
         "html": str(html),
-        "outcome": judged.get("outcome", ""),
-        "label": gate.get("label", ""),
-        "sentence": judged.get("sentence", ""),
+        "outcome": judged.outcome if judged else "",
+        "label": made.gate.label if made.gate else "",
+        "sentence": judged.sentence if judged else "",
     }

@@ -87,7 +87,3 @@ def describe_fault(error: ValidationError) -> str:
     """The first fault of a record, in words: ``pack.rows: Input should be a valid integer``."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"
-
-
-def bridge(made: Artifacts) -> dict[str, object]:
-    return {s: m.to_json() for s in RECORDS if (m := getattr(made, s)) is not None}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.shipping import ExportArtifact
 from engine.errors import Blocked, Exit, InputError
 from engine.files import check_space, sha256_file
 from engine.runs.run import Run
@@ -59,13 +60,26 @@ def check_cpt(outcome: str, anyway: str) -> None:
 def check_source(run: Run, what: str, anyway: str) -> None:
     """InputError where the model to ship is not there or not as the run saved it; NotEarned."""
     stage, _ = SOURCES[what]
-    made, damaged = run.read_artifact(stage), run.damaged(stage)
-    if made is None or damaged:
+    made = run.read_artifacts(stage, "gate")
+    if fault := _find_fault(run, stage, made):
         way = f"cpt resume {run.id}" if what == "cpt" else f"cpt finish {run.id}"
-        why = f"{damaged[0]} changed since it was saved" if damaged else "it is not trained yet"
-        raise InputError(f"Run {run.id} has no {what} model to export ({why}); do: {way}")
+        raise InputError(f"Run {run.id} has no {what} model to export ({fault}); do: {way}")
     if what == "cpt":
-        check_cpt((run.read_artifact("gate") or {}).get("outcome", ""), anyway)
+        if fault := made.unreadable.get("gate", ""):
+            raise InputError(
+                f"The verdict of run {run.id} cannot be read ({fault}); do: cpt gate {run.id}"
+            )
+        check_cpt(made.gate.outcome if made.gate else "", anyway)
+
+
+def _find_fault(run: Run, stage: str, made: Artifacts) -> str:
+    """Why a stage's model cannot be shipped; empty where it can."""
+    if damaged := run.damaged(stage):
+        return f"{damaged[0]} changed since it was saved"
+    if fault := made.unreadable.get(stage):
+        return f"what the stage {stage} left cannot be read: {fault}"
+    trained = made.train if stage == "train" else made.finish
+    return "" if trained else "it is not trained yet"
 
 
 def source_files(run: Run, what: str) -> list[Path]:
@@ -90,10 +104,10 @@ def check_target(to: Path, run: Run, what: str) -> None:
     check_space(above, int(SPARE * size), "give a folder on another disk")
 
 
-def whole(made: dict[str, Any]) -> bool:
-    """Whether an export (its artifact) is still as it was written."""
-    folder = Path(made["path"])
+def is_whole(made: ExportArtifact) -> bool:
+    """Whether an export is still as it was written."""
+    folder = Path(made.path)
     return all(
         (folder / name).is_file() and sha256_file(folder / name) == expected
-        for name, expected in made["sha256"].items()
+        for name, expected in made.sha256.items()
     )

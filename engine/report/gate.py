@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from engine.artifacts.arms import ArmsResult
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, TagResult
 from engine.errors import InputError
 from engine.formatting import format_p_value
-from engine.gate.secondary import item_changes, mcnemar_display
+from engine.gate.secondary import McNemar, item_changes, mcnemar_display
 from engine.gold.load import gold_items
 from engine.recipe.sections import Recipe
-from engine.report.markdown import plain, table
+from engine.report.markdown import inert, table
 from engine.runs.run import Run
 from engine.stats.crossed_test import Squares, TestResult, crossed_error, paired_test
 from engine.stats.power import POWER
@@ -19,87 +22,99 @@ SAME = 1e-6
 """Points by which the arithmetic here may differ from the verdict's own."""
 
 
-def gate_part(run: Run, recipe: Recipe, made: dict[str, Any], shown: dict[str, str]) -> str:
+def render_gate(run: Run, recipe: Recipe, made: Artifacts, images: Mapping[str, str]) -> str:
     """Registration, arms, test, tags and contamination; empty before the baseline."""
-    baseline, gate = made.get("baseline"), made.get("gate")
+    baseline, gate = made.baseline, made.gate
     if not baseline:
         return ""
     parts = [
         "## Was it worth it?",
-        f"Registered before training: `{baseline['registration']}` (sha256 of "
+        f"Registered before training: `{baseline.registration}` (sha256 of "
         "`artifacts/registration.json`). The baseline's own variance gives a minimum detectable "
-        f"effect of {baseline['mde']:.1f} points at 80% power.",
+        f"effect of {baseline.mde:.1f} points at 80% power.",
     ]
     if gate:
         parts += [
-            _verdict(recipe, gate),
-            shown.get("seeds", ""),
-            _seed_table(recipe, baseline, gate),
-            *_test(run, recipe, baseline, gate),
-            _tags(gate),
-            _clean(gate),
+            _describe_verdict(recipe, gate),
+            images.get("seeds", ""),
+            _render_seeds(recipe, baseline, gate),
+            *_render_test(run, recipe, baseline, gate),
+            _render_tags(gate.by_tag) if gate.by_tag else "",
+            _describe_clean_part(gate) if gate.clean_outcome else "",
         ]
-    parts.append(_arms(made.get("arms")))
+    parts.append(_render_arms(made.arms) if made.arms else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _arms(arms: dict[str, Any] | None) -> str:
+def _render_arms(arms: ArmsResult) -> str:
     """More arms, their numbers and the verdict over training runs."""
-    if not arms:
-        return ""
     head = ("arm", "tokens", "points", "minus base", "CPT minus it", "forgetting, nats")
-    rows = [[plain(cell) for cell in row] for row in arm_rows(arms)]
+    rows = [[inert(cell) for cell in row] for row in arm_rows(arms.to_json())]
     note = (
         "Seeds, items and test are the gate's; p values in the sentences on the first page are "
         "Holm-corrected among these arms. An arm named by a seed is a training run of its own, "
         "scored under that seed alone."
     )
     parts = ["### More arms", note, table(head, rows)]
-    if recipe := arms.get("recipe"):
-        pairs = zip(recipe["base_scores"], recipe["cpt_scores"], strict=True)
-        told = ", ".join(f"{cpt - base:+.1f}" for base, cpt in pairs)
-        parts.append(
-            f"Over training runs: **{recipe['outcome']}**, {recipe['estimate']:+.1f} points "
-            f"({recipe['low']:+.1f} to {recipe['high']:+.1f}), "
-            f"{format_p_value(recipe['p_value'])}, "
-            f"df {recipe['degrees_of_freedom']:.1f}; run by run {told}."
-        )
+    if arms.recipe:
+        parts.append(_describe_training_runs(arms.recipe))
     return "\n\n".join(parts)
 
 
-def _verdict(recipe: Recipe, gate: dict[str, Any]) -> str:
-    tries, adjusted = gate.get("tries"), gate.get("p_adjusted")
-    counted = f" Tries counted against this gold set: {tries}." if tries else ""
-    corrected = f" Holm-corrected: {format_p_value(adjusted)}." if adjusted is not None else ""
+def _describe_training_runs(recipe: GateVerdict) -> str:
+    pairs = zip(recipe.base_scores, recipe.cpt_scores, strict=True)
+    gains = ", ".join(f"{cpt - base:+.1f}" for base, cpt in pairs)
     return (
-        f"**{gate['outcome']}{' ' + gate['label'] if gate['label'] else ''}**: "
-        f"{gate['estimate']:+.1f} points ({1 - recipe.gate.alpha:.0%} interval {gate['low']:+.1f} "
-        f"to {gate['high']:+.1f}), {gate['items']} items x {gate['seeds']} seeds, margin "
-        f"{gate['margin']:g}, {format_p_value(gate['p_value'])}; minimum detectable effect with "
-        f"the spread that was seen {gate['mde']:.1f} points.{counted}{corrected} Forgetting guard: "
-        f"{gate['guard']}."
+        f"Over training runs: **{recipe.outcome}**, {recipe.estimate:+.1f} points "
+        f"({recipe.low:+.1f} to {recipe.high:+.1f}), {format_p_value(recipe.p_value)}, "
+        f"df {recipe.degrees_of_freedom:.1f}; run by run {gains}."
     )
 
 
-def _seed_table(recipe: Recipe, baseline: dict[str, Any], gate: dict[str, Any]) -> str:
+def _describe_verdict(recipe: Recipe, gate: GateVerdict) -> str:
+    name = f"{gate.outcome} {gate.label}" if gate.label else gate.outcome
+    return (
+        f"**{name}**: {gate.estimate:+.1f} points ({1 - recipe.gate.alpha:.0%} interval "
+        f"{gate.low:+.1f} to {gate.high:+.1f}), {gate.items} items x {gate.seeds} seeds, margin "
+        f"{gate.margin:g}, {format_p_value(gate.p_value)}; minimum detectable effect with "
+        f"the spread that was seen {gate.mde:.1f} points.{_describe_tries(gate)} Forgetting "
+        f"guard: {gate.guard}."
+    )
+
+
+def _describe_tries(gate: GateVerdict) -> str:
+    """Empty for a run of a version that did not count them."""
+    if gate.p_adjusted is None:
+        return ""
+    corrected = format_p_value(gate.p_adjusted)
+    return f" Tries counted against this gold set: {gate.tries}. Holm-corrected: {corrected}."
+
+
+def _render_seeds(recipe: Recipe, baseline: BaselineArtifact, gate: GateArtifact) -> str:
     """Both arms by seed, with the one-seed test that decides nothing."""
     seeds = recipe.gate.seeds
-    shown = mcnemar_display(baseline["per_item"], gate["per_item"]) if "per_item" in gate else []
+    tests = _test_by_seed(baseline, gate)
     rows = []
-    for at, (b, c) in enumerate(zip(gate["base_scores"], gate["cpt_scores"], strict=True)):
-        seed = seeds[at] if at < len(seeds) else at
-        row = [seed, f"{b:.1f}", f"{c:.1f}", f"{c - b:+.1f}"]
-        if shown:
-            row += [f"{shown[at].better}/{shown[at].worse}", format_p_value(shown[at].p_value)]
+    for at, (b, c) in enumerate(zip(gate.base_scores, gate.cpt_scores, strict=True)):
+        row = [f"{seeds[at] if at < len(seeds) else at}", f"{b:.1f}", f"{c:.1f}", f"{c - b:+.1f}"]
+        if tests:
+            row += [f"{tests[at].better}/{tests[at].worse}", format_p_value(tests[at].p_value)]
         rows.append(row)
     head = ("seed", "base", "CPT", "difference", "won/lost", "McNemar")
     note = (
         "\n\nMcNemar by seed is for display: it decided wrongly in 17-42% of simulated A/A gates."
     )
-    return table(head[: 6 if shown else 4], rows) + (note if shown else "")
+    return table(head[: 6 if tests else 4], rows) + (note if tests else "")
 
 
-def _groups(run: Run, recipe: Recipe) -> list[str] | None:
+def _test_by_seed(baseline: BaselineArtifact, gate: GateArtifact) -> list[McNemar]:
+    """Empty where a verdict has no scores by item."""
+    if not (baseline.per_item and gate.per_item):
+        return []
+    return mcnemar_display(baseline.per_item, gate.per_item)
+
+
+def _read_groups(run: Run, recipe: Recipe) -> list[str] | None:
     """The source of each gold item, out of the registered copy; None where none is named."""
     copies = sorted((run.path / "gate").glob("gold.*"))
     if not copies:
@@ -108,28 +123,32 @@ def _groups(run: Run, recipe: Recipe) -> list[str] | None:
     return [name or f"item {at}" for at, name in enumerate(named)] if any(named) else None
 
 
-def _test(run: Run, recipe: Recipe, baseline: dict[str, Any], gate: dict[str, Any]) -> list[str]:
+def _render_test(
+    run: Run, recipe: Recipe, baseline: BaselineArtifact, gate: GateArtifact
+) -> list[str]:
     """The test with the numbers put in; said where the verdict used other arithmetic."""
+    if not (baseline.per_item and gate.per_item):
+        return []
     try:
-        groups = _groups(run, recipe)
-        found = paired_test(baseline["per_item"], gate["per_item"], recipe.gate.alpha, groups)
-        changes = item_changes(baseline["per_item"], gate["per_item"])
-    except (InputError, KeyError):
+        groups = _read_groups(run, recipe)
+        found = paired_test(baseline.per_item, gate.per_item, recipe.gate.alpha, groups)
+        changes = item_changes(baseline.per_item, gate.per_item)
+    except InputError:
         return []
     if found.squares is None:
         return []
-    if max(abs(found.low - gate["low"]), abs(found.high - gate["high"])) > SAME:
+    if max(abs(found.low - gate.low), abs(found.high - gate.high)) > SAME:
         return ["The interval is not that of the items kept here, whose steps are left out."]
     won = f"items won {changes.won}, lost {changes.lost}, tied {changes.tied}"
     lines = [
         f"mean D = {found.estimate:.4f} points, D[s,i] = CPT minus base; {won}",
-        *_steps(found, found.squares, recipe.gate.alpha),
+        *_list_steps(found, found.squares, recipe.gate.alpha),
     ]
     head = "The test (crossed items x seeds, Satterthwaite degrees of freedom), numbers put in:"
     return [head, "\n".join(f"    {line}" for line in lines)]
 
 
-def _steps(found: TestResult, squares: Squares, alpha: float) -> list[str]:
+def _list_steps(found: TestResult, squares: Squares, alpha: float) -> list[str]:
     """From mean squares to the interval and the smallest effect it could have shown."""
     from scipy.special import stdtrit
 
@@ -155,26 +174,21 @@ def _steps(found: TestResult, squares: Squares, alpha: float) -> list[str]:
     ]
 
 
-def _tags(gate: dict[str, Any]) -> str:
+def _render_tags(tags: Sequence[TagResult]) -> str:
     """Results by tag, corrected among themselves."""
-    found = gate.get("by_tag") or []
-    if not found:
-        return ""
     rows = []
-    for one in found:
-        ends = f"{one['low']:+.1f} to {one['high']:+.1f}"
-        cells = [plain(one["tag"]), f"{one['items']}", f"{one['estimate']:+.1f}", ends]
-        rows.append([*cells, format_p_value(one["p_adjusted"])])
+    for one in tags:
+        ends = f"{one.low:+.1f} to {one.high:+.1f}"
+        cells = [inert(one.tag), f"{one.items}", f"{one.estimate:+.1f}", ends]
+        rows.append([*cells, format_p_value(one.p_adjusted)])
     head = ("tag", "items", "difference", "interval", "Holm-corrected")
     return table(head, rows)
 
 
-def _clean(gate: dict[str, Any]) -> str:
-    if not gate.get("clean_outcome"):
-        return ""
-    estimate = gate.get("clean_estimate")
-    told = f", {estimate:+.1f} points" if estimate is not None else ""
+def _describe_clean_part(gate: GateVerdict) -> str:
+    estimate = gate.clean_estimate
+    points = f", {estimate:+.1f} points" if estimate is not None else ""
     return (
-        f"Without the items that also stand in the corpus: {gate['clean_outcome']} on "
-        f"{gate['clean_items']} items{told}."
+        f"Without the items that also stand in the corpus: {gate.clean_outcome} on "
+        f"{gate.clean_items} items{points}."
     )

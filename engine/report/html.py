@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it.renderer import RendererProtocol
+    from markdown_it.token import Token
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 STYLE = """
@@ -37,7 +41,7 @@ h2{break-after:avoid}figure,tr{break-inside:avoid}}
 """.replace("\n", "")
 
 
-def page(markdown: str, pictures: dict[str, str]) -> str:
+def render_html(markdown: str, pictures: dict[str, str]) -> str:
     """The whole HTML file; ``pictures`` are SVG texts by the address the Markdown gives them.
 
     Any other picture and every link become text: nothing is fetched, nothing is followed.
@@ -49,21 +53,21 @@ def page(markdown: str, pictures: dict[str, str]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title.replace(chr(92), ''))}</title><style>{STYLE}</style></head>\n"
         "<body>\n"
-        f"{_body(markdown, pictures)}</body></html>\n"
+        f"{_render_body(markdown, pictures)}</body></html>\n"
     )
 
 
-def _body(markdown: str, pictures: dict[str, str]) -> str:
+def _render_body(markdown: str, pictures: dict[str, str]) -> str:
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "autolink"])
 
-    def image(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
+    def show_image(_: RendererProtocol, tokens: Sequence[Token], index: int, *__: object) -> str:
         token = tokens[index]
         svg = pictures.get(str(token.attrGet("src")))
         return f"<figure>{svg}</figure>" if svg else escape(token.content)
 
-    reader.add_render_rule("image", image)
+    reader.add_render_rule("image", show_image)
     reader.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
     reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return (

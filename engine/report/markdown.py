@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def plain(text: object) -> str:
+def inert(text: object) -> str:
     """Foreign text inside Markdown: one line, control characters, markup and links made inert."""
     kept = "".join(c if c.isprintable() else " " for c in str(text))
     for mark in ("\\", "`", "*", "_", "<", ">", "[", "]", "|", "#", "~", "&", "!"):

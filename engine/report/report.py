@@ -5,16 +5,18 @@ Written from artifacts and the log alone, so the worker and ``cpt report`` write
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.gate import GateVerdict
 from engine.files import private_dir, write_atomic
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import load_recipe
 from engine.report import charts
-from engine.report.appendix import appendix
-from engine.report.front_page import front
-from engine.report.html import page
+from engine.report.appendix import render_appendix
+from engine.report.front_page import render_front_page
+from engine.report.html import render_html
 from engine.runs.log_times import LogTimes, history
 from engine.runs.run import Run
 from engine.thresholds import effective
@@ -23,54 +25,73 @@ CHARTS = "charts"
 """Folder of the run that holds the pictures which ``report.md`` shows."""
 
 
+@dataclass(frozen=True)
+class ReportChart:
+    """A picture of the report."""
+
+    title: str
+    """What it shows."""
+    svg: str
+
+
 def html_path(run: Run) -> Path:
     return run.path / "report.html"
 
 
-def write_report(run: Run, recipe: Recipe, made: dict[str, Any]) -> Path:
+def write_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
     """Write ``report.md``, its charts and ``report.html`` from the stages' artifacts.
 
     Returns the path of ``report.md``.
     """
     log = history(run)
-    drawn = draw(recipe, made, log)
-    shown = {name: f"![{told}]({CHARTS}/{name}.svg)" for name, (told, _) in drawn.items()}
-    text = front(run, recipe, made, log, shown) + "\n" + appendix(run, recipe, made, shown)
+    drawn = draw_charts(recipe, made, log)
+    images = {name: f"![{chart.title}]({CHARTS}/{name}.svg)" for name, chart in drawn.items()}
+    front = render_front_page(run, recipe, made, log, images)
+    text = front + "\n" + render_appendix(run, recipe, made, images)
     if drawn:
         private_dir(run.path / CHARTS)
-    for name, (_, svg) in drawn.items():
-        write_atomic(run.path / CHARTS / f"{name}.svg", svg)
-    pictures = {f"{CHARTS}/{name}.svg": svg for name, (_, svg) in drawn.items()}
-    write_atomic(html_path(run), page(text, pictures))
+    for name, chart in drawn.items():
+        write_atomic(run.path / CHARTS / f"{name}.svg", chart.svg)
+    pictures = {f"{CHARTS}/{name}.svg": chart.svg for name, chart in drawn.items()}
+    write_atomic(html_path(run), render_html(text, pictures))
     write_atomic(run.report_path, text)
     return run.report_path
 
 
 def rewrite(run: Run) -> Path:
     """``write_report`` from what the run's folder holds. InputError for an unreadable recipe."""
-    return write_report(run, load_recipe(run.recipe_path)[0], run.artifacts())
+    return write_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
 
 
-def draw(recipe: Recipe, made: dict[str, Any], log: LogTimes) -> dict[str, tuple[str, str]]:
-    """Every chart that there is data for: its name, what it shows, and the SVG."""
-    drawn: dict[str, tuple[str, str]] = {}
-    if gate := made.get("gate"):
-        values = (gate["estimate"], gate["low"], gate["high"], gate["margin"])
-        level = 1 - recipe.gate.alpha
-        drawn["interval"] = ("CPT minus base, its interval", charts.interval(*values, level))
-        seeds = _seeds(recipe, gate)
-        told = "Score of both arms, by seed"
-        drawn["seeds"] = (told, charts.pairs(seeds, gate["base_scores"], gate["cpt_scores"]))
-    if len(log.domain) > 1 and len(log.generic) > 1:
-        drawn["losses"] = ("Held-out loss by step", charts.losses(log.domain, log.generic))
-        limits = effective(recipe.probe.thresholds)
-        edges = (limits["forgetting_green"], limits["forgetting_amber"])
-        told = "Generic loss since the start, in the guard's bands"
-        drawn["forgetting"] = (told, charts.forgetting(log.generic, *edges))
-    return drawn
+def draw_charts(recipe: Recipe, made: Artifacts, log: LogTimes) -> dict[str, ReportChart]:
+    """Every chart that there is data for, by its name."""
+    drawn = _draw_verdict(recipe, made.gate) if made.gate else {}
+    return {**drawn, **_draw_training(recipe, log)}
 
 
-def _seeds(recipe: Recipe, gate: dict[str, Any]) -> list[int]:
+def _draw_verdict(recipe: Recipe, gate: GateVerdict) -> dict[str, ReportChart]:
+    level = 1 - recipe.gate.alpha
+    interval = charts.interval(gate.estimate, gate.low, gate.high, gate.margin, level)
+    seeds = charts.pairs(_seed_numbers(recipe, gate), gate.base_scores, gate.cpt_scores)
+    return {
+        "interval": ReportChart("CPT minus base, its interval", interval),
+        "seeds": ReportChart("Score of both arms, by seed", seeds),
+    }
+
+
+def _draw_training(recipe: Recipe, log: LogTimes) -> dict[str, ReportChart]:
+    if min(len(log.domain), len(log.generic)) < 2:
+        return {}
+    limits = effective(recipe.probe.thresholds)
+    edges = limits["forgetting_green"], limits["forgetting_amber"]
+    bands = charts.forgetting(log.generic, *edges)
+    return {
+        "losses": ReportChart("Held-out loss by step", charts.losses(log.domain, log.generic)),
+        "forgetting": ReportChart("Generic loss since the start, in the guard's bands", bands),
+    }
+
+
+def _seed_numbers(recipe: Recipe, gate: GateVerdict) -> list[int]:
     """The gate's seeds; their numbers in order where the recipe names others."""
-    count = len(gate["base_scores"])
+    count = len(gate.base_scores)
     return recipe.gate.seeds if len(recipe.gate.seeds) == count else list(range(count))

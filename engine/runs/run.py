@@ -101,17 +101,16 @@ class Run:
             pass
         return None
 
-    def read_artifacts(self) -> Artifacts:
-        """What is there of every stage, as records; what cannot be read is named in them."""
+    def read_artifacts(self, *stages: str) -> Artifacts:
+        """What is there of every stage (or of these alone), as records.
+
+        What cannot be read is named in them. Each stage's files are hashed, which takes its time
+        where they are large.
+        """
         from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
 
-        names = (*STAGES, EXTEND, *LATER_STAGES)
+        names = stages or (*STAGES, EXTEND, *LATER_STAGES)
         return Artifacts.of({name: self.read_artifact(name) for name in names})
-
-    def artifacts(self) -> dict[str, Any]:
-        """What is there of every stage, by its name."""
-        found = {name: self.read_artifact(name) for name in (*STAGES, EXTEND, *LATER_STAGES)}
-        return {name: made for name, made in found.items() if made is not None}
 
     def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
         """Files of a finished stage that are gone or are no longer as it wrote them."""

@@ -2,8 +2,9 @@
 
 context       run, recipe, log, requests to stop
 nested        the context of an arm's own run
-stage         runs a stage once
+stage         what a stage is; runs each once
 ranks         how several processes agree
 supervisor    starts and ends them
+threads       how many threads to compute with
 environment   variables set before imports
 """

@@ -2,6 +2,7 @@
 
 scan              stage scan
 probe             stage probe
+decide            stage decide
 fluency           how surprising the text is
 pilot             how much of it a short run can learn
 surprise          what surprises the most

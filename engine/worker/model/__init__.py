@@ -1,5 +1,6 @@
 """Which model is it, and how is it trained? Loading, precision, method, proven fast paths.
 
+job          context, models and artifacts of a run
 base         finds, checks, loads and saves a model
 methods      full, LoRA and its variants; merging
 embeddings   finds embeddings and head

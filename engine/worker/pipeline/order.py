@@ -8,7 +8,6 @@ import time
 import torch
 
 from engine import __version__
-from engine.artifacts.artifacts import bridge
 from engine.artifacts.decision import Verdict
 from engine.artifacts.gate import BaselineArtifact, GateVerdict
 from engine.artifacts.shipping import ReportArtifact
@@ -274,5 +273,5 @@ def write_run_report(job: Job) -> None:
     """Bring recipe and report to what is known now."""
     job.context.stage = ReportStage.name
     write_recipe(job)
-    path = write_report(job.run, job.recipe, bridge(job.made))
+    path = write_report(job.run, job.recipe, job.made)
     job.runner.run(ReportStage(str(path)))

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import __version__
-from engine.artifacts.artifacts import bridge
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import sha256_file, write_atomic, write_json
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
-from engine.release.policy import SOURCES, check_source, check_target, source_files, whole
+from engine.release.policy import SOURCES, check_source, check_target, is_whole, source_files
 from engine.report.report import write_report
 from engine.runs.events import Facts, RunEnded, RunStarted
 from engine.stages import STAGES
@@ -70,7 +69,7 @@ def export_run(context: Context) -> RunEnded:
     if stage.order.push:
         hub_push.check(stage.order.push)
     made = stage.run()
-    write_report(context.run, context.recipe, bridge(stage.before.having(stage.name, made)))
+    write_report(context.run, context.recipe, stage.before.having(stage.name, made))
     gate = stage.before.gate
     said = (
         f"Exported to {made.path}: largest logit difference {made.proof.largest:.2g} "
@@ -102,7 +101,7 @@ class ExportStage(Stage[ExportArtifact]):
         return [self.weights, str(self.order.to), self.order.what, self.order.anyway]
 
     def is_usable(self, made: ExportArtifact) -> bool:
-        return whole(made.to_json())
+        return is_whole(made)
 
     def run(self) -> ExportArtifact:
         """An equal export that is still whole is kept; a push comes after either."""
@@ -172,7 +171,7 @@ class ExportStage(Stage[ExportArtifact]):
         """Card and manifest into ``folder``; returns the stage's artifact."""
         run, order = self.context.run, self.order
         subject = model_card.Subject(
-            run, self.context.recipe, bridge(self.before), order.what, order.anyway, found.to_json()
+            run, self.context.recipe, self.before, order.what, order.anyway, found
         )
         text = model_card.write(subject, order.to.name)
         write_atomic(folder / "README.md", masked(text))

@@ -1,6 +1,7 @@
 """Is it going well? The training loop, and what it says of itself.
 
-stage        stage train: the loop
+stage        stage train
+loop         the training loop
 monitor      steps, evaluations, guard, alarms
 checkpoint   kept and verified
 lr_pilot     three rates tried

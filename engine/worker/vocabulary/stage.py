@@ -95,7 +95,7 @@ class ExtendStage(Stage[ExtendArtifact]):
         """What the first run measured; InputError where it does not argue for new tokens."""
         recipe, base = self.job.recipe, self.job.base
         corpus = store_folder(Corpus(recipe.corpus), base.tokenizer).name
-        return FirstRun.model_validate(check_first_run(recipe, base.identity, corpus))
+        return check_first_run(recipe, base.identity, corpus)
 
 
 def extend_base(

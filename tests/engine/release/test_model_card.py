@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,18 +13,25 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from engine.artifacts.shipping import ReloadProof
 from engine.errors import InputError
 from engine.files import write_atomic
 from engine.recipe.toml import parse_toml, provenance, validate
 from engine.release import model_card
 from tests.engine.report.test_html import EVIL, judged, with_purpose
+from tests.engine.report.test_report import records
 from tests.hubuploads import take_uploads
 
-PROOF = {
-    **{"largest": 3.2e-7, "largest_logit": 11.5, "tolerance": 1.15e-3, "tokens": 128},
-    **{"dtype": "float32", "head": "tied to the embeddings", "parameters": 134_515_008},
-    "against": "the live model before merging and saving",
-}
+PROOF = ReloadProof(
+    largest=3.2e-7,
+    largest_logit=11.5,
+    tolerance=1.15e-3,
+    tokens=128,
+    dtype="float32",
+    head="tied to the embeddings",
+    parameters=134_515_008,
+    against="the live model before merging and saving",
+)
 ROW = {"gold": 71.25, "domain": 2.9, "generic": 2.88, "reused": []}
 FINISH: dict[str, Any] = {
     **{"start": "CPT", "why": "The gate says EARNED.", "seed": 0, "metric": "choice"},
@@ -32,14 +40,22 @@ FINISH: dict[str, Any] = {
 }
 
 
-def subject(folder: Path, what: str = "cpt", recipe: str = "", **gate: Any) -> model_card.Subject:
+def subject(
+    folder: Path,
+    what: str = "cpt",
+    recipe: str = "",
+    languages: dict[str, float] | None = None,
+    **gate: Any,
+) -> model_card.Subject:
     run, made, text = judged(folder, **gate)
+    if languages is not None:
+        rows = [{"name": name, "share": share} for name, share in languages.items()]
+        made["scan"]["scan"]["domain"]["quality"]["languages"] = rows
     made["finish"] = FINISH
     text = recipe or text
     write_atomic(run.recipe_path, text + '\n[provenance]\ncpt = "0.1.0"\ncorpus_sha256 = "c0de"\n')
-    return model_card.Subject(
-        run, validate(parse_toml(text, "r.toml"), text, "r.toml"), made, what, "", PROOF
-    )
+    known = validate(parse_toml(text, "r.toml"), text, "r.toml")
+    return model_card.Subject(run, known, records(made), what, "", PROOF)
 
 
 def with_model(text: str, name: str) -> str:
@@ -48,7 +64,7 @@ def with_model(text: str, name: str) -> str:
 
 
 def test_the_card_holds_the_evidence_and_its_limits(tmp_path: Path) -> None:
-    text = model_card.write(subject(tmp_path, tries=2), "medical-135m")
+    text = model_card.write(subject(tmp_path, tries=2, p_adjusted=0.004), "medical-135m")
     for part in (
         *("# medical-135m", "**EARNED.**", "CPT minus base +4.3 points, 95% interval +1.9 to +6.8"),
         *("tries counted against this gold set: 2", "| 0 | 61.2 | 65.5 | +4.2 |", "## Limits"),
@@ -101,10 +117,8 @@ def test_the_bases_licence_is_taken_from_its_own_card(tmp_path: Path) -> None:
 
 
 def test_languages_of_the_corpus_are_codes(tmp_path: Path) -> None:
-    told = subject(tmp_path)
-    languages = [{"name": "German", "share": 0.8}, {"name": "English", "share": 0.15}]
-    languages += [{"name": "French", "share": 0.04}, {"name": "unknown", "share": 0.01}]
-    told.made["scan"]["scan"]["domain"]["quality"]["languages"] = languages
+    shares = {"German": 0.8, "English": 0.15, "French": 0.04, "unknown": 0.01}
+    told = subject(tmp_path, languages=shares)
     assert ModelCard(model_card.write(told, "m")).data.language == ["de", "en"]
 
 
@@ -140,7 +154,7 @@ def test_the_librarys_own_validation_accepts_it(tmp_path: Path) -> None:
 
 def test_a_run_without_a_verdict_says_so(tmp_path: Path) -> None:
     told = subject(tmp_path)
-    del told.made["gate"]
+    told = dataclasses.replace(told, made=told.made.model_copy(update={"gate": None}))
     assert "**Not judged.**" in model_card.write(told, "m")
     assert provenance(tmp_path / "nowhere") == {}
     assert json.dumps(provenance(told.run.recipe_path))

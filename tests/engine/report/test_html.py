@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from engine.files import private_dir
 from engine.gate.judge import judge
 from engine.recipe.toml import parse_toml, validate
-from engine.report.html import page
-from engine.report.markdown import code, plain
+from engine.report.html import render_html
+from engine.report.markdown import code, inert
 from engine.report.report import html_path, write_report
 from engine.runs.run import Run
 from engine.thresholds import effective
 from tests.cpt_tui import worlds
-from tests.engine.report.test_report import made
+from tests.engine.report.test_report import made, records
 
 GATE: dict[str, Any] = worlds.GATE
 ALLOWED = {
@@ -68,19 +68,21 @@ def safe(text: str) -> Tags:
 @given(st.text(max_size=200))
 def test_foreign_text_stays_text(text: str) -> None:
     safe(
-        page(
-            f"# {plain(text)}\n\n{plain(text)}\n\n| a | b |\n|---|---|\n| {code(text)} | c |\n", {}
+        render_html(
+            f"# {inert(text)}\n\n{inert(text)}\n\n| a | b |\n|---|---|\n| {code(text)} | c |\n", {}
         )
     )
 
 
 @given(st.text(max_size=200))
 def test_even_raw_markdown_has_no_live_part(text: str) -> None:
-    safe(page(text, {}))
+    safe(render_html(text, {}))
 
 
 def test_pictures_are_inline_and_no_other_is_loaded() -> None:
-    text = page("![a](charts/a.svg)\n\n![b](http://x/y.png)\n", {"charts/a.svg": "<svg></svg>"})
+    text = render_html(
+        "![a](charts/a.svg)\n\n![b](http://x/y.png)\n", {"charts/a.svg": "<svg></svg>"}
+    )
     assert "<figure><svg></svg></figure>" in text
     assert "y.png" not in text
     safe(text)
@@ -109,7 +111,7 @@ def written(folder: Path, text: str = worlds.RECIPE, **gate: Any) -> tuple[str, 
     """(Markdown, HTML) of a judged run."""
     run, stages, _ = judged(folder, **gate)
     recipe = validate(parse_toml(text, "recipe.toml"), text, "recipe.toml")
-    markdown = write_report(run, recipe, stages).read_text()
+    markdown = write_report(run, recipe, records(stages)).read_text()
     return markdown, html_path(run).read_text()
 
 
@@ -171,7 +173,7 @@ def test_tags_are_told_with_their_correction(tmp_path: Path) -> None:
     assert "Holm-corrected" in markdown
 
 
-def test_hostile_names_are_inert_in_the_page(tmp_path: Path) -> None:
+def test_hostile_names_are_inert_in_the_render_html(tmp_path: Path) -> None:
     text = with_purpose(EVIL)
     _, html = written(tmp_path, text, sentence=EVIL)
     found = safe(html)
@@ -199,7 +201,7 @@ def weighed(folder: Path, groups: bool = False, **moved: float) -> str:
     verdict = judge(base, cpt, recipe.gate, 0.024, effective({}), names)
     stages["baseline"]["per_item"] = base
     stages["gate"] = {**verdict.model_dump(), "per_item": cpt, **moved}
-    return write_report(run, recipe, stages).read_text()
+    return write_report(run, recipe, records(stages)).read_text()
 
 
 @pytest.mark.parametrize("groups", [False, True])

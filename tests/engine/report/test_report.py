@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.artifacts.artifacts import Artifacts
 from engine.formatting import format_p_value
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import parse_toml, validate
-from engine.report.evidence import evidence
-from engine.report.markdown import plain
+from engine.report.evidence import render_evidence
+from engine.report.markdown import inert
 from engine.report.report import write_report
-from engine.report.vocabulary import vocabulary
+from engine.report.vocabulary import render_vocabulary
 from engine.summary.findings import finding
 from tests.cpt_tui import measured, worlds
 
@@ -28,10 +29,17 @@ def made(**how: bool) -> dict[str, Any]:
     }
 
 
+def records(stages: dict[str, Any]) -> Artifacts:
+    """Every one of them must be readable: a test's data are whole."""
+    found = Artifacts.of(stages)
+    assert found.unreadable == {}
+    return found
+
+
 def report(root: Path, text: str = worlds.RECIPE, **how: bool) -> str:
     run = worlds.World(root).run
     recipe = validate(parse_toml(text, "recipe.toml"), text, "recipe.toml")
-    return write_report(run, recipe, made(**how)).read_text()
+    return write_report(run, recipe, records(made(**how))).read_text()
 
 
 def test_the_evidence_is_all_there(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_hostile_text_is_inert(tmp_path: Path) -> None:
 
 @given(st.text(max_size=60))
 def test_plain_keeps_one_printable_line_without_live_markup(text: str) -> None:
-    shown = plain(text)
+    shown = inert(text)
     assert all(char.isprintable() for char in shown)
     bare = shown.replace("\\\\", "")
     for mark in "`*_<>[]|#~&!":
@@ -96,7 +104,7 @@ def test_plain_keeps_one_printable_line_without_live_markup(text: str) -> None:
 
 
 def test_links_are_inert() -> None:
-    assert plain("http://x www.x.org") == "http\\://x www\\.x.org"
+    assert inert("http://x www.x.org") == "http\\://x www\\.x.org"
 
 
 @pytest.mark.parametrize("how", [{}, {"old": True}, {"hostile": True}])
@@ -122,7 +130,38 @@ def test_findings_tell_the_new_facts_in_a_line_each() -> None:
 
 
 def test_evidence_before_the_scan_is_empty() -> None:
-    assert evidence({}) == ""
+    assert render_evidence(Artifacts()) == ""
+
+
+def faulty(stage: str, **damage: Any) -> Artifacts:
+    """The world's artifacts; one of them is not what this version can read."""
+    stages = {**made(), "gate": worlds.GATE}
+    return Artifacts.of({**stages, stage: {**stages[stage], **damage}})
+
+
+def written(root: Path, found: Artifacts) -> str:
+    recipe = validate(parse_toml(worlds.RECIPE, "recipe.toml"), worlds.RECIPE, "recipe.toml")
+    return write_report(worlds.World(root).run, recipe, found).read_text()
+
+
+def test_a_faulty_artifact_is_named_and_left_out(tmp_path: Path) -> None:
+    found = faulty("probe", pilot={"gain": "much"}, fluency={"ratio": 2})
+    text = written(tmp_path, found)
+    (line,) = [line for line in text.splitlines() if "Not readable" in line]
+    assert "the stage probe" in line
+    assert inert(found.unreadable["probe"]) in line
+    assert "EARNED" in text
+    assert "## Evidence" in text
+    assert "fluency of the base" not in text
+
+
+def test_a_verdict_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
+    text = written(tmp_path, faulty("gate", seeds=["<b>"]))
+    assert text.startswith("# clinic: NO VERDICT")
+    assert "the stage gate" in text
+    assert "its verdict cannot be read" in text
+    assert "`cpt gate " in text
+    assert "Nothing was trained" not in text
 
 
 @pytest.mark.parametrize(
@@ -134,30 +173,30 @@ def test_p_values_are_never_zero(p: float, words: str) -> None:
     assert format_p_value(None) == format_p_value(float("nan")) == "p not known"
 
 
-def trained(ratio: float, **answers: bool) -> tuple[Recipe, dict[str, Any]]:
+def trained(ratio: float, **answers: bool) -> tuple[Recipe, Artifacts]:
     recipe = Recipe.model_validate(
         {"model": {"id": "m"}, "corpus": {"path": "c"}, "interview": answers}
     )
-    return recipe, {"scan": {"fertility": {"ratio": ratio}}, "train": {"steps": 40}}
+    scan = measured.scan()
+    scan["fertility"]["ratio"] = ratio
+    return recipe, records({"scan": scan, "train": {"steps": 40}})
 
 
 def test_a_second_run_is_offered_new_tokens_by_what_the_first_measured() -> None:
-    offer = vocabulary("first-1", *trained(2.1))
+    offer = render_vocabulary("first-1", *trained(2.1))
     assert "costs 2.10 times" in offer
     assert 'extend = true\nfirst_run = "first-1"' in offer
-    assert vocabulary("first-1", *trained(1.9)) == ""
-    assert vocabulary("first-1", *trained(2.1, distil=True)) == ""
-    recipe, made = trained(2.1)
-    del made["train"]
-    assert vocabulary("first-1", recipe, made) == ""
+    assert render_vocabulary("first-1", *trained(1.9)) == ""
+    assert render_vocabulary("first-1", *trained(2.1, distil=True)) == ""
+    recipe, found = trained(2.1)
+    assert render_vocabulary("first-1", recipe, Artifacts(scan=found.scan)) == ""
 
 
 def test_new_tokens_are_reported_with_their_price() -> None:
-    recipe, made = trained(2.1)
-    made["extend"] = EXTENDED
     bits = {**EXTENDED["bits_per_byte"], "end": {"domain": 1.5, "generic": 1.3}}
-    made["train"]["vocab"] = {"bits_per_byte": bits, "rows_steps": 4}
-    text = vocabulary("second-1", recipe, made)
+    train = {"steps": 40, "vocab": {"bits_per_byte": bits, "rows_steps": 4}}
+    recipe, _ = trained(2.1)
+    text = render_vocabulary("second-1", recipe, records({"extend": EXTENDED, "train": train}))
     for part in (
         *("341 new tokens, out of 444", "| domain | 1178.0 | 968.0 | -17.8% |"),
         *("| before new tokens | 2.5000 | 1.3500 |", "| trained | 1.5000 | 1.3000 |"),

@@ -123,6 +123,11 @@ def test_status_survives_torn_files_and_dead_pids(run: Run) -> None:
 def test_artifacts_are_those_of_every_stage_there_is(tmp_path: Path) -> None:
     """Also of the stages that only some runs have: a report after an export needs them."""
     run = Run(tmp_path)
-    for stage in ("scan", "extend", "finish"):
-        run.write_artifact(stage, {"made": stage}, "print")
-    assert run.artifacts() == {s: {"made": s} for s in ("scan", "extend", "finish")}
+    made = {"pack": {"sequence_length": 64, "rows": 2}, "extend": {"tokens": 3}}
+    for stage, values in {**made, "finish": {"start": 1}}.items():
+        run.write_artifact(stage, values, "print")
+    found = run.read_artifacts()
+    assert found.pack is not None
+    assert found.extend is not None
+    assert (found.pack.rows, found.extend.tokens, found.gate) == (2, 3, None)
+    assert found.unreadable == {"finish": "start: Input should be a valid string"}
