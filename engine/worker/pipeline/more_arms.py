@@ -96,7 +96,7 @@ class MoreArms:
     def rank(self) -> int:
         """That of the run's adapters."""
         tokens = self.made["scan"]["scan"]["domain"]["tokens"]
-        return default_rank(self.recipe.lora, tokens)[0]
+        return default_rank(self.recipe.lora.rank, tokens)[0]
 
     @cached_property
     def _guard(self) -> forgetting.Guard:
@@ -364,8 +364,8 @@ class MoreArms:
         model = methods.ready(methods.load(base, recipe), recipe, self.rank, recipe.train.seed)
         load_weights(path, model)
         state = json.loads((path / "state.json").read_text())
-        whole = base if methods.is_qlora(recipe) else None
-        models.save(methods.merged(model, whole), base, inner.run.path / "model")
+        model = methods.method_of(recipe).merge(model, base)
+        models.save(model, base, inner.run.path / "model")
         return {"tokens": state["tokens"]}
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from engine import __version__
 from engine.errors import Exit, InputError
 from engine.files import sha256_file, write_atomic, write_json
+from engine.recipe.methods import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
@@ -32,7 +33,7 @@ from engine.stages import STAGES
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stages
 from engine.worker.model import base as models
-from engine.worker.model import methods, proof
+from engine.worker.model import proof
 
 MANIFEST = "cpt-export.json"
 ORDER = "export"
@@ -144,9 +145,8 @@ class Export:
     def _prove(self, folder: Path) -> dict[str, Any]:
         """Load ``folder`` in a fresh process and compare. InputError where it is another model."""
         live = proof.live_file(self.context.run.path, self.order.what)
-        against = "the live model before merging and saving"
-        if self.order.what == "cpt" and methods.is_qlora(self.context.recipe):
-            against = "the merged model before saving (QLoRA trains beside 4-bit weights)"
+        cpt = self.order.what == "cpt"
+        against = self.context.recipe.method.proven_against if cpt else LIVE
         if not live.is_file():
             proof.keep(models.load_folder(self.source), live)
             against = "the run's saved weights (this run kept no logits of the live model)"

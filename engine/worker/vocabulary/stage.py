@@ -16,6 +16,7 @@ from engine.runs.events import Facts, VocabPoint
 from engine.thresholds import effective
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
+from engine.worker.model import embeddings
 from engine.worker.model.base import sequence_length
 from engine.worker.model.precision import run_precision
 from engine.worker.packing import stage
@@ -125,8 +126,7 @@ def choose(
     context.progress("counting words", 0)
     words = known.words(store, order)
     tokens = int(store.lengths[order].sum())
-    getter: Any = model.get_input_embeddings
-    worth = tokens * getter().weight.shape[1] / models.count(model)
+    worth = tokens * embeddings.width(model) / models.count(model)
     wanted = effective(recipe.probe.thresholds)["vocab_occurrences"]
     least = int(np.ceil(max(wanted, worth, 2)))
     size = recipe.vocab.size or len(known.texts)
