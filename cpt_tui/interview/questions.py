@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
+from engine.recipe.methods import DEFAULT, TRAIN_METHODS, argued_methods
 
 MEASURE = "measure"
 """Value of the choice that starts a measurement."""
@@ -165,8 +166,8 @@ MEASURABLE = frozenset({"shape", "size", "surprise", "fertility", "explain", "ga
 MEASURE_CHOICE = Choice(MEASURE, "measure it for me")
 METHOD_CHOICES = (
     Choice(GO_ON, "keep the proposal"),
-    Choice("full", "full fine-tuning instead of LoRA (asks why)"),
-    Choice("lora", "LoRA"),
+    *(Choice(m.name, f"{m.words} instead of {DEFAULT.words} (asks why)") for m in argued_methods()),
+    *(Choice(m.name, m.words) for m in TRAIN_METHODS.values() if not m.why_key),
     Choice("epochs", "another number of epochs (asks why)"),
     Choice("mix", "another share of generic text mixed back"),
 )

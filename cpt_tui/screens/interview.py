@@ -19,6 +19,7 @@ from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView
 from engine.artifacts.decision import Verdict
 from engine.errors import CptError, InputError
+from engine.recipe.methods import TRAIN_METHODS, argued_methods
 from engine.stages import CHECK_STAGES, STAGES
 
 
@@ -216,11 +217,12 @@ class InterviewScreen(InterviewView):
 
 async def ask_method(app: App[Any], name: str) -> dict[str, Any]:
     """The recipe keys for a choice on the method page; empty if the user gave up."""
-    if name == "lora":
-        return {"train.method": "lora", "train.why_full": None}
-    if name == "full":
-        why = await _line(app, "Why full fine-tuning?", "It forgets more than LoRA. Kept for ever.")
-        return {"train.method": "full", "train.why_full": why} if why else {}
+    if method := TRAIN_METHODS.get(name):
+        keys = {"train.method": name, **{f"train.{m.why_key}": None for m in argued_methods()}}
+        if not method.why_key:
+            return keys
+        why = await _line(app, f"Why {method.words}?", f"It {method.needs_why}. Kept for ever.")
+        return {**keys, f"train.{method.why_key}": why} if why else {}
     if name == "epochs":
         epochs = _number(
             await _line(app, "How many epochs?", "Above 1 asks for a reason."), 1e-3, 100

@@ -8,7 +8,8 @@ from __future__ import annotations
 from engine.decision.case import Case, Finding, asked, unmeasured
 from engine.decision.corpus_rules import repeats
 from engine.formatting import format_time, format_tokens
-from engine.recipe.defaults import LORA_LR, lora_rank
+from engine.recipe.defaults import RANKS, default_rank, rates_in_words
+from engine.recipe.methods import DEFAULT, TRAIN_METHODS
 
 
 def facts(case: Case) -> Finding:
@@ -43,17 +44,23 @@ def method(case: Case) -> Finding:
 def _method(case: Case) -> str:
     """``LoRA rank 16 for 2.1M tokens, rate 1e-04``"""
     train, scan = case.recipe.train, case.evidence.scan
-    if train.method == "full":
-        lr = f"{train.lr:g}" if train.lr else "5e-5 to 1e-5 by model size"
-        return f"full fine-tuning instead of LoRA, because: {train.why_full}; rate {lr}"
-    rate = f"rate {train.lr or LORA_LR:.0e} ({'chosen' if train.lr else 'the LoRA default'})"
+    facts = TRAIN_METHODS[train.method]
+    if facts.why_key:
+        lr = f"{train.lr:g}" if train.lr else rates_in_words(facts.name)
+        because = f"instead of {DEFAULT.words}, because: {train.why_method}"
+        return f"{facts.words} {because}; rate {lr}"
+    whose = "chosen" if train.lr else f"the {facts.words} default"
+    rate = f"rate {train.lr or facts.rates[0].rate:.0e} ({whose})"
+    if not facts.trains_adapters:
+        return f"{facts.words}, {rate}"
+    rank = case.recipe.lora.rank
     if scan is None:
-        rank = case.recipe.lora.rank
-        return f"LoRA rank {rank or '16, 64 or 256 by corpus size'}, {rate}"
-    proposed = lora_rank(scan.domain.tokens)
-    rank = case.recipe.lora.rank or proposed
-    instead = "" if rank == proposed else f" (proposed: {proposed})"
-    return f"LoRA rank {rank}{instead} for {format_tokens(scan.domain.tokens)} tokens, {rate}"
+        return f"{facts.words} rank {rank or f'{RANKS} by corpus size'}, {rate}"
+    tokens = scan.domain.tokens
+    proposed, _ = default_rank(None, tokens)
+    instead = "" if rank in (None, proposed) else f" (proposed: {proposed})"
+    named = f"{facts.words} rank {rank or proposed}{instead}"
+    return f"{named} for {format_tokens(tokens)} tokens, {rate}"
 
 
 def _epochs(case: Case) -> str:

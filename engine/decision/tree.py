@@ -11,6 +11,7 @@ from engine.decision.base_rules import explain, fertility, surprise
 from engine.decision.case import Case, Finding
 from engine.decision.corpus_rules import corpus_size, hurts, shape
 from engine.decision.gate_rules import gate, goal
+from engine.recipe.defaults import RANKS_BY_CORPUS
 from engine.thresholds import effective
 
 
@@ -160,7 +161,7 @@ NODES: tuple[Node, ...] = (
     Node(
         "method",
         "How is it trained?",
-        "LoRA first, rank 16 below 10M tokens, 64 up to 50M, 256 beyond; one epoch; 10% generic "
+        f"LoRA first, {RANKS_BY_CORPUS}; one epoch; 10% generic "
         "text mixed back. Full training, more epochs or no mix-back need a reason.",
         plan.method,
     ),

@@ -1,42 +1,76 @@
-"""Defaults that depend on the size of model or corpus: learning rates and LoRA ranks."""
+"""Defaults that depend on the size of model or corpus: learning rates and LoRA ranks.
+
+The one table of ranks is here, the one of rates in ``methods``; prose is made from them.
+"""
 
 from __future__ import annotations
 
-from engine.recipe import sections as recipes
+import math
+from typing import NamedTuple
 
-LORA_RANKS: tuple[tuple[float, int], ...] = ((10_000_000, 16), (50_000_001, 64))
-"""(tokens below, rank); engine choice from about 2 bits a parameter, science note A."""
-
-
-LORA_RANK_BEYOND = 256
+from engine.recipe.methods import TRAIN_METHODS
 
 
-LORA_LR = 1e-4
-"""Biderman 2024: LoRA wants 1-10 times the full rate; one band for both yields false ties."""
+def _millions(tokens: float) -> str:
+    return f"{tokens / 1e6:.0f}"
 
 
-def lora_rank(tokens: float) -> int:
-    """LoRA rank by unique corpus tokens: 16 below 10M, 64 up to 50M, 256 beyond."""
-    return next((rank for below, rank in LORA_RANKS if tokens < below), LORA_RANK_BEYOND)
+class RankBand(NamedTuple):
+    """The default LoRA rank of corpora below a size."""
+
+    below: float
+    """Unique corpus tokens."""
+    rank: int
+    corpus: str
+    """The size in words."""
 
 
-def default_lr(train: recipes.Train, parameters: int) -> tuple[float, str]:
-    """Peak learning rate and its reason (DESIGN 7; Biderman 2024 for the LoRA/full gap)."""
-    if train.lr is not None:
-        return train.lr, "set in the recipe"
-    if train.method == "lora":
-        return 1e-4, "LoRA start value; full fine-tuning's band under-trains LoRA"
-    if parameters <= 500_000_000:
-        return 5e-5, "full, up to 0.5B parameters"
-    if parameters <= 3_000_000_000:
-        return 2e-5, "full, up to 3B parameters"
-    return 1e-5, "full, beyond 3B parameters"
+LORA_RANKS = (
+    RankBand(10_000_000, 16, "below 10M tokens"),
+    RankBand(50_000_001, 64, "up to 50M tokens"),
+    RankBand(math.inf, 256, "beyond 50M"),
+)
+"""An engineering choice: adapters keep about 2 bits a parameter (Allen-Zhu & Li, Physics of LMs
+3.3), so their rank grows with the text."""
+RANKS = "{}, {} or {}".format(*(band.rank for band in LORA_RANKS))
+RANKS_BY_CORPUS = "rank {1} below {0}M tokens, {3} up to {2}M, {5} beyond".format(
+    *(n for band in LORA_RANKS for n in (_millions(band.below), band.rank))
+)
+TRIAL_RANK = LORA_RANKS[0].rank
+"""Of adapters that are timed or tried before the corpus has been counted."""
+PILOT_WIDTH = 576
+"""SmolLM2-135M's hidden size, at which the rates of the pilot are given."""
 
 
-def default_rank(lora: recipes.Lora, tokens: int) -> tuple[int, str]:
-    """LoRA rank by corpus size (notes/science A: about 2 bits a parameter)."""
-    if lora.rank is not None:
-        return lora.rank, "set in the recipe"
-    if tokens < 10_000_000:
-        return 16, "corpus below 10M tokens"
-    return (64, "corpus up to 50M tokens") if tokens <= 50_000_000 else (256, "corpus beyond 50M")
+def default_rank(chosen: int | None, tokens: float) -> tuple[int, str]:
+    """LoRA rank by unique corpus tokens, and its reason; ``chosen`` is the recipe's own."""
+    if chosen is not None:
+        return chosen, "set in the recipe"
+    band = next((band for band in LORA_RANKS if tokens < band.below), LORA_RANKS[-1])
+    return band.rank, f"corpus {band.corpus}"
+
+
+def default_lr(method: str, chosen: float | None, parameters: int) -> tuple[float, str]:
+    """Peak learning rate of a method and its reason; ``chosen`` is the recipe's own."""
+    if chosen is not None:
+        return chosen, "set in the recipe"
+    bands = TRAIN_METHODS[method].rates
+    band = next((band for band in bands if parameters <= band.parameters), bands[-1])
+    return band.rate, band.why
+
+
+def pilot_lr(method: str, width: int) -> float:
+    """Start rate of the pilot's throwaway model, by its hidden size."""
+    facts = TRAIN_METHODS[method]
+    return float(f"{facts.pilot_rate * (width / PILOT_WIDTH) ** facts.pilot_width_power:.2g}")
+
+
+def rates_in_words(method: str) -> str:
+    """``5e-5 to 1e-5 by model size``"""
+    first, *others = (short_rate(band.rate) for band in TRAIN_METHODS[method].rates)
+    return f"{first} to {others[-1]} by model size" if others else first
+
+
+def short_rate(rate: float) -> str:
+    """``5e-5``"""
+    return f"{rate:.0e}".replace("e-0", "e-")

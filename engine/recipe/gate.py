@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.recipe.base import Positive, Rate, Section, Share
+from engine.recipe.base import OneOf, Positive, Rate, Section, Share
+from engine.recipe.methods import TRAIN_METHODS
 
 Metric = Literal[
     "choice",
@@ -28,7 +29,7 @@ Columns = dict[
 class Sft(Section):
     """``[gate.sft]``: the pinned probe, the same in both arms."""
 
-    method: Literal["lora", "full"] = "full"
+    method: Annotated[str, OneOf(TRAIN_METHODS)] = "full"
     lr: Rate | None = Field(None, description="one pinned peak rate, in place of the grid")
     lrs: list[Rate] | None = Field(
         None,
@@ -47,8 +48,7 @@ class Sft(Section):
         """The rates that each arm chooses from; a single one is pinned (notes/science A, B1)."""
         if self.lr is not None:
             return (self.lr,)
-        default = (5e-5, 1e-4, 3e-4) if self.method == "lora" else (2e-5, 5e-5, 1e-4)
-        return tuple(sorted(self.lrs or default))
+        return tuple(sorted(self.lrs or TRAIN_METHODS[self.method].gate_rates))
 
     @model_validator(mode="after")
     def _one_choice(self) -> Sft:

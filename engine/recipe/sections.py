@@ -11,12 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from engine.recipe.base import Positive, Rate, Section, Share
+from engine.recipe.base import OneOf, Positive, Rate, Section, Share
+from engine.recipe.defaults import RANKS
 from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
 from engine.recipe.gate import Metric as Metric
 from engine.recipe.gate import Sft as Sft
+from engine.recipe.methods import (
+    DEFAULT,
+    DEFAULT_VARIANT,
+    LORA_VARIANTS,
+    TRAIN_METHODS,
+    MethodFacts,
+    method_of,
+)
 from engine.thresholds import THRESHOLDS
 
 DECAY_SHARE = 0.2
@@ -157,7 +166,7 @@ class Pack(Section):
 class Train(Section):
     """``[train]``"""
 
-    method: Literal["lora", "full"] = "lora"
+    method: Annotated[str, OneOf(TRAIN_METHODS)] = DEFAULT.name
     why_full: str = Field("", description='required when method = "full"')
     epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
     why_epochs: str = Field("", description="required when epochs > 1")
@@ -217,8 +226,11 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _argued(self) -> Train:
-        if self.method == "full" and not self.why_full:
-            raise ValueError('method = "full" forgets more than LoRA; say why in why_full')
+        facts = TRAIN_METHODS[self.method]
+        if facts.why_key and not self.why_method:
+            raise ValueError(
+                f'method = "{facts.name}" {facts.needs_why}; say why in {facts.why_key}'
+            )
         if self.epochs > 1 and not self.why_epochs:
             raise ValueError("epochs > 1 needs an argument; say why in why_epochs")
         if self.embeddings_lr and not self.train_embeddings:
@@ -231,6 +243,12 @@ class Train(Section):
             raise ValueError('decay_share has no effect without schedule = "wsd"')
         return self
 
+    @property
+    def why_method(self) -> str:
+        """The reason given for the method; empty where none is asked for."""
+        key = TRAIN_METHODS[self.method].why_key
+        return str(getattr(self, key)) if key else ""
+
     def made_of(self) -> dict[str, Any]:
         """Every key but those that only look on: what weights are made from."""
         return self.model_dump(exclude={"samples", "trackers"})
@@ -239,10 +257,10 @@ class Train(Section):
 class Lora(Section):
     """``[lora]``"""
 
-    variant: Literal["lora", "rslora", "dora", "qlora"] = Field(
-        "lora", description="qlora: the base in 4 bits, on a GPU, with the extra [qlora]"
+    variant: Annotated[str, OneOf(LORA_VARIANTS)] = Field(
+        DEFAULT_VARIANT, description="qlora: the base in 4 bits, on a GPU, with the extra [qlora]"
     )
-    rank: Positive | None = Field(None, description="default 16, 64 or 256 by corpus size")
+    rank: Positive | None = Field(None, description=f"default {RANKS} by corpus size")
     alpha: Positive | None = Field(None, description="default 2 x rank; rslora: 8")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = Field("all-linear", description="module names, or all-linear")
@@ -339,6 +357,11 @@ class Recipe(Section):
     verdict: dict[str, Any] = Field(default_factory=dict, description="added by the run")
     provenance: dict[str, Any] = Field(default_factory=dict, description="added by the run")
 
+    @property
+    def method(self) -> MethodFacts:
+        """How the model is trained: ``[train] method`` with its ``[lora] variant``."""
+        return method_of(self.train.method, self.lora.variant)
+
     @model_validator(mode="after")
     def _extendable(self) -> Recipe:
         if self.vocab.extend and self.interview.distil:
@@ -366,9 +389,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _one_method(self) -> Recipe:
-        if self.train.method == "full" and self.lora.variant != "lora":
+        method, variant = self.train.method, self.lora.variant
+        if not TRAIN_METHODS[method].trains_adapters and variant != DEFAULT_VARIANT:
             raise ValueError(
-                f'lora.variant = "{self.lora.variant}" has no effect with train.method = "full"; '
+                f'lora.variant = "{variant}" has no effect with train.method = "{method}"; '
                 "take one of them out"
             )
         return self

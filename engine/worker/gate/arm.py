@@ -28,7 +28,6 @@ from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.gate.sft import DEV_LEAST, Diverged, Tuner, dev_split
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
-from engine.worker.model import methods
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import new_tokens
@@ -221,7 +220,7 @@ class SftArm:
                     "a lower gate.probe.lr"
                 ) from None
             self.files.save_probe(str(seed), model)
-        return methods.merged(model)
+        return self.tuner.merged(model)
 
     def _say(
         self, what: str, share: float, seed: int | None = None, begun: float = 0.0, of: float = 1.0

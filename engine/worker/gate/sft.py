@@ -58,13 +58,20 @@ class Tuner:
     precision: Precision
 
     def begin(self, model: torch.nn.Module, seed: int) -> torch.nn.Module:
-        """A copy of ``model`` ready to train, with fresh adapters where the probe uses LoRA."""
-        probe = self.gate.probe
+        """A copy of ``model`` ready to train, with fresh adapters where the probe trains such."""
         torch.manual_seed(seed)
         mine = copy.deepcopy(model)
-        if probe.method == "lora":
-            return methods.wrap_lora(mine, recipes.Lora.model_validate({}), probe.rank, seed)
-        return mine
+        lora = recipes.Lora.model_validate({})
+        settings = methods.MethodSettings(lora, self.gate.probe.rank, seed)
+        return self._method.ready(mine, settings)
+
+    def merged(self, model: torch.nn.Module) -> torch.nn.Module:
+        """What ``begin`` returned and ``train`` trained, as a plain model."""
+        return self._method.merge(model, self.base)
+
+    @property
+    def _method(self) -> methods.Method:
+        return methods.METHODS[self.gate.probe.method]
 
     def train(
         self,

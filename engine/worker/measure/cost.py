@@ -13,7 +13,9 @@ from engine.artifacts.scan import SideScan
 from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
+from engine.recipe.defaults import TRIAL_RANK
 from engine.recipe.gate import Gate
+from engine.recipe.methods import TRAIN_METHODS
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods
@@ -47,7 +49,7 @@ def estimate(
     recipe = context.recipe
     context.progress("timing a few steps", 0, TIMING_STEPS, "steps")
     parameters = models.count(model)
-    model = methods.ready(model, recipe, recipe.lora.rank or 16, 0)
+    model = methods.ready(model, recipe, recipe.lora.rank or TRIAL_RANK, 0)
     trained = sum(p.numel() for p in models.trainable(model))
     length = sequence_length(recipe, base)
     planned = memory.plan(
@@ -61,7 +63,7 @@ def estimate(
     judged = gate_tokens(recipe.gate, base)
     per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
     # An adapter of the gate is taken to be as small as the run's own.
-    its = parameters if recipe.gate.probe.method == "full" else trained
+    its = trained if TRAIN_METHODS[recipe.gate.probe.method].trains_adapters else parameters
     peak = planned.forecast.peak(planned.rows)
     gate_peak = peak + memory.STATE_BYTES * (its - trained)
     return Cost(
@@ -78,7 +80,7 @@ def estimate(
 
 def flops_per_token(method: str, parameters: int, base: models.Base, length: int) -> float:
     """6N for full training, 4N for adapters (no weight gradients), plus attention (Kaplan 2020)."""
-    weights = (6 if method == "full" else 4) * parameters
+    weights = TRAIN_METHODS[method].flops * parameters
     attention = 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
     return float(weights + attention)
 

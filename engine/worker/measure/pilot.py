@@ -16,6 +16,7 @@ import torch
 
 from engine.artifacts.base import Interval
 from engine.artifacts.probe import Pilot
+from engine.recipe.defaults import PILOT_WIDTH, TRIAL_RANK, pilot_lr
 from engine.runs.events import Alarm, TrainStep
 from engine.stats.bootstrap import interval, ratio_deviations, ratio_of_ratios
 from engine.thresholds import effective
@@ -48,11 +49,6 @@ LEAST_TOKENS = 5_000
 CORPUS_SHARE = 0.05
 """Of the corpus, used by a pilot at most: enough to see what training can reduce, too little to
 be the training. An engineering choice."""
-LORA_LR, LORA_WIDTH, WIDTH_POWER = 3e-4, 576, 0.78
-"""Rate at SmolLM2-135M's width, scaled by (width / 576) ** -0.78: narrow models want hotter
-LoRA rates (exponent for Llamas from Thinking Machines 2025, "LoRA Without Regret"). Measured on
-novel3m (width 192): see ``tests/benchmarks/decisions.py``."""
-FULL_LR = 5e-5
 
 
 @dataclass(frozen=True)
@@ -126,10 +122,8 @@ class PilotRunner:
         chosen = recipe.probe.pilot_lr or recipe.train.lr
         if chosen:
             return chosen
-        if recipe.train.method == "full":
-            return FULL_LR
-        width = int(getattr(self.base.config, "hidden_size", LORA_WIDTH))
-        return float(f"{LORA_LR * (width / LORA_WIDTH) ** -WIDTH_POWER:.2g}")
+        width = int(getattr(self.base.config, "hidden_size", PILOT_WIDTH))
+        return pilot_lr(recipe.train.method, width)
 
     @property
     def _length(self) -> int:
@@ -184,7 +178,7 @@ class PilotRunner:
         recipe = self.context.recipe
         model = methods.load(self.base, recipe)
         self_check.prove(self.context, self.base, model, self.precision)
-        return methods.ready(model, recipe, recipe.lora.rank or 16, recipe.probe.seed)
+        return methods.ready(model, recipe, recipe.lora.rank or TRIAL_RANK, recipe.probe.seed)
 
     def _embeddings_scale(self) -> float:
         train = self.context.recipe.train

@@ -110,7 +110,7 @@ class ArmsStage(Stage[ArmsResult]):
     @property
     def rank(self) -> int:
         """That of the run's adapters."""
-        return default_rank(self.recipe.lora, need(self.job.made.scan).domain.tokens)[0]
+        return default_rank(self.recipe.lora.rank, need(self.job.made.scan).domain.tokens)[0]
 
     @property
     def judging(self) -> Judging:
@@ -396,6 +396,6 @@ class ArmsStage(Stage[ArmsResult]):
         model = methods.ready(methods.load(base, recipe), recipe, self.rank, recipe.train.seed)
         load_weights(path, model)
         state = json.loads((path / "state.json").read_text())
-        whole = base if methods.is_qlora(recipe) else None
-        models.save(methods.merged(model, whole), base, inner.run.path / "model")
+        model = methods.method_of(recipe).merge(model, base)
+        models.save(model, base, inner.run.path / "model")
         return ArmTraining(int(state["tokens"]))

@@ -21,6 +21,7 @@ from engine import __version__
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import sha256_file, write_atomic, write_json
+from engine.recipe.methods import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
@@ -31,7 +32,7 @@ from engine.stages import STAGES
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage, StageRunner
 from engine.worker.model import base as models
-from engine.worker.model import methods, proof
+from engine.worker.model import proof
 from engine.worker.model.job import need
 
 MANIFEST = "cpt-export.json"
@@ -153,9 +154,8 @@ class ExportStage(Stage[ExportArtifact]):
     def _prove(self, folder: Path) -> ReloadProof:
         """Load ``folder`` in a fresh process and compare. InputError where it is another model."""
         live = proof.live_file(self.context.run.path, self.order.what)
-        against = "the live model before merging and saving"
-        if self.order.what == "cpt" and methods.is_qlora(self.context.recipe):
-            against = "the merged model before saving (QLoRA trains beside 4-bit weights)"
+        cpt = self.order.what == "cpt"
+        against = self.context.recipe.method.proven_against if cpt else LIVE
         if not live.is_file():
             proof.keep(models.load_folder(self.source), live)
             against = "the run's saved weights (this run kept no logits of the live model)"

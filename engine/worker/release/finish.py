@@ -30,7 +30,7 @@ from engine.worker.gate.sft import Extra
 from engine.worker.gate.stage import Judging
 from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
-from engine.worker.model import methods, proof
+from engine.worker.model import proof
 from engine.worker.model.base import weights_sha256
 from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
@@ -72,7 +72,7 @@ class TaskArm(SftArm):
         told = functools.partial(self.tell, "SFT", row)
         self.tuner.train(model, self.sft, lr, seed, told, self.extra)
         self.unmerged(model)
-        return methods.merged(model)
+        return self.tuner.merged(model)
 
 
 class FinishStage(Stage[FinishArtifact]):

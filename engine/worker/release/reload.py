@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -15,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.artifacts.shipping import Reloaded
 from engine.worker.model import proof
+from engine.worker.model.embeddings import are_tied
 
 PROBE = "Measure, decide, train, prove: 3.14 → <unk> Überraschung\n\t日本"
 
@@ -35,17 +35,12 @@ def reload(folder: Path, kept: Path) -> Reloaded:
         tolerance=proof.TOLERANCE * max(1.0, logit),
         tokens=proof.ROWS * proof.TOKENS,
         dtype=str(model.dtype).removeprefix("torch."),
-        head="tied to the embeddings" if _tied(model) else "of its own",
+        head="tied to the embeddings" if are_tied(model) else "of its own",
         parameters=sum(p.numel() for p in model.parameters()),
         odd_keys=sorted(str(key) for keys in info.values() for key in keys)[:5],
         spare=_stored(folder) - _held(model),
         probe_ids=AutoTokenizer.from_pretrained(folder)(PROBE)["input_ids"],
     )
-
-
-def _tied(model: Any) -> bool:
-    head, table = model.get_output_embeddings(), model.get_input_embeddings()
-    return head is not None and head.weight.data_ptr() == table.weight.data_ptr()
 
 
 def _stored(folder: Path) -> int:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from engine.worker.model.embeddings import output_head
 from engine.worker.model.fast_paths import paths_of, plain
 from engine.worker.step.rows import IGNORE, Rows
 
@@ -21,7 +22,8 @@ def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | N
     if not paths_of(model).chunked.ok:
         return None
     inside = plain(model)
-    return inside.get_decoder(), inside.get_output_embeddings()
+    head = output_head(model)
+    return None if head is None else (inside.get_decoder(), head)
 
 
 def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:

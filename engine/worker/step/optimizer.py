@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from engine.worker.model.base import trainable
+from engine.worker.model.embeddings import ends
 
 
 def learning_rate(
@@ -47,7 +48,7 @@ def make_optimizer(
 
     ``embeddings_scale`` multiplies the rate of embeddings and head.
     """
-    special = {id(p) for layer in _embeddings(model) for p in layer.parameters()}
+    special = {id(p) for layer in ends(model) for p in layer.parameters()}
     groups: list[dict[str, Any]] = []
     for is_special in (False, True):
         chosen = [p for p in trainable(model) if (id(p) in special) == is_special]
@@ -58,9 +59,3 @@ def make_optimizer(
                 decay = 0.0 if vectors else weight_decay
                 groups.append({"params": members, "weight_decay": decay, "scale": scale})
     return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
-
-
-def _embeddings(model: torch.nn.Module) -> list[torch.nn.Module]:
-    getters = ("get_input_embeddings", "get_output_embeddings")
-    layers = [getattr(model, getter)() for getter in getters]
-    return [layer for layer in layers if layer is not None]

@@ -96,7 +96,7 @@ class Training:
         self.parameters = models.count(model)
         self.precision = run_precision(self.context, self.base, model)
         self.paths = self_check.prove(self.context, self.base, model, self.precision)
-        rank, why = default_rank(recipe.lora, self.tokens_in_corpus)
+        rank, why = default_rank(recipe.lora.rank, self.tokens_in_corpus)
         model = methods.ready(model, recipe, rank, train.seed)
         return model, methods.describe(recipe, rank, why)
 
@@ -104,7 +104,7 @@ class Training:
         recipe, train = self.context.recipe, self.context.recipe.train
         ranks = self.context.ranks
         model, self.method = self._load()
-        self.lr, self.lr_why = default_lr(train, self.parameters)
+        self.lr, self.lr_why = default_lr(train.method, train.lr, self.parameters)
         self.checkpoints = Checkpoints(
             self.context.run.checkpoints,
             train.keep_last,
@@ -380,12 +380,12 @@ class Training:
         if self.spread.sharded or step != self.step:
             load_weights(self.checkpoints.at(step), model)
         folder = self.context.run.path / "model"
-        whole = self.base if methods.is_qlora(self.context.recipe) else None
+        method = methods.method_of(self.context.recipe)
         live = proof.live_file(self.context.run.path, "cpt")
-        if whole is None:
+        if not method.facts.rounds_base:
             proof.keep(model, live)
-        model = methods.merged(model, whole)
-        if whole is not None:  # adapters on 4-bit weights are not what is saved
+        model = method.merge(model, self.base)
+        if method.facts.rounds_base:  # the live model, beside rounded weights, is not the saved one
             proof.keep(model, live)
         models.save(model, self.base, folder)
         return self._outcome(step, models.weights_sha256(folder))

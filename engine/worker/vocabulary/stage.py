@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from engine.thresholds import effective
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
+from engine.worker.model import embeddings
 from engine.worker.model.base import sequence_length
 from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
@@ -159,8 +159,7 @@ def choose(
     context.progress("counting words", 0)
     words = known.words(store, order)
     tokens = int(store.lengths[order].sum())
-    getter: Any = model.get_input_embeddings
-    worth = tokens * getter().weight.shape[1] / models.count(model)
+    worth = tokens * embeddings.width(model) / models.count(model)
     wanted = effective(recipe.probe.thresholds)["vocab_occurrences"]
     least = int(np.ceil(max(wanted, worth, 2)))
     size = recipe.vocab.size or len(known.texts)

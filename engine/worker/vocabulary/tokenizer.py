@@ -26,6 +26,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from engine.errors import InputError
 from engine.recipe import sections as recipes
 from engine.worker.model import base as models
+from engine.worker.model.embeddings import token_rows
 from engine.worker.tokens.store import Ints, TokenStore, encode
 from engine.worker.vocabulary.merges import Merge, Word
 
@@ -227,22 +228,10 @@ def extended_model(base: models.Base, size: int, stands_for: dict[int, Word]) ->
     resize: Any = model.resize_token_embeddings
     rows = max(size, int(models.config_of(model).get_text_config().vocab_size))
     resize(rows, mean_resizing=False)
-    for weight in ends(model):
+    for weight in token_rows(model):
         for token, word in stands_for.items():
             weight[token] = weight[list(word)].mean(dim=0)
     return model
-
-
-def ends(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """What has a row for each token: embeddings, head and its bias; a tied pair once."""
-    found: dict[int, torch.nn.Parameter] = {}
-    rows = int(models.config_of(model).get_text_config().vocab_size)
-    for getter in ("get_input_embeddings", "get_output_embeddings"):
-        layer = getattr(model, getter)()
-        for parameter in layer.parameters() if layer is not None else ():
-            if parameter.shape[0] == rows:
-                found[id(parameter)] = parameter
-    return list(found.values())
 
 
 def write_base(

@@ -16,11 +16,11 @@ import torch
 from engine.artifacts.training import NewRowsOutcome
 from engine.recipe.sections import Recipe
 from engine.runs.events import VocabPoint
+from engine.worker.model.embeddings import token_rows
 from engine.worker.step.optimizer import learning_rate
 from engine.worker.step.parallel import Alone
 from engine.worker.step.step import Stepper
 from engine.worker.vocabulary.stage import SIDES, Extended
-from engine.worker.vocabulary.tokenizer import ends
 
 ROWS_FACTOR = 10
 """New rows' rate over the run's. Measured on stories260k (0.5M medical tokens, full, 9 of 92
@@ -48,7 +48,7 @@ class NewRows:
         self._total, self._lr = total, lr
         self._scale = (recipe.vocab.rows_lr or min(1.0, ROWS_FACTOR * lr)) / lr
         self._masks: dict[torch.nn.Parameter, torch.Tensor] = {}
-        for weight in ends(spread.model):
+        for weight in token_rows(spread.model):
             rows = torch.zeros(weight.shape[0], *[1] * (weight.ndim - 1))
             rows[extended.rows.start : extended.rows.stop] = 1
             self._masks[weight] = spread.place(rows, weight)

@@ -16,7 +16,7 @@ from engine.decision.case import Case
 from engine.decision.decide import decide, settled, walk
 from engine.decision.tree import NODES
 from engine.formatting import format_time
-from engine.recipe.defaults import lora_rank
+from engine.recipe.defaults import default_rank
 from engine.recipe.sections import Interview, Recipe
 from tests.engine.decision.decision_cases import (
     LEAVES,
@@ -174,7 +174,7 @@ def test_cost_and_units() -> None:
     answer = step("cost", evidence(cost=price), recipe()).answer
     assert answer.startswith("training 3.6 h, gate 33 min, memory 3.1 GB")
     assert format_time(math.nan) == "unknown"
-    assert [lora_rank(n) for n in (9_999_999, 10_000_000, 50_000_000, 50_000_001)] == [
+    assert [default_rank(None, n)[0] for n in (9_999_999, 10_000_000, 50_000_000, 50_000_001)] == [
         *(16, 64, 64, 256),
     ]
 

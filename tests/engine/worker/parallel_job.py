@@ -49,7 +49,9 @@ def prepared(folder: Path, method: str) -> torch.nn.Module:
     allow(model, Paths(packed=Check(True), chunked=Check(True)))
     if method == "full":
         return model
-    wrapped = methods.wrap_lora(model, Lora.model_validate({}), 4, 0)
+    wrapped = methods.METHODS["lora"].ready(
+        model, methods.MethodSettings(Lora.model_validate({}), 4, 0)
+    )
     methods.set_embeddings(wrapped, False)
     return wrapped
 

@@ -31,7 +31,9 @@ def trained(base: models.Base, method: str) -> torch.nn.Module:
     """A model as training leaves it: every trained weight away from where it began."""
     model = models.load(base)
     if method != "full":
-        model = methods.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
+        model = methods.METHODS["lora"].ready(
+            model, methods.MethodSettings(recipes.Lora.model_validate({}), 4, 0)
+        )
         methods.set_embeddings(model, method != "lora")
     torch.manual_seed(1)
     with torch.no_grad():

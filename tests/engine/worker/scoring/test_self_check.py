@@ -136,7 +136,9 @@ def test_wraps_and_copies_take_the_same_paths(tiny_base: models.Base) -> None:
     base, model = made(tiny_base, "llama")
     paths = examine(model, base, FP32)
     allow(model, paths)
-    wrapped = methods.wrap_lora(model, recipes.Lora.model_validate({}), 4, 0)
+    wrapped = methods.METHODS["lora"].ready(
+        model, methods.MethodSettings(recipes.Lora.model_validate({}), 4, 0)
+    )
     assert paths_of(wrapped) == paths
     assert paths_of(methods.merged(wrapped)) == paths
 

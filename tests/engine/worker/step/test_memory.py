@@ -35,7 +35,7 @@ config = LlamaConfig(vocab_size=2048, hidden_size=128, intermediate_size=384, nu
                      num_attention_heads=4, num_key_value_heads=4, use_cache=False)
 model = LlamaForCausalLM(config)
 if method == "lora":
-    model = methods.wrap_lora(model, Lora(), 16, 0)
+    model = methods.METHODS["lora"].ready(model, methods.MethodSettings(Lora(), 16, 0))
 methods.set_embeddings(model, method == "full")
 precision, rows = models.Precision("fp32", "test"), int(sys.argv[3])
 made = memory.forecast(model, precision, 256)

@@ -21,7 +21,9 @@ def test_the_trained_model_is_part_of_the_predicted_space(
     """LoRA's checkpoints are small; the model that is saved in the end is the whole one."""
     whole = models.load_folder(tiny_model)
     size = sum(p.numel() * 4 for p in whole.parameters())
-    model = methods.wrap_lora(whole, Lora.model_validate({}), 1, 0)
+    model = methods.METHODS["lora"].ready(
+        whole, methods.MethodSettings(Lora.model_validate({}), 1, 0)
+    )
     usage = shutil.disk_usage(tmp_path)
     free = usage._replace(free=SPARE_BYTES + size + size // 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
