@@ -1,6 +1,7 @@
 """Is it going well? The training loop, and what it says of itself.
 
 stage        stage train
+setup        what the loop begins with
 loop         the training loop
 monitor      steps, evaluations, guard, alarms
 checkpoint   kept and verified

@@ -3,70 +3,86 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 
-from engine.artifacts.training import RateTrial, TrainArtifact
+from engine.artifacts.training import TrainArtifact
 from engine.errors import InputError, Interrupted
 from engine.files import digest, write_json
-from engine.gate.arms import steps_of
 from engine.gate.forgetting import guard_state
-from engine.recipe.defaults import default_lr, default_rank
 from engine.runs.events import CheckpointSaved, Control, Facts
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
-from engine.worker.model.precision import run_precision
 from engine.worker.packing.mix import Mix
-from engine.worker.scoring import self_check
 from engine.worker.step import memory
-from engine.worker.step.optimizer import learning_rate, make_optimizer
-from engine.worker.step.parallel import spread
+from engine.worker.step.optimizer import learning_rate
 from engine.worker.step.rows import Rows
 from engine.worker.step.step import Stepper, mean_loss
-from engine.worker.train import kernels
-from engine.worker.train.checkpoint import Checkpoints, collect, load_weights, restore
-from engine.worker.train.lr_pilot import LrPilot, embeddings_scale
+from engine.worker.train.checkpoint import collect, load_weights, restore
 from engine.worker.train.monitor import Taken, Watch
 from engine.worker.train.samples import Samples
+from engine.worker.train.setup import MICRO_BATCH, Setup
 from engine.worker.vocabulary.stage import Extended
 from engine.worker.vocabulary.training import NewRows
 
-MICRO_BATCH = "micro_batch.json"
 MEMORY = "memory.json"
 MEMORY_STEPS = 3
 """Steps after which the measured peak is said: AdamW's state is there from the second on."""
 
 
-@dataclass
 class Training:
     """One CPT run in this process."""
 
-    context: Context
-    base: models.Base
-    mix: Mix
-    heldout: tuple[Rows, Rows]
-    """Domain and generic held-out rows."""
-    tokens_in_corpus: int
-    identity: dict[str, str]
-    extended: Extended | None = None
-    """The new tokens, where the recipe asks for some."""
-    tokens: int = 0
-    step: int = 0
-    saved: int = -1
-    """Step of the newest checkpoint made here."""
-    trials: list[RateTrial] = field(default_factory=list)
-    """Of the learning-rate pilot, where the recipe asks for one."""
+    def __init__(
+        self,
+        context: Context,
+        base: models.Base,
+        mix: Mix,
+        heldout: tuple[Rows, Rows],
+        corpus_tokens: int,
+        identity: dict[str, str],
+        extended: Extended | None = None,
+    ) -> None:
+        """``heldout`` are domain and generic held-out rows; ``extended`` are new tokens, if any.
 
-    def __post_init__(self) -> None:
-        self.watch = Watch(self.context, self.mix.steps)
+        Loads the model and plans the run; nothing is trained yet.
+        """
+        self.context, self.base, self.mix, self.heldout = context, base, mix, heldout
+        self.watch = Watch(context, mix.steps)
+        self.setup = Setup(
+            context, base, mix, heldout, corpus_tokens, identity, extended, self.watch
+        )
+        self.prepared = self.setup.prepare()
+        sharded = self.prepared.spread.sharded
+        self.samples = Samples(
+            context,
+            base,
+            self.prepared.model,
+            self.prepared.precision,
+            heldout,
+            self._check_alone,
+            off="off: fsdp2 shards the model" if sharded else "",
+        )
+        self.peak = memory.Peak()
+        self.tokens = 0
+        """Tokens trained on so far."""
+        self.step = 0
+        self.saved = -1
+        """Step of the newest checkpoint made here."""
+
+    @property
+    def stepper(self) -> Stepper:
+        return self.prepared.stepper
+
+    @property
+    def new(self) -> NewRows | None:
+        return self.prepared.new
 
     def run(self) -> TrainArtifact:
         """Train to the end and save the model; returns the stage's artifact."""
-        self._build()
-        self.samples.begin(self.identity)
+        self.samples.begin(self.prepared.identity)
         self._facts()
         self._resume()
         self.context.ranks.step = self.step
@@ -89,130 +105,43 @@ class Training:
             self.watch.end()
         return self._finish()
 
-    def _load(self) -> tuple[torch.nn.Module, str]:
-        """The model as it is trained, and its method in words."""
-        recipe, train = self.context.recipe, self.context.recipe.train
-        model = methods.load(self.base, recipe)
-        self.parameters = models.count(model)
-        self.precision = run_precision(self.context, self.base, model)
-        self.paths = self_check.prove(self.context, self.base, model, self.precision)
-        rank, why = default_rank(recipe.lora.rank, self.tokens_in_corpus)
-        model = methods.ready(model, recipe, rank, train.seed)
-        return model, methods.describe(recipe, rank, why)
-
-    def _build(self) -> None:
-        recipe, train = self.context.recipe, self.context.recipe.train
-        ranks = self.context.ranks
-        model, self.method = self._load()
-        self.lr, self.lr_why = default_lr(train.method, train.lr, self.parameters)
-        self.checkpoints = Checkpoints(
-            self.context.run.checkpoints,
-            train.keep_last,
-            train.keep_best,
-            frozenset(steps_of(recipe.arms.checkpoints, self.mix.steps)),
-        )
-        if ranks.first:
-            self.checkpoints.predict_space(model)
-        micro = self._plan(model)
-        if train.lr_pilot and ranks.first:
-            micro = self._pilot_lr(model, micro)
-        ranks.begin(self.identity)
-        if train.lr_pilot:
-            self.lr = ranks.tell(self.lr)
-            self.identity = {**self.identity, "learning rate": f"{self.lr:g}"}
-        self.model, self.spread = model, spread(model, ranks, recipe.launch.strategy)
-        scale = embeddings_scale(train.embeddings_lr, self.lr)
-        optimizer = make_optimizer(model, self.lr, train.weight_decay, train.betas, scale)
-        micro = min(ranks.least(micro), -(-self.mix.batch_rows // ranks.world))
-        micro = min(micro, self.context.scratch(MICRO_BATCH) or micro)
-        self.stepper = Stepper(
-            model, optimizer, self.precision, train.clip, micro, self._oom, self.spread
-        )
-        self.new = (
-            None
-            if self.extended is None
-            else NewRows(self.extended, recipe, self.spread, optimizer, self.mix.steps, self.lr)
-        )
-        if self.new:
-            self.stepper.mask = self.new.mask
-        steps = self.mix.steps
-        self.warmup = min(max(10, round(train.warmup * steps)), max(1, steps // 4))
-        self.eval_every = train.eval_every or max(1, steps // 20)
-        self.checkpoint_every = train.checkpoint_every or max(1, steps // 10)
-        self.kernels = kernels.turn_on(self.context, self.spread, self.mix, micro, self.precision)
-        off = "off: fsdp2 shards the model" if self.spread.sharded else ""
-        self.samples = Samples(
-            self.context, self.base, model, self.precision, self.heldout, self._check_alone, off=off
-        )
-
-    def _plan(self, model: torch.nn.Module) -> int:
-        """Predict a step's memory; returns the rows of a micro-batch."""
-        train, share = self.context.recipe.train, 1 / self.context.ranks.here
-        length, most = self.mix.domain.length, self.mix.batch_rows
-        self.memory = memory.plan(model, train, self.precision, length, most, share)
-        if self.memory.checkpointing:
-            enable: Any = model.gradient_checkpointing_enable
-            enable()
-        if not self.memory.fits:
-            self.watch.alarm(
-                "amber",
-                f"A step is predicted to take {memory.gb(self.memory.needed)} more, and "
-                f"{memory.gb(memory.free())} are free: lower [train] micro_batch or "
-                "[pack] sequence_length if it fails",
-            )
-        return self.memory.rows
-
-    def _pilot_lr(self, model: torch.nn.Module, micro: int) -> int:
-        """Let the pilot choose the rate, on rank 0 alone; returns the micro-batch it ended with."""
-        pilot = LrPilot(
-            self.context,
-            model,
-            self.precision,
-            self.mix,
-            self.heldout,
-            self.identity,
-            micro,
-            self._oom,
-        )
-        self.lr, self.lr_why = pilot.choose(self.lr)
-        self.trials = pilot.trials
-        return pilot.micro_batch
-
     def _facts(self) -> None:
-        trained = sum(p.numel() for p in models.trainable(self.model))
+        ready, rate = self.prepared, self.prepared.rate
+        trained = sum(p.numel() for p in models.trainable(ready.model))
+        whole = f"{ready.loaded.parameters:,} parameters"
         facts = {
-            "model": f"{self.base.name}, {self.parameters:,} parameters, {trained:,} trained",
-            "method": self.method,
-            "learning rate": f"{self.lr:g} ({self.lr_why})",
+            "model": f"{self.base.name}, {whole}, {trained:,} trained",
+            "method": ready.loaded.method,
+            "learning rate": f"{rate.lr:g} ({rate.why})",
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             **({"vocabulary": self.new.facts()} if self.new else {}),
-            "dtype": f"{self.precision.name} ({self.precision.why})",
+            "dtype": f"{ready.precision.name} ({ready.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
-            "processes": self.spread.facts(),
-            **self.paths.training(self.model),
-            **self.kernels,
+            "processes": ready.spread.facts(),
+            **ready.loaded.paths.training(ready.model),
+            **ready.kernels,
             "samples": self.samples.facts(),
             "trackers": ", ".join(self.context.recipe.train.trackers) or "off",
             "batch": f"{self.mix.batch_rows} rows x {self.mix.domain.length} tokens, "
             f"micro-batch {self.stepper.micro_batch}",
             "memory": self._predicted(),
-            "steps": f"{self.mix.steps}, warm-up {self.warmup}",
+            "steps": f"{self.mix.steps}, warm-up {ready.clockwork.warmup}",
             "mix-back": f"{100 * self.mix.achieved_share():.1f}% generic tokens",
         }
         self.context.emit(Facts(stage="train", facts=facts))
 
     def _resume(self) -> None:
         ranks = self.context.ranks
-        path, broken = self.checkpoints.newest() if ranks.first else (None, [])
+        path, broken = self.prepared.checkpoints.newest() if ranks.first else (None, [])
         name = ranks.tell(path and path.name)
-        path = self.checkpoints.folder / name if name else None
+        path = self.prepared.checkpoints.folder / name if name else None
         for aside in broken:
             self.watch.alarm(
                 "red", f"checkpoint {aside.name} is broken and was set aside; using the one before"
             )
         if path is None:
             return
-        state = restore(path, self.spread, self.stepper.optimizer, self.identity)
+        state = restore(path, self.prepared.spread, self.stepper.optimizer, self.prepared.identity)
         self.step, self.tokens = state["step"], state["tokens"]
         self.watch.restore(state)
         if self.new:
@@ -249,33 +178,33 @@ class Training:
     def _rate(self) -> float:
         train = self.context.recipe.train
         if self.new:
-            return self.new.rate(self.step, self.warmup)
+            return self.new.rate(self.step, self.prepared.clockwork.warmup)
         return learning_rate(
             self.step,
             self.mix.steps,
-            self.lr,
+            self.prepared.rate.lr,
             train.schedule,
-            self.warmup,
+            self.prepared.clockwork.warmup,
             train.min_lr_share,
             train.decay_share,
         )
 
     def _evaluate_if_due(self) -> None:
-        if not self.watch.due(self.step, self.eval_every):
+        if not self.watch.due(self.step, self.prepared.clockwork.eval_every):
             return
         domain, generic = (
             mean_loss(
-                self.model,
+                self.prepared.model,
                 rows,
-                self.precision,
+                self.prepared.precision,
                 self.stepper.micro_batch,
                 self._controls,
-                self.spread,
+                self.prepared.spread,
             )
             for rows in self.heldout
         )
         self._end_if(self.watch.evaluated(self.step, domain, generic))
-        if self.checkpoints.keep_best and self.watch.best == self.step:
+        if self.prepared.checkpoints.keep_best and self.watch.best == self.step:
             self._save()
         self.samples.tell(self.step, last=self.step == self.mix.steps)
 
@@ -285,7 +214,10 @@ class Training:
             self.context.emit(self.new.measure(point, self.stepper, self._controls))
 
     def _save_if_due(self) -> None:
-        due = self.step % self.checkpoint_every == 0 or self.step in self.checkpoints.spared
+        due = (
+            self.step % self.prepared.clockwork.checkpoint_every == 0
+            or self.step in self.prepared.checkpoints.spared
+        )
         if due and self.saved != self.step < self.mix.steps:
             self._save()
 
@@ -316,36 +248,34 @@ class Training:
             **self.watch.state(),
             "micro_batch": self.stepper.micro_batch,
             "scaler": self.stepper.scaler.state_dict(),
-            "identity": self.identity,
+            "identity": self.prepared.identity,
             "vocab": self.new.measured if self.new else {},
             "stopped_because": stopped_because,
         }
-        tensors = collect(self.spread, self.stepper.optimizer)
+        tensors = collect(self.prepared.spread, self.stepper.optimizer)
         self.saved = self.step
         if not self.context.ranks.first:
             return
-        path, size = self.checkpoints.save(self.step, tensors, state, self.watch.best)
+        path, size = self.prepared.checkpoints.save(self.step, tensors, state, self.watch.best)
         self.context.emit(
             CheckpointSaved(step=self.step, name=path.name, megabytes=round(size / 1e6, 2))
         )
 
     def _predicted(self) -> str:
-        said = self.memory.forecast.told(self.stepper.micro_batch)
-        return said + (", gradient checkpointing on" if self.memory.checkpointing else "")
+        said = self.prepared.memory.forecast.told(self.stepper.micro_batch)
+        return said + (", gradient checkpointing on" if self.prepared.memory.checkpointing else "")
 
     def _compare_memory(self) -> None:
         """Put the measured peak beside the predicted one; kept apart, for no two runs' is equal."""
-        peak, predicted = self.peak.bytes(), self.memory.forecast.peak(self.stepper.micro_batch)
+        peak, predicted = (
+            self.peak.bytes(),
+            self.prepared.memory.forecast.peak(self.stepper.micro_batch),
+        )
         made = {"predicted_bytes": predicted, "peak_bytes": peak}
         write_json(self.context.run.path / "artifacts" / MEMORY, made)
         if peak is not None:
             said = f"{memory.gb(peak)} at its peak, {self._predicted()}"
             self.context.emit(Facts(stage="train", facts={"memory": said}))
-
-    def _oom(self, micro_batch: int) -> None:
-        self.watch.alarm(
-            "amber", f"out of memory: the same step again with a micro-batch of {micro_batch}"
-        )
 
     def _start_smaller(self, error: torch.OutOfMemoryError) -> NoReturn:
         """FSDP2's ranks cannot repeat a step of which they have exchanged a part: end, resume."""
@@ -358,7 +288,7 @@ class Training:
             )
             self.context.ranks.failed(sentence)
             raise InputError(sentence) from error
-        if not self.spread.sharded:
+        if not self.prepared.spread.sharded:
             raise error
         write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
         sentence = (
@@ -374,11 +304,11 @@ class Training:
         ranks.leave()
         if not ranks.first:
             return TrainArtifact()
-        step, model = self.watch.chosen(self.step, self.checkpoints), self.model
-        if self.spread.sharded:
-            model, _ = self._load()
-        if self.spread.sharded or step != self.step:
-            load_weights(self.checkpoints.at(step), model)
+        step, model = self.watch.chosen(self.step, self.prepared.checkpoints), self.prepared.model
+        if self.prepared.spread.sharded:
+            model = self.setup.load_model().model
+        if self.prepared.spread.sharded or step != self.step:
+            load_weights(self.prepared.checkpoints.at(step), model)
         folder = self.context.run.path / "model"
         method = methods.method_of(self.context.recipe)
         live = proof.live_file(self.context.run.path, "cpt")
@@ -396,10 +326,10 @@ class Training:
             update={
                 "steps": self.mix.steps,
                 "tokens": self.tokens,
-                "dtype": self.precision.name,
-                "lr": self.lr,
-                "lr_why": self.lr_why,
-                "lr_pilot": self.trials,
+                "dtype": self.prepared.precision.name,
+                "lr": self.prepared.rate.lr,
+                "lr_why": self.prepared.rate.why,
+                "lr_pilot": self.prepared.rate.trials,
                 "method": self.context.recipe.train.method,
                 "micro_batch": self.stepper.micro_batch,
                 "model_sha256": weights,

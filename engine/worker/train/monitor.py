@@ -137,6 +137,12 @@ class Watch:
             "recipe says stop; start a new run with more mix_back or a lower lr"
         )
 
+    def say_smaller_batch(self, micro_batch: int) -> None:
+        """Out of memory: the same step is made again with fewer rows at once."""
+        self.alarm(
+            "amber", f"out of memory: the same step again with a micro-batch of {micro_batch}"
+        )
+
     def alarm(self, level: str, message: str) -> None:
         self.context.emit(Alarm(level=level, stage="train", message=message))
 
