@@ -1,8 +1,8 @@
 """In which order do stages run, and how does a run end?
 
-order        the wanted stages, one after the other
-pipeline     what each stage depends on
-more_arms    control, checkpoints, recipe
+order        the stages, one after the other
 provenance   what is added to the recipe
+more_arms    stage arms: control, checkpoints, recipe
+arm_plan     which arms a recipe asks for
 demo_base    the demo's own base model
 """

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.artifacts.arms import ArmRow, ArmsResult, Kind
+from engine.artifacts.arms import ArmRow, ArmsResult
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic, write_json
-from engine.gate.arms import Judged, steps_of, summed
+from engine.gate.arms import Judged, summed
 from engine.gate.forgetting import guard_state
 from engine.gate.tries import Try
 from engine.recipe.defaults import default_rank
@@ -38,38 +38,16 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.job import Job, need
 from engine.worker.packing.stage import PackStage
+from engine.worker.pipeline.arm_plan import ROWS, Planned, plan_arms
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.train.stage import TrainStage
 
-FOLDER, TEXT, ROWS = "arms", "control-text", "arms-rows"
+FOLDER, TEXT = "arms", "control-text"
 MATCHED = 0.98
 """Least share of the run's tokens that a control must have; packing loses a row or so."""
 SHARED = 0.05
 """Most of a control's tokens that may lie in documents of the corpus, word for word."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One arm to make."""
-
-    name: str
-    kind: Kind
-    seeds: tuple[int, ...]
-    """The gate's seeds that score it."""
-    step: int = 0
-    """Of a checkpoint."""
-    train_seed: int = 0
-    """Of a training run."""
-
-    @property
-    def folder(self) -> str:
-        return self.name.replace(" ", "-").removesuffix("%")
-
-    @property
-    def file(self) -> str:
-        """Of its row, among the artifacts."""
-        return f"{ROWS}/{self.folder}.json"
 
 
 @dataclass(frozen=True)
@@ -156,24 +134,7 @@ class ArmsStage(Stage[ArmsResult]):
         return not made.missing
 
     def planned(self) -> list[Planned]:
-        """Cheap ones first: a checkpoint is there already."""
-        asked, seeds = self.recipe.arms, tuple(self.recipe.gate.seeds)
-        whole = need(self.job.made.train).steps
-        steps = steps_of(asked.checkpoints, whole)
-        found = [
-            Planned(f"{100 * share:g}%", "checkpoint", seeds, step=step)
-            for step, share in sorted(steps.items())
-            if step < whole
-        ]
-        if asked.control:
-            found.append(Planned("control", "control", seeds, train_seed=self.recipe.train.seed))
-        if asked.cpt_seeds:
-            found += [
-                Planned(f"seed {seed}", "seed", (seed,), train_seed=self.recipe.train.seed + at)
-                for at, seed in enumerate(seeds)
-                if at
-            ]
-        return found
+        return plan_arms(self.recipe, need(self.job.made.train).steps)
 
     def _text(self, planned: Planned) -> str:
         """Names a control's text, split and tokenizer; where it cannot be read, as it was."""
