@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.artifacts.decision import Step
 from engine.formatting import format_bytes
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import provenance
@@ -44,7 +45,7 @@ def _decision(decision: dict[str, Any] | None) -> str:
         for s in decision["path"]
     ]
     advice = f"\nInstead: {plain(decision['instead'])}\n" if decision["instead"] else ""
-    open_nodes = unanswered(decision["path"])
+    open_nodes = unanswered([Step.model_validate(step) for step in decision["path"]])
     asked = f"\nNot answered: {', '.join(open_nodes)}.\n" if open_nodes else ""
     steps = table(("question", "answer", "outcome", "source"), rows)
     sentence = plain(decision["sentence"])

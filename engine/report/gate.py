@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.artifacts.arms import ArmsResult
 from engine.errors import InputError
 from engine.formatting import format_p_value
 from engine.gate.secondary import item_changes, mcnemar_display
@@ -48,7 +49,7 @@ def _arms(arms: dict[str, Any] | None) -> str:
     if not arms:
         return ""
     head = ("arm", "tokens", "points", "minus base", "CPT minus it", "forgetting, nats")
-    rows = [[plain(cell) for cell in row] for row in arm_rows(arms)]
+    rows = [[plain(cell) for cell in row] for row in arm_rows(ArmsResult.model_validate(arms))]
     note = (
         "Seeds, items and test are the gate's; p values in the sentences on the first page are "
         "Holm-corrected among these arms. An arm named by a seed is a training run of its own, "
