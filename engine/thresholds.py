@@ -76,6 +76,11 @@ THRESHOLDS: dict[str, Threshold] = {
 }
 
 
+LARGEST = 1e30
+"""No count, measure or threshold comes near it (the largest training runs take 1e26 FLOPs): a
+number beyond it, or one that is not finite, is none that a stage has written."""
+
+
 def effective(overrides: dict[str, float]) -> dict[str, float]:
     """The value of every threshold after the recipe's overrides."""
     return {name: overrides.get(name, entry.value) for name, entry in THRESHOLDS.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from cpt_tui.safe import clean
 from engine.errors import Exit
 from engine.gate.items import load as load_items
-from engine.runs.events import Alarm, Failed, RunEnded, StageDone, Tail
+from engine.runs.events import Alarm, Event, Failed, RunEnded, StageDone, Tail
 from engine.runs.history import History
 from engine.runs.launch import answered, ask, process_lives, read_status
 from engine.runs.run import Run
@@ -19,6 +20,9 @@ from engine.runs.view import RunView
 from engine.summary import snapshot as facts
 from engine.summary.log_lines import Narrator
 from engine.summary.page import beneath_lines, summary
+
+if TYPE_CHECKING:
+    from engine.artifacts.base import Json
 
 POLL_SECONDS = 0.25
 STARTING_SECONDS = 30.0
@@ -43,7 +47,8 @@ def follow(
     if beneath is not None and not json_:
         for line in beneath_lines((beneath.id, view_of(beneath))):
             typer.echo(clean(line))
-    tail, narrator, seen = Tail(run.events_path, offset), Narrator(), []
+    tail, narrator = Tail(run.events_path, offset), Narrator()
+    seen: list[Event] = []
     started, last_life = time.monotonic(), time.monotonic()
     try:
         while True:
@@ -118,7 +123,7 @@ def _dead(run: Run) -> int:
     return int(Exit.INTERRUPTED)
 
 
-def outcome(run: Run, seen: list[Any], end: RunEnded) -> dict[str, Any]:
+def outcome(run: Run, seen: Sequence[Event], end: RunEnded) -> dict[str, Json]:
     """What ``--json`` prints when a run has ended."""
     return {
         "run": run.id,
@@ -151,7 +156,7 @@ def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
     if not json_:
         lines = summary(view, status, items=items, beneath=other)
         return "\n".join(clean(line) for line in lines)
-    found = {
+    found: dict[str, Json] = {
         **row(run),
         "stages": {name: {"state": s.state} for name, s in view.stages.items()},
         "evidence": {name: view.evidence(name) for name in view.stages},
@@ -163,7 +168,7 @@ def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
     return json.dumps(found)
 
 
-def row(run: Run) -> dict[str, Any]:
+def row(run: Run) -> dict[str, Json]:
     """One run as ``cpt runs`` lists it."""
     status = read_status(run)
     end = last_end(run)

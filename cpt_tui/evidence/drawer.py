@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from cpt_tui.drawing.page import Page
+from engine.artifacts.decision import Evidence
 
-Found = dict[str, Any]
-"""The scan's and the probe's evidence as plain values; what an older run did not measure is
-missing from it and is left out of the drawing."""
 Limits = dict[str, float]
 """The thresholds in force."""
-Drawer = Callable[[Page, Found, Limits, int], None]
-"""``draw(page, found, limits, width)``"""
+Drawer = Callable[[Page, Evidence, Limits, int], None]
+"""``draw(page, found, limits, width)``: what a run did not measure is left out."""

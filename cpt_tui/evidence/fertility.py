@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cpt_tui.drawing.bars import Mark, bar, interval_scale
 from cpt_tui.drawing.page import Page, padded
-from cpt_tui.evidence.drawer import Found, Limits
+from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
+from engine.artifacts.decision import Evidence
+from engine.artifacts.scan import Fertility
 from engine.formatting import format_count
 
 SHOWN_TERMS = 12
 
 
-def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
     """Bars of both sides, the ratio against its thresholds, the worst terms."""
-    fertile = found.get("fertility")
-    if not fertile:
+    fertile = found.fertility
+    if fertile is None:
         return
     page.heading("Tokens per word, both sides")
-    sides = [(name, fertile[f"{name}_tokens_per_word"]) for name in ("domain", "generic")]
-    for name, value in sides:
+    sides = (
+        ("domain", fertile.domain_tokens_per_word, fertile.domain_tokens_per_byte),
+        ("generic", fertile.generic_tokens_per_word, fertile.generic_tokens_per_byte),
+    )
+    longest = max(per_word for _, per_word, _ in sides)
+    for name, per_word, per_byte in sides:
         page.put(f"{name:<10}", "dim")
-        page.draw(bar(value, max(v for _, v in sides), min(40, width - 42)))
-        page.put(f" {value:.2f}", "bold")
-        page.add(f"  {fertile[f'{name}_tokens_per_byte']:.3f} tokens/byte", "dim")
-    _ratio(page, fertile["ratio"], limits, width)
+        page.draw(bar(per_word, longest, min(40, width - 42)))
+        page.put(f" {per_word:.2f}", "bold")
+        page.add(f"  {per_byte:.3f} tokens/byte", "dim")
+    _ratio(page, fertile.ratio, limits, width)
     _terms(page, fertile, width)
 
 
@@ -43,18 +47,17 @@ def _ratio(page: Page, ratio: float, limits: Limits, width: int) -> None:
         page.put("          ").add(row, "dim")
 
 
-def _terms(page: Page, fertile: dict[str, Any], width: int) -> None:
+def _terms(page: Page, fertile: Fertility, width: int) -> None:
     """The terms that a token of their own would help most."""
-    terms = fertile.get("worst_terms") or []
-    if not terms:
+    if not fertile.worst_terms:
         return
-    saving = fertile.get("whole_word_saving") or 0
+    saving = fertile.whole_word_saving
     total = f"; tokens of their own would save {saving:.1%}" if saving else ""
     page.heading(f"Most split terms{total}")
     page.add(f"{'term':<20}{'times':>8}{'saved':>9}  pieces", "dim")
-    for term in terms[:SHOWN_TERMS]:
-        page.put(padded(clean_line(term["term"], 19), 20))
-        saved = format_count(term["saved"]) if term.get("saved") else "-"
-        page.put(f"{term['count']:>8,}{saved:>9}  ")
-        pieces = " | ".join(clean_line(piece, 20) for piece in term["pieces"])
+    for term in fertile.worst_terms[:SHOWN_TERMS]:
+        page.put(padded(clean_line(term.term, 19), 20))
+        saved = format_count(term.saved) if term.saved else "-"
+        page.put(f"{term.count:>8,}{saved:>9}  ")
+        pieces = " | ".join(clean_line(piece, 20) for piece in term.pieces)
         page.add(clean_line(pieces, max(12, width - 40)), "dim")

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cpt_tui.drawing.bars import bar
 from cpt_tui.drawing.page import Page
-from cpt_tui.evidence.drawer import Found, Limits
+from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
-from engine.summary.findings import dig
+from engine.artifacts.decision import Evidence
+from engine.artifacts.gate import GateFiles
+from engine.artifacts.scan import Contamination
 
 
-def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
     """MDE beside the plausible gain, the files in numbers, contamination."""
-    gate = found.get("gate")
+    gate = found.gate
     if gate:
         page.heading("Could the gate answer? Points of its metric")
         _detectable(page, gate, width)
-        page.pair("gold items", f"{gate['gold_items']:,}, {gate['metric']}, {gate['seeds']} seeds")
-        page.pair("SFT examples", f"{gate['sft_examples']:,}")
-        page.pair("constant guess", f"{gate['majority_rate']:.0%} of the answers are the same")
-        if gate["overlap_items"]:
-            page.pair("in the SFT data", f"{gate['overlap_items']:,} gold prompts", "yellow")
-    _contamination(page, gate or {}, dig(found, "scan", "contamination"), limits, width)
+        page.pair("gold items", f"{gate.gold_items:,}, {gate.metric}, {gate.seeds} seeds")
+        page.pair("SFT examples", f"{gate.sft_examples:,}")
+        page.pair("constant guess", f"{gate.majority_rate:.0%} of the answers are the same")
+        if gate.overlap_items:
+            page.pair("in the SFT data", f"{gate.overlap_items:,} gold prompts", "yellow")
+    overlap = found.scan.contamination if found.scan else None
+    _contamination(page, gate, overlap, limits, width)
 
 
-def _detectable(page: Page, gate: dict[str, Any], width: int) -> None:
+def _detectable(page: Page, gate: GateFiles, width: int) -> None:
     """The smallest effect it can see and the gain hoped for, as two bars."""
-    mde, hoped = gate["mde"], gate["plausible_gain"]
+    mde, hoped = gate.mde, gate.plausible_gain
     for label, value in (("MDE", mde), ("plausible gain", hoped)):
         page.put(f"{label:<18}", "dim")
         page.draw(bar(value, max(mde, hoped), min(40, width - 40)))
@@ -39,33 +40,39 @@ def _detectable(page: Page, gate: dict[str, Any], width: int) -> None:
 
 
 def _contamination(
-    page: Page,
-    gate: dict[str, Any],
-    overlap: dict[str, Any] | None,
-    limits: Limits,
-    width: int,
+    page: Page, gate: GateFiles | None, overlap: Contamination | None, limits: Limits, width: int
 ) -> None:
     """Gold items and held-out documents that the corpus also holds."""
-    if not gate and not overlap:
+    if gate is None and overlap is None:
         return
     page.heading("Contamination, by 13 words in a row")
-    share = gate.get("contaminated_share")
-    numbers = list(gate.get("contaminated_items") or (overlap or {}).get("gold_in_corpus") or [])
-    if share is not None:
-        style = "bold yellow" if share > limits["contamination"] else "green"
+    if gate is not None:
+        most, share = limits["contamination"], gate.contaminated_share
+        style = "bold yellow" if share > most else "green"
         page.put(f"{'gold and corpus':<18}", "dim").put(f"{share:.1%} of gold items", style)
-        page.add(f" (noted above {limits['contamination']:.1%})", "dim")
+        page.add(f" (noted above {most:.1%})", "dim")
+    numbers = gate.contaminated_items if gate else []
+    _listed(page, numbers or (overlap.gold_in_corpus if overlap else []), width)
+    if overlap is not None:
+        _overlap(page, overlap, width)
+
+
+def _listed(page: Page, numbers: list[int], width: int) -> None:
+    """The first of the gold items that stand in the corpus."""
     if numbers:
         more = f" and {len(numbers) - 12} more" if len(numbers) > 12 else ""
         listed = ", ".join(str(number + 1) for number in numbers[:12])
         page.item("items", f"{listed}{more}; the verdict is also given without them", width, "", 18)
-    common, short = len((overlap or {}).get("gold_common") or []), (overlap or {}).get("gold_short")
-    if common:
+
+
+def _overlap(page: Page, overlap: Contamination, width: int) -> None:
+    """What else the search found: common wording, short items, held-out documents, examples."""
+    if common := len(overlap.gold_common):
         page.pair("common wording", f"{common:,} items in words of many documents", "dim")
-    if short:
-        page.pair("too short", f"{short:,} items, not looked for", "dim")
-    if overlap and overlap.get("heldout_documents"):
-        held, leaked = overlap["heldout_documents"], overlap["heldout_in_train"]
+    if overlap.gold_short:
+        page.pair("too short", f"{overlap.gold_short:,} items, not looked for", "dim")
+    if overlap.heldout_documents:
+        held, leaked = overlap.heldout_documents, overlap.heldout_in_train
         page.pair("held-out and rest", f"{leaked:,} of {held:,} held-out documents")
-    for example in ((overlap or {}).get("examples") or [])[:3]:
+    for example in overlap.examples[:3]:
         page.quote(f'"{clean_line(example, 140)}"', width)

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cpt_tui.drawing.bars import Mark, log_scale
 from cpt_tui.drawing.page import Page
-from cpt_tui.evidence.drawer import Found, Limits
-from engine import formatting
-from engine.formatting import format_bytes, format_count
-from engine.summary.findings import dig, effective_tokens
+from cpt_tui.evidence.drawer import Limits
+from engine.artifacts.decision import Evidence
+from engine.artifacts.scan import SideScan
+from engine.formatting import format_bytes, format_count, one_line
 
 ZONES = (("tokens_noise", "noise"), ("tokens_small", "too little"), ("tokens_marginal", "marginal"))
 
 
-def draw(page: Page, found: Found, limits: Limits, width: int) -> None:
+def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
     """The corpus on a scale of sizes, what was dropped, and both sides as a table."""
-    domain, generic = dig(found, "scan", "domain"), dig(found, "scan", "generic")
-    if not domain or not generic:
+    if found.scan is None:
         return
+    domain, generic = found.scan.domain, found.scan.generic
     page.heading("Effective tokens against the thresholds")
     _scale(page, domain, limits, width)
     _dropped(page, domain, width)
     _table(page, domain, generic)
-    page.item("generic side", generic.get("source", ""), width, "dim", at=18)
-    for note in (domain.get("notes") or [])[:5]:
-        page.item("note", formatting.one_line(note)[:200], width, "yellow", at=18)
+    page.item("generic side", generic.source, width, "dim", at=18)
+    for note in domain.notes[:5]:
+        page.item("note", one_line(note)[:200], width, "yellow", at=18)
 
 
-def _scale(page: Page, domain: dict[str, Any], limits: Limits, width: int) -> None:
+def _scale(page: Page, domain: SideScan, limits: Limits, width: int) -> None:
     """Where the corpus stands, on a logarithmic scale."""
-    effective = effective_tokens(domain)
+    effective = domain.effective_tokens
     below = next((zone for name, zone in ZONES if effective < limits[name]), "enough")
     marks = [Mark(limits[name], _round(limits[name])) for name, _ in ZONES]
     pointer, line, *names = log_scale(float(effective), marks, min(72, width - 4))
@@ -48,38 +46,42 @@ def _round(value: float) -> str:
     return f"{value / 1e6:g}M" if value >= 1e5 else format_count(value)
 
 
-def _dropped(page: Page, domain: dict[str, Any], width: int) -> None:
+def _dropped(page: Page, domain: SideScan, width: int) -> None:
     """From what was read to what counts."""
-    quality = domain.get("quality")
-    copies = domain.get("duplicate_documents", 0)
-    left_out = format_bytes(domain.get("duplicate_bytes"))
+    quality, copies = domain.quality, domain.duplicate_documents
+    left_out = format_bytes(domain.duplicate_bytes)
     page.item("exact copies", f"{copies:,} documents ({left_out}) left out", width, "dim", at=18)
-    page.pair("tokens", format_count(domain["tokens"]))
+    page.pair("tokens", format_count(domain.tokens))
     if quality:
-        tokens = quality["near_duplicate_tokens"]
-        share = f"{tokens / max(1, domain['tokens']):.1%}"
-        counted = f"{quality['near_duplicate_documents']:,} documents"
+        tokens = quality.near_duplicate_tokens
+        share = f"{tokens / max(1, domain.tokens):.1%}"
+        counted = f"{quality.near_duplicate_documents:,} documents"
         page.pair("near-duplicates", f"-{format_count(tokens)} tokens ({share}), {counted}")
-        page.pair("effective tokens", format_count(effective_tokens(domain)), "bold")
+        page.pair("effective tokens", format_count(domain.effective_tokens), "bold")
     else:
         page.pair("near-duplicates", "not looked for in this run", "dim")
-    for reason, pieces in sorted((domain.get("skipped") or {}).items(), key=lambda kv: -kv[1]):
-        page.item(
-            "skipped", f"{pieces:,} for: {formatting.one_line(reason)[:160]}", width, "dim", at=18
-        )
-    if domain.get("skipped_bytes"):
-        page.pair("skipped in all", format_bytes(domain["skipped_bytes"]))
+    for reason, pieces in sorted(domain.skipped.items(), key=lambda kv: -kv[1]):
+        page.item("skipped", f"{pieces:,} for: {one_line(reason)[:160]}", width, "dim", at=18)
+    if domain.skipped_bytes:
+        page.pair("skipped in all", format_bytes(domain.skipped_bytes))
 
 
-def _table(page: Page, domain: dict[str, Any], generic: dict[str, Any]) -> None:
+def _table(page: Page, domain: SideScan, generic: SideScan) -> None:
     page.add()
     page.add(f"{'':<18}{'domain':>12}{'generic':>12}", "dim")
-    for label, key, show in (
-        ("documents", "documents", format_count),
-        ("bytes", "bytes", format_bytes),
-        ("tokens", "tokens", format_count),
-        ("held out (tokens)", "heldout_tokens", format_count),
-        ("median document", "median_tokens", format_count),
-    ):
-        page.put(f"{label:<18}", "dim")
-        page.add(f"{show(domain.get(key)):>12}{show(generic.get(key)):>12}")
+    columns = zip(SIZES, _sizes(domain), _sizes(generic), strict=True)
+    for label, ours, theirs in columns:
+        page.put(f"{label:<18}", "dim").add(f"{ours:>12}{theirs:>12}")
+
+
+SIZES = ("documents", "bytes", "tokens", "held out (tokens)", "median document")
+
+
+def _sizes(side: SideScan) -> tuple[str, ...]:
+    return (
+        format_count(side.documents),
+        format_bytes(side.bytes),
+        format_count(side.tokens),
+        format_count(side.heldout_tokens),
+        format_count(side.median_tokens),
+    )

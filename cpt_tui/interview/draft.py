@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -32,7 +33,7 @@ class Draft:
 
     def __init__(self, run: Run | None, home: Path | None = None) -> None:
         self._run, self._home = run, home
-        self._parsed: tuple[str, dict[str, Any]] | None = None
+        self._parsed: tuple[str, dict[str, object]] | None = None
 
     @classmethod
     def from_recipe(cls, path: Path, home: Path | None = None) -> Draft:
@@ -72,21 +73,21 @@ class Draft:
         except TOMLKitError as error:
             raise InputError(f"{self.name}: the draft cannot be read ({error})") from None
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """All answers as plain values. A recipe with its evidence takes long to parse: kept."""
         text = self._text()
         if self._parsed is None or self._parsed[0] != text:
             self._parsed = (text, self._document().unwrap())
         return copy.deepcopy(self._parsed[1])
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> object:
         """The answer under a dotted key, or None."""
-        value: Any = self.values()
+        value: object = self.values()
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         return value
 
-    def set(self, answers: dict[str, Any]) -> None:
+    def set(self, answers: Mapping[str, object]) -> None:
         """Write answers (dotted key to value; None takes an answer back) in one step."""
         run = self.run
         document = self._document()
@@ -140,18 +141,9 @@ class Draft:
 
     def evidence(self, view: RunView) -> Evidence:
         """What was measured for these inputs; empty where nothing was or it is stale."""
-        from pydantic import ValidationError
-
         from engine.artifacts.decision import Evidence
 
-        if self.stale():
-            return Evidence()
-        found = {**view.evidence("scan"), **view.evidence("probe")}
-        known = {key: value for key, value in found.items() if key in Evidence.model_fields}
-        try:
-            return Evidence.model_validate(known)
-        except ValidationError:
-            return Evidence()
+        return Evidence() if self.stale() else view.made.evidence
 
     def case(self, view: RunView) -> Case:
         """Evidence and answers together, as the decision tree reads them."""
@@ -160,16 +152,23 @@ class Draft:
         return Case(self.evidence(view), self.recipe(partial=True))
 
 
-def _put(document: Any, parts: list[str], value: Any) -> None:
-    """Set or remove one value in a TOML document, leaving the rest as written."""
+def _put(document: tomlkit.TOMLDocument, parts: list[str], value: object) -> None:
+    """Set or remove one value in a TOML document, leaving the rest as written.
+
+    Raises InputError where a table's name is taken by a value.
+    """
     *tables, name = parts
+    held: MutableMapping[str, object] = document
     for table in tables:
-        if table not in document:
+        if table not in held:
             if value is None:
                 return
-            document[table] = tomlkit.table()
-        document = document[table]
+            held[table] = tomlkit.table()
+        inner = held[table]
+        if not isinstance(inner, MutableMapping):
+            raise InputError(f"recipe.toml: {table} is a value; make it a table: [{table}]")
+        held = inner
     if value is None:
-        document.pop(name, None)
+        held.pop(name, None)
     else:
-        document[name] = value
+        held[name] = value

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from cpt_tui.drawing.bars import Mark, bar, interval_scale
 from cpt_tui.drawing.page import Page, padded
-from cpt_tui.panels.panel import Panel
+from cpt_tui.panels.panel import Panel, put_unreadable
 from cpt_tui.safe import clean_line
+from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.gate import GateVerdict
 from engine.formatting import format_p_value, format_signed
 from engine.gate.items import Items, ScoredItem
 from engine.runs.view import RunView
@@ -25,24 +26,24 @@ FEW = 3
 class GatePanel(Panel):
     """Verdict first, then the interval, then what would change it, the pairs and the items."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
         self.items = Items()
         """The gold items with their scores, as far as the run's files have them."""
 
     def written(self, view: RunView, width: int) -> Text:
-        page = Page()
-        found = view.evidence("gate")
-        if found:
-            verdict(page, found, width)
-            forgetting(page, found, width)
-            interval(page, found, width)
+        page, made = Page(), view.made
+        put_unreadable(page, made, ("gate", "baseline", "arms"), width)
+        if made.gate:
+            verdict(page, made.gate, width)
+            forgetting(page, made.gate, width)
+            interval(page, made.gate, width)
             more_arms(page, view, width)
-            changing(page, found, width)
-        else:
+            changing(page, made.gate, width)
+        elif "gate" not in made.unreadable:
             waiting(page, view)
-        pairs(page, view, found, width)
-        tags(page, found, width)
+        pairs(page, view, width)
+        tags(page, made.gate, width)
         listed(page, self.items, width)
         page.text.rstrip()
         return page.text
@@ -51,13 +52,13 @@ class GatePanel(Panel):
 def waiting(page: Page, view: RunView) -> None:
     """What the gate is for, while it is not finished."""
     page.add("Gate: no verdict yet.", "bold")
-    baseline = view.evidence("baseline")
-    if baseline.get("mde") is not None:
+    if baseline := view.made.baseline:
+        items = "?" if baseline.items is None else baseline.items
         page.add(
-            f"The base arm is in. Its own variance says: effects of {baseline['mde']:.1f} points "
-            f"and more can be seen with {baseline.get('items', '?')} items."
+            f"The base arm is in. Its own variance says: effects of {baseline.mde:.1f} points "
+            f"and more can be seen with {items} items."
         )
-    else:
+    elif "baseline" not in view.made.unreadable:
         page.add("The base arm runs first, so its variance tells what can be seen at all.", "dim")
     if view.arms.get("cpt"):
         page.add(gate_lines.LOOKING_IS_NOT_TESTING, "italic")
@@ -67,23 +68,20 @@ def waiting(page: Page, view: RunView) -> None:
             page.add(f"{name}: {progress_words(stage.progress)}", "bold")
 
 
-def verdict(page: Page, found: dict[str, Any], width: int) -> None:
+def verdict(page: Page, found: GateVerdict, width: int) -> None:
     """EARNED, TIE or HURT, and the sentence."""
-    label = found.get("label")
-    word = f"{found['outcome']}, {label}" if label else found["outcome"]
-    page.put("Verdict: ", "bold").state(found["outcome"])
-    page.add(word.removeprefix(found["outcome"]), "bold")
-    if found.get("sentence"):
-        page.quote(found["sentence"], width, indent=0, limit=600)
-    if found["outcome"] == "TIE":
+    page.put("Verdict: ", "bold").state(found.outcome)
+    page.add(f", {found.label}" if found.label else "", "bold")
+    if found.sentence:
+        page.quote(found.sentence, width, indent=0, limit=600)
+    if found.outcome == "TIE":
         page.add("A tie ships the base model.", "bold")
 
 
-def interval(page: Page, found: dict[str, Any], width: int) -> None:
+def interval(page: Page, found: GateVerdict, width: int) -> None:
     """The estimate with its interval against 0 and the margin."""
     page.heading("CPT minus base, points of the gold set's metric")
-    low, value, high = (float(found[key]) for key in ("low", "estimate", "high"))
-    margin = float(found["margin"])
+    low, value, high, margin = found.low, found.estimate, found.high, found.margin
     reach = max(abs(low), abs(high), margin * 1.5, 1e-9)
     marks = [Mark(x, f"{x:+g}" if x else "0", ":" if x else "│") for x in (-margin, 0.0, margin)]
     ends = (-reach, reach)
@@ -92,13 +90,13 @@ def interval(page: Page, found: dict[str, Any], width: int) -> None:
     for row in names:
         page.put("  ").add(row, "dim")
     page.put(f"  {value:+.2f}", "bold").put(f"  interval {low:+.2f} to {high:+.2f}")
-    page.add(f"  margin {margin:g}  {format_p_value(found['p_value'])}")
+    page.add(f"  margin {margin:g}  {format_p_value(found.p_value)}")
     page.add("  [ ] interval   o estimate   : margins", "dim")
-    sees = f"can see {found['mde']:.1f} points and more (MDE)"
-    page.add(f"  {found['items']} items x {found['seeds']} seeds, {sees}", "dim")
+    sees = f"can see {found.mde:.1f} points and more (MDE)"
+    page.add(f"  {found.items} items x {found.seeds} seeds, {sees}", "dim")
 
 
-def changing(page: Page, found: dict[str, Any], width: int) -> None:
+def changing(page: Page, found: GateVerdict, width: int) -> None:
     """How firm the verdict is: tries counted, and what would make it another."""
     page.heading("What would change the verdict")
     for line in gate_lines.would_change(found):
@@ -107,9 +105,9 @@ def changing(page: Page, found: dict[str, Any], width: int) -> None:
         page.quote(f"Tries: {tried}", width)
 
 
-def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
+def pairs(page: Page, view: RunView, width: int) -> None:
     """Base against CPT for each seed, as far as they are in, and how far the seeds spread."""
-    base, cpt = scores(view, "base", found), scores(view, "cpt", found)
+    base, cpt = scores(view, "base"), scores(view, "cpt")
     if not base and not cpt:
         return
     page.heading("Seed by seed (order and adapter start shared by both arms)")
@@ -138,45 +136,49 @@ def pairs(page: Page, view: RunView, found: dict[str, Any], width: int) -> None:
 
 def more_arms(page: Page, view: RunView, width: int) -> None:
     """The control, earlier checkpoints, other training runs; while they are made, how far."""
-    stage, found = view.stages.get("arms"), view.evidence("arms")
+    stage, found = view.stages.get("arms"), view.made.arms
     if stage is None:
         return
     page.heading("More arms, beside the verdict")
     if stage.progress and not found:
         page.add(f"arms: {progress_words(stage.progress)}", "bold")
-    for said in found.get("sentences") or []:
+    if found is None:
+        return
+    for said in found.sentences:
         page.quote(said, width, limit=600)
-    rows = gate_lines.arm_rows(found)
-    if not rows:
+    if not found.rows:
         return
     page.add(f"  {'arm':<10}{'tokens':>11}{'points':>8}{'-base':>7}  {'CPT minus it':<23}", "dim")
-    for name, tokens, points, over, ahead, _ in rows:
+    for name, tokens, points, over, ahead, _ in gate_lines.arm_rows(found):
         page.put("  ").put(padded(clean_line(name, 9), 10)).put(f"{tokens:>11}{points:>8}")
         page.put(f"{over:>7}", "bold").add(f"  {ahead:<23}".rstrip())
 
 
-def scores(view: RunView, arm: str, found: dict[str, Any]) -> dict[int, float]:
-    """Points by seed: from the events, else from the verdict by position."""
+def scores(view: RunView, arm: str) -> dict[int, float]:
+    """Points by seed: from the events, else from the artifacts by position."""
     seen = {seed: event.score for seed, event in view.arms.get(arm, {}).items()}
-    listed = found.get(f"{arm}_scores") or []
-    if not listed and arm == "base":
-        listed = view.evidence("baseline").get("scores") or []
-    return seen or dict(enumerate(listed))
+    return seen or dict(enumerate(_kept_scores(view.made, arm)))
+
+
+def _kept_scores(made: Artifacts, arm: str) -> list[float]:
+    if arm == "cpt":
+        return made.gate.cpt_scores if made.gate else []
+    kept = made.gate.base_scores if made.gate else []
+    return kept or (made.baseline.scores if made.baseline else [])
 
 
 def _points(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def tags(page: Page, found: dict[str, Any], width: int) -> None:
+def tags(page: Page, found: GateVerdict | None, width: int) -> None:
     """The test on the items of each tag: secondary, never the verdict."""
-    rows = gate_lines.tag_rows(found)
-    if not rows:
+    if found is None or not found.by_tag:
         return
     page.heading("By tag (secondary; p corrected among the tags)")
     room = max(6, min(18, width - 47))
     page.add(f"  {'tag':<{room}}{'items':>6}{'CPT-base':>10}  {'interval':<17}p", "dim")
-    for name, items, estimate, ends, corrected in rows:
+    for name, items, estimate, ends, corrected in gate_lines.tag_rows(found):
         page.put("  ").put(padded(clean_line(name, room - 1), room)).put(f"{items:>6}")
         page.put(f"{estimate:>10}", "bold").add(f"  {ends:<17}{corrected}")
 
@@ -251,17 +253,16 @@ def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def forgetting(page: Page, found: dict[str, Any], width: int) -> None:
+def forgetting(page: Page, found: GateVerdict, width: int) -> None:
     """The second, separate line."""
-    page.put("Forgetting, measured apart: ").state(found.get("guard", "unknown"))
-    rise = found.get("generic_rise")
-    if rise is None:
+    page.put("Forgetting, measured apart: ").state(found.guard)
+    if found.generic_rise is None:
         page.add(", generic loss was not measured")
         return
-    low, high = found.get("generic_low"), found.get("generic_high")
+    low, high = found.generic_low, found.generic_high
     ends = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
-    said = f", {format_signed(rise)} nats"
-    if len(f"Forgetting, measured apart: {found.get('guard')}{said}{ends}") > width - 2:
+    said = f", {format_signed(found.generic_rise)} nats"
+    if len(f"Forgetting, measured apart: {found.guard}{said}{ends}") > width - 2:
         page.add(said)
         said, ends = "", f" {ends}"
     page.add(f"{said}{ends}")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.text import Text
 
 from cpt_tui.drawing.bars import bar
 from cpt_tui.drawing.page import Page
-from cpt_tui.panels.panel import Panel
+from cpt_tui.panels.panel import Panel, put_unreadable
 from cpt_tui.safe import clean_line
+from engine.artifacts.training import PackArtifact, PackingLedger
 from engine.formatting import format_count
 from engine.runs.view import RunView
 from engine.summary.log_lines import progress_words
 
 SUMS = (
     (
-        "documents",
-        "documents in",
-        ("exact duplicates dropped", "held out", "left out by the token cap", "packed documents"),
+        "document",
+        "documents_in",
+        ("exact_duplicates", "held_out", "capped_documents", "packed_documents"),
     ),
-    ("tokens", "domain tokens packed", ("text tokens", "EOS tokens", "BOS tokens")),
+    ("token", "domain_tokens", ("text_tokens", "eos_tokens", "bos_tokens")),
 )
-"""Each total of the ledger and the lines that must add up to it."""
+"""Each total of the ledger and the fields that must add up to it."""
 
 
 class PackingPanel(Panel):
@@ -30,8 +29,11 @@ class PackingPanel(Panel):
 
     def written(self, view: RunView, width: int) -> Text:
         page = Page()
-        found = view.evidence("pack")
-        if not found:
+        found = view.made.pack
+        put_unreadable(page, view.made, ("pack",), width)
+        if found is None:
+            if "pack" in view.made.unreadable:
+                return page.text
             page.add("Packing: not done yet.", "bold")
             if progress := view.stages["pack"].progress:
                 page.add(progress_words(progress))
@@ -39,41 +41,40 @@ class PackingPanel(Panel):
             page.add("truncated, and no document can see its neighbour.")
             return page.text
         head(page, found, width)
-        ledger(page, found.get("ledger") or {})
-        seams(page, found.get("seams") or [])
+        ledger(page, found.ledger)
+        seams(page, found.seams)
         return page.text
 
 
-def head(page: Page, found: dict[str, Any], width: int) -> None:
+def head(page: Page, found: PackArtifact, width: int) -> None:
     """Rows, tokens and the share of generic text."""
-    rows, length = found.get("rows", 0), found.get("sequence_length", 0)
+    rows, length, mix = found.rows, found.sequence_length, found.achieved_mix
     page.add(f"{rows:,} rows of {length:,} tokens", "bold")
-    page.add(f"{rows * length:,} places, {format_count(found.get('tokens'))} real tokens in them")
-    mix = float(found.get("achieved_mix") or 0)
+    page.add(f"{rows * length:,} places, {format_count(found.tokens)} real tokens in them")
     page.put("mix-back ").draw(bar(mix, 1.0, min(30, width - 40)), "dim")
     page.add(f" {100 * mix:.2f}% of tokens are generic", "bold")
 
 
-def ledger(page: Page, table: dict[str, int]) -> None:
+def ledger(page: Page, table: PackingLedger) -> None:
     """Every line of the ledger, sums with their proof."""
     page.heading("Ledger")
-    shown: set[str] = set()
+    left = table.entries()
     for noun, total, parts in SUMS:
-        if total not in table or not any(part in table for part in parts):
+        if total not in left or not any(part in left for part in parts):
             continue
-        page.put(f"  {total:<28}").add(f"{table[total]:>16,}", "bold")
-        for part in (p for p in parts if p in table):
-            page.put(f"    {part:<26}", "dim").add(f"{table[part]:>16,}")
-        _proof(page, noun, table[total], sum(table.get(part, 0) for part in parts))
-        shown |= {total, *parts}
-    for key, value in table.items():
-        if key not in shown:
-            page.put(f"  {clean_line(key, 28):<28}").add(f"{value:>16,}")
+        words, whole = left.pop(total)
+        page.put(f"  {words:<28}").add(f"{whole:>16,}", "bold")
+        addends = [left.pop(part) for part in parts if part in left]
+        for words, number in addends:
+            page.put(f"    {words:<26}", "dim").add(f"{number:>16,}")
+        _proof(page, noun, whole, sum(number for _, number in addends))
+    for words, number in left.values():
+        page.put(f"  {words:<28}").add(f"{number:>16,}")
 
 
 def _proof(page: Page, noun: str, total: int, parts: int) -> None:
     if total == parts:
-        page.put(f"    {'balances':<26}", "green").add(f"{'to the ' + noun[:-1]:>16}", "green")
+        page.put(f"    {'balances':<26}", "green").add(f"{'to the ' + noun:>16}", "green")
     else:
         page.put(f"    {'DOES NOT BALANCE':<26}", "bold red").add(
             f"{total - parts:>+16,}", "bold red"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from cpt_tui.drawing.page import Page
 from engine.runs.view import RunView
+
+if TYPE_CHECKING:
+    from engine.artifacts.artifacts import Artifacts
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What drawing a log of another version may raise; such a log must not end the viewer."""
@@ -22,11 +27,18 @@ def text_width(area: VerticalScroll) -> int:
     return area.scrollable_content_region.width - bar
 
 
+def put_unreadable(page: Page, made: Artifacts, stages: Iterable[str], width: int) -> None:
+    """A line for each of these stages whose evidence is not what this version can read."""
+    for stage in stages:
+        if line := made.describe_unreadable(stage):
+            page.quote(line, width, indent=0, limit=400)
+
+
 class Panel(VerticalScroll):
     """Redraws its text when it is shown a view; keeps its scroll position."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
         self.can_focus = True
         self._shown: Text | None = None
         self._view: RunView | None = None

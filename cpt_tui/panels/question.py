@@ -11,11 +11,11 @@ from rich.text import Text
 from cpt_tui.drawing.page import Page
 from cpt_tui.evidence import cost, fertility, gate, quality, shape, size, surprise
 from cpt_tui.evidence import terms as term_page
-from cpt_tui.evidence.drawer import Found, Limits
+from cpt_tui.evidence.drawer import Drawer, Limits
 from cpt_tui.interview.questions import Question
 from cpt_tui.panels.evidence import moved
 from cpt_tui.safe import clean_line
-from engine.artifacts.decision import Step, Verdict
+from engine.artifacts.decision import Evidence, Step, Verdict
 from engine.summary.findings import unanswered
 from engine.thresholds import THRESHOLDS
 
@@ -27,7 +27,7 @@ STYLES = {"go": "green", "note": "", "not_yet": "bold yellow", "no_go": "bold re
 class Scene:
     """What a page is drawn from besides its question."""
 
-    found: Found
+    found: Evidence
     limits: Limits
     width: int
     moved: Limits = field(default_factory=dict)
@@ -80,14 +80,14 @@ def _moved_here(page: Page, node: str, scene: Scene) -> None:
 
 
 def _terms(page: Page, scene: Scene) -> None:
-    told = scene.found.get("explanations") or []
+    terms = scene.found.explanations
     width, beside = scene.width, scene.side_by_side
-    term_page.draw_one(page, told, scene.term, scene.marks, width, beside)
-    if told:
+    term_page.draw_one(page, terms, scene.term, scene.marks, width, beside)
+    if terms:
         page.add()
 
 
-def _evidence(*draws: Callable[[Page, Found, Limits, int], None]) -> Callable[[Page, Scene], None]:
+def _evidence(*draws: Drawer) -> Callable[[Page, Scene], None]:
     """Evidence blocks one after another."""
 
     def drawn(page: Page, scene: Scene) -> None:
@@ -131,7 +131,7 @@ def verdict_text(verdict: Verdict, scene: Scene) -> Text:
         for step in verdict.path:
             if step.outcome == "go":
                 page.item("ok", f"{step.node}: {step.answer}", width, "green", 9)
-    if nodes := unanswered([step.model_dump() for step in verdict.path]):
+    if nodes := unanswered(verdict.path):
         page.heading("Not answered")
         page.quote(", ".join(nodes), width)
     cost.draw(page, scene.found, scene.limits, width)

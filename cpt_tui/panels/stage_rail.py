@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.text import Text
 from textual.widgets import Static
 
@@ -33,8 +31,8 @@ PANEL_OF = {
 class StageRail(Static):
     """Down the left edge; two short lines a stage."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(markup=False, **kwargs)
+    def __init__(self, id: str) -> None:
+        super().__init__(markup=False, id=id)
 
     def show(self, view: RunView, panel: int) -> None:
         """Redraw; ``panel`` marks the stages it belongs to."""

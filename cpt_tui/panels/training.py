@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -55,8 +54,8 @@ def within(curve: Curve, left: float, right: float) -> int:
 class TrainingPanel(Vertical):
     """One chart that matters, the rest in numbers and sparklines."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
         self.change = False
         """Show each loss as its change since the first evaluation."""
         self.tokens = False
@@ -66,7 +65,7 @@ class TrainingPanel(Vertical):
         self.zoom = Zoom()
         self.overlay: Overlay | None = None
         self.detail: Detail | None = None
-        self._drawn: tuple[Any, ...] = ()
+        self._drawn: tuple[object, ...] = ()
         self._texts: dict[str, Text] = {}
         self._view: RunView | None = None
 
@@ -103,7 +102,7 @@ class TrainingPanel(Vertical):
             self._texts[selector] = text
             self.query_one(selector, Static).update(text)
 
-    def _state(self, curve: Curve) -> tuple[Any, ...]:
+    def _state(self, curve: Curve) -> tuple[object, ...]:
         """All that the charts depend on."""
         other = self.overlay.curve if self.overlay else Curve()
         series = (curve.domain, curve.generic, curve.loss, other.domain, other.generic, other.loss)

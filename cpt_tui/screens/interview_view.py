@@ -178,7 +178,7 @@ class InterviewView(CptScreen):
     def _scene(self) -> drawn.Scene:
         """What the page is drawn from, as it is known now."""
         return drawn.Scene(
-            self.evidence.model_dump(),
+            self.evidence,
             self.limits,
             max(40, text_width(self.query_one("#interview-page", VerticalScroll))),
             self.verdict.thresholds_overridden if self.verdict else {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from engine.artifacts.base import Interval, Record
 
@@ -124,6 +124,15 @@ class BaselineArtifact(Record):
     """Seeds under which every item got one and the same answer."""
     registration: str = ""
     """sha256 of the registration."""
+
+
+class SeedScores(Record):
+    """One finished seed of an arm, as its file below ``artifacts/arms`` has it."""
+
+    scores: list[FiniteFloat]
+    """One an item, shares of the metric."""
+    answers: list[str] = Field(default_factory=list)
+    """What the arm answered, where that was kept."""
 
 
 class GateArtifact(GateVerdict):

@@ -29,10 +29,15 @@ class PackingLedger(Record):
     padding: int = 0
     split_documents: int = Field(0, alias="long documents split")
 
+    def entries(self) -> dict[str, tuple[str, int]]:
+        """(words, number) of each entry that the run counted, in order, by its field."""
+        fields = type(self).model_fields.items()
+        held = [(name, field) for name, field in fields if name in self.model_fields_set]
+        return {name: (field.alias or name, getattr(self, name)) for name, field in held}
+
     def lines(self) -> list[tuple[str, int]]:
-        """(words, number) of each entry, in order."""
-        fields = type(self).model_fields
-        return [(f.alias or name, getattr(self, name)) for name, f in fields.items()]
+        """(words, number) of each entry that the run counted, in order."""
+        return list(self.entries().values())
 
 
 class PackArtifact(Record):
@@ -102,8 +107,8 @@ class ExtendArtifact(Record):
     base: str = ""
     """Identity of the extended base."""
     first_run: FirstRun | None = None
-    tokens_per_document: dict[str, list[float]] = Field(default_factory=dict)
-    """[before, after] of both sides."""
+    tokens_per_document: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """(before, after) of both sides."""
     bits_per_byte: dict[str, Sides] = Field(default_factory=dict)
     """Held-out loss of both sides by point: ``before``, ``init``."""
     stores: StoreFolders = StoreFolders()
@@ -127,7 +132,7 @@ class NewRowsOutcome(Record):
     rows_steps: int = 0
     """First steps, in which only the new rows were trained."""
     bits_per_byte: dict[str, Sides] = Field(default_factory=dict)
-    tokens_per_document: dict[str, list[float]] = Field(default_factory=dict)
+    tokens_per_document: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
 class TrainArtifact(Record):

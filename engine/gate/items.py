@@ -11,15 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.errors import CptError
 from engine.runs.run import Run
 
 if TYPE_CHECKING:
+    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.base import Json
+    from engine.artifacts.gate import SeedScores
     from engine.gold.example import Example
 
 ARMS = ("base", "cpt")
+STAGE = {"base": "baseline", "cpt": "gate"}
+"""The stage that scores an arm."""
 EPSILON = 1e-9
 """Mean differences below this are none, as in ``engine.gate.judge``."""
 STATES = ("won", "lost", "tied", "waiting")
@@ -74,7 +79,7 @@ class Items:
 
     items: tuple[ScoredItem, ...] = ()
     fault: str = ""
-    """Why there are no texts; empty where there are."""
+    """Why there are no texts, or no scores out of an artifact; empty where there are."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,8 +106,9 @@ def stamp(run: Run) -> tuple[tuple[str, int], ...]:
 
 def load(run: Run) -> Items:
     """Items with scores and texts; empty before the first seed is scored. Never raises."""
+    made = _artifacts(run)
     seeds, texts, fault = _texts(run)
-    arms = {arm: _table(run, arm, seeds) for arm in ARMS}
+    arms = {arm: _table(run, arm, seeds, made) for arm in ARMS}
     size = max((len(rows) for table in arms.values() for rows, _ in table.values()), default=0)
     if texts and len(texts) < size:
         texts, fault = [], "the gold set of this run has fewer items than were scored"
@@ -115,7 +121,8 @@ def load(run: Run) -> Items:
         )
         for number in range(size)
     ]
-    return Items(tuple(items), fault if size else "")
+    faults = [made.describe_unreadable(STAGE[arm]) for arm in ARMS] + [fault if size else ""]
+    return Items(tuple(items), "; ".join(said for said in faults if said))
 
 
 Table = dict[int, tuple[list[float], list[str]]]
@@ -150,25 +157,23 @@ def _texts(run: Run) -> tuple[list[int], list[Example], str]:
 
 
 def _artifact(run: Run, arm: str) -> Path:
-    return run.artifact_path({"base": "baseline", "cpt": "gate"}[arm])
+    return run.artifact_path(STAGE[arm])
 
 
 def _arm_files(run: Run) -> list[Path]:
     return sorted((run.path / "artifacts" / "arms").glob("*.json"))
 
 
-def _table(run: Run, arm: str, seeds: Sequence[int]) -> Table:
+def _table(run: Run, arm: str, seeds: Sequence[int], made: Artifacts) -> Table:
     """An arm's scores: seed by seed while it runs, else out of its stage's artifact."""
-    kept = {seed: _json(run.path / "artifacts" / "arms" / f"{arm}-{seed}.json") for seed in seeds}
-    live = {seed: found for seed, found in kept.items() if isinstance(found.get("scores"), list)}
-    rows = _json(_artifact(run, arm)).get("per_item")
-    if isinstance(rows, list) and len(rows) == len(seeds) and not _newer(run, arm):
-        answers = {seed: _strings(found.get("answers")) for seed, found in live.items()}
-        return {
-            seed: (_numbers(row), answers.get(seed, []))
-            for seed, row in zip(seeds, rows, strict=True)
-        }
-    return {s: (_numbers(f["scores"]), _strings(f.get("answers"))) for s, f in live.items()}
+    kept = {seed: _seed(run.path / "artifacts" / "arms" / f"{arm}-{seed}.json") for seed in seeds}
+    live = {seed: found for seed, found in kept.items() if found is not None}
+    stage = made.baseline if arm == "base" else made.gate
+    rows = stage.per_item if stage else []
+    if rows and len(rows) == len(seeds) and not _newer(run, arm):
+        answers = {seed: found.answers for seed, found in live.items()}
+        return {seed: (row, answers.get(seed, [])) for seed, row in zip(seeds, rows, strict=True)}
+    return {seed: (found.scores, found.answers) for seed, found in live.items()}
 
 
 def _newer(run: Run, arm: str) -> bool:
@@ -180,18 +185,27 @@ def _newer(run: Run, arm: str) -> bool:
         return False
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _artifacts(run: Run) -> Artifacts:
+    """Both arms' artifacts as they lie there, whether their stage is done or not."""
+    from engine.artifacts.artifacts import Artifacts
+
+    return Artifacts.of({STAGE[arm]: _json(_artifact(run, arm)) for arm in ARMS})
+
+
+def _seed(path: Path) -> SeedScores | None:
+    """A seed's file; None where there is none, or none that can be read."""
+    from engine.artifacts.gate import SeedScores
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return SeedScores.model_validate(_json(path))
+    except ValueError:
+        return None
 
 
-def _numbers(row: Any) -> list[float]:
-    values = row if isinstance(row, list) else []
-    return [float(v) if isinstance(v, (int, float)) else 0.0 for v in values]
-
-
-def _strings(row: Any) -> list[str]:
-    return [str(value) for value in row] if isinstance(row, list) else []
+def _json(path: Path) -> Json:
+    """What a file holds; None where it is none that can be read."""
+    try:
+        found: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found

@@ -49,7 +49,7 @@ def _render_decision(decision: Verdict) -> str:
     ]
     steps = table(("question", "answer", "outcome", "source"), rows)
     advice = f"\nInstead: {inert(decision.instead)}\n" if decision.instead else ""
-    nodes = unanswered([step.to_json() for step in decision.path])
+    nodes = unanswered(decision.path)
     missing = f"\nNot answered: {', '.join(nodes)}.\n" if nodes else ""
     sentence = inert(decision.sentence)
     return f"## Should I? {decision.outcome}\n\n{sentence}\n{advice}\n{steps}\n{missing}"

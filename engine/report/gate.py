@@ -49,7 +49,7 @@ def render_gate(run: Run, recipe: Recipe, made: Artifacts, images: Mapping[str, 
 def _render_arms(arms: ArmsResult) -> str:
     """More arms, their numbers and the verdict over training runs."""
     head = ("arm", "tokens", "points", "minus base", "CPT minus it", "forgetting, nats")
-    rows = [[inert(cell) for cell in row] for row in arm_rows(arms.to_json())]
+    rows = [[inert(cell) for cell in row] for row in arm_rows(arms)]
     note = (
         "Seeds, items and test are the gate's; p values in the sentences on the first page are "
         "Holm-corrected among these arms. An arm named by a seed is a training run of its own, "

@@ -12,14 +12,18 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from engine.files import write_atomic
 from engine.runs import events as ev
 from engine.runs.series import Series
 from engine.runs.view import Curve, RunView, StageView
+
+if TYPE_CHECKING:
+    from engine.artifacts.base import Json
 
 FORMAT = 1
 """Raise it when views are folded otherwise: older indexes are then made anew."""
@@ -99,56 +103,107 @@ def _identity(handle: BinaryIO, offset: int) -> list[str]:
     return found
 
 
-def _packed(snapshot: Snapshot) -> dict[str, Any]:
+def _packed(snapshot: Snapshot) -> dict[str, object]:
     """A snapshot as plain JSON values."""
     view = snapshot.view
-    packed = {f.name: getattr(view, f.name) for f in dataclasses.fields(view)}
+    packed: dict[str, object] = {f.name: getattr(view, f.name) for f in dataclasses.fields(view)}
     packed["stages"] = [_stage(stage) for stage in view.stages.values()]
     packed["curves"] = {name: _curve(curve) for name, curve in view.curves.items()}
-    for name in _LISTS:
-        packed[name] = [_event(event) for event in packed[name]]
+    packed["alarms"] = [_event(alarm) for alarm in view.alarms]
+    packed["checkpoints"] = [_event(checkpoint) for checkpoint in view.checkpoints]
+    packed["samples"] = [_event(sample) for sample in view.samples]
+    packed["controls"] = [_event(control) for control in view.controls]
     packed["arms"] = [_event(seed) for arm in view.arms.values() for seed in arm.values()]
     packed["failure"] = _event(view.failure)
     return {"view": packed, "landmarks": snapshot.landmarks}
 
 
-_LISTS = ("alarms", "checkpoints", "samples", "controls")
-
-
-def _event(event: ev.Event | None) -> dict[str, Any] | None:
+def _event(event: ev.Event | None) -> dict[str, object] | None:
     return None if event is None else {"kind": event.kind, **vars(event)}
 
 
-def _stage(stage: StageView) -> dict[str, Any]:
+def _stage(stage: StageView) -> dict[str, object]:
     return {**vars(stage), "progress": _event(stage.progress)}
 
 
-def _curve(curve: Curve) -> dict[str, Any]:
+def _curve(curve: Curve) -> dict[str, object]:
     values = {n: v.state() for n, v in vars(curve).items() if isinstance(v, Series)}
     return {"series": values, "step": _event(curve.step)}
 
 
-def _unpacked(packed: dict[str, Any], offset: int) -> Snapshot:
-    """The way back from ``_packed``."""
-    values = packed["view"]
-    values["stages"] = {s["name"]: _stage_back(s) for s in values["stages"]}
-    values["curves"] = {name: _curve_back(c) for name, c in values["curves"].items()}
-    for name in (*_LISTS, "arms"):
-        values[name] = [ev.from_raw(raw) for raw in values[name]]
+def _unpacked(packed: Json, offset: int) -> Snapshot:
+    """The way back from ``_packed``. Raises one of ``BROKEN`` where a part is missing or wrong."""
+    whole = _table(packed)
+    values = _table(whole["view"])
+    stages = [_stage_back(stage) for stage in _items(values["stages"])]
+    curves = {name: _curve_back(curve) for name, curve in _table(values["curves"]).items()}
     arms: dict[str, dict[int, ev.ArmSeed]] = {}
-    for seed in values["arms"]:
+    for seed in _events(values["arms"], ev.ArmSeed):
         arms.setdefault(seed.arm, {})[seed.seed] = seed
-    values["arms"] = arms
-    values["failure"] = values["failure"] and ev.from_raw(values["failure"])
-    marks = {name: [(at, step) for at, step in m] for name, m in packed["landmarks"].items()}
-    return Snapshot(RunView(**values), marks, offset)
+    back: dict[str, object] = {
+        **values,
+        "stages": {stage.name: stage for stage in stages},
+        "curves": curves,
+        "alarms": _events(values["alarms"], ev.Alarm),
+        "checkpoints": _events(values["checkpoints"], ev.CheckpointSaved),
+        "samples": _events(values["samples"], ev.SampleWritten),
+        "controls": _events(values["controls"], ev.Control),
+        "arms": arms,
+        "failure": _event_back(values["failure"], ev.Failed),
+    }
+    marks = _table(whole["landmarks"]).items()
+    landmarks = {name: [_landmark(mark) for mark in _items(kept)] for name, kept in marks}
+    return Snapshot(_built(RunView, back), landmarks, offset)
 
 
-def _stage_back(raw: dict[str, Any]) -> StageView:
-    return StageView(**{**raw, "progress": raw["progress"] and ev.from_raw(raw["progress"])})
+def _stage_back(value: Json) -> StageView:
+    raw = _table(value)
+    return _built(StageView, {**raw, "progress": _event_back(raw["progress"], ev.Progress)})
 
 
-def _curve_back(raw: dict[str, Any]) -> Curve:
-    series: dict[str, Any] = {name: Series.restored(state) for name, state in raw["series"].items()}
-    step: Any = raw["step"] and ev.from_raw(raw["step"])
-    return Curve(**series, step=step)
+def _curve_back(value: Json) -> Curve:
+    raw = _table(value)
+    series = {name: Series.restored(_items(kept)) for name, kept in _table(raw["series"]).items()}
+    return _built(Curve, {**series, "step": _event_back(raw["step"], ev.TrainStep)})
+
+
+def _landmark(value: Json) -> tuple[int, int]:
+    at, step = _items(value)
+    if not isinstance(at, int) or not isinstance(step, int):
+        raise TypeError("a landmark is two whole numbers")
+    return at, step
+
+
+T = TypeVar("T")
+E = TypeVar("E", bound=ev.Event)
+
+
+def _built(make: Callable[..., T], values: Mapping[str, object]) -> T:
+    """An object of fields by name, whose types the index's digest stands for."""
+    return make(**values)
+
+
+def _events(value: Json, kind: type[E]) -> list[E]:
+    found = [_event_back(raw, kind) for raw in _items(value)]
+    return [event for event in found if event is not None]
+
+
+def _event_back(value: Json, kind: type[E]) -> E | None:
+    if value is None:
+        return None
+    event = ev.from_raw(_table(value))
+    if not isinstance(event, kind):
+        raise TypeError(f"not a {kind.kind}")
+    return event
+
+
+def _table(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise TypeError("not a table")
+    return value
+
+
+def _items(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value

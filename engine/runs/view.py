@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.runs import events as ev
 from engine.runs.series import Series
 from engine.stages import EXTEND, LATER_STAGES, STAGES
-from engine.thresholds import effective
+from engine.thresholds import LARGEST, effective
 
 if TYPE_CHECKING:
     from engine.artifacts.artifacts import Artifacts
@@ -239,7 +239,14 @@ def _stage_done(view: RunView, event: ev.StageDone) -> None:
     if view.current == event.stage:
         view.current = ""
     if event.stage == "decide":
-        view.limits = effective(dict(stage.evidence.get("thresholds_overridden") or {}))
+        view.limits = effective(_numbers(stage.evidence.get("thresholds_overridden")))
+
+
+def _numbers(value: object) -> dict[str, float]:
+    """The usable numbers of a table out of a log; all else that may stand there is left out."""
+    table = value.items() if isinstance(value, dict) else ()
+    numbers = {name: number for name, number in table if isinstance(number, (int, float))}
+    return {name: number for name, number in numbers.items() if -LARGEST <= number <= LARGEST}
 
 
 def _train_step(view: RunView, event: ev.TrainStep) -> None:

@@ -1,19 +1,30 @@
-"""What each stage found, in a few plain lines, from the evidence of its ``StageDone``."""
+"""What each stage found, in a few plain lines, from the record of its artifact."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.formatting import (
     format_bytes,
     format_count,
     format_duration,
+    format_interval,
     format_memory,
-    format_points,
     one_line,
 )
 from engine.summary import gate_lines
 from engine.thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from engine.artifacts.arms import ArmsResult
+    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.decision import Step, Verdict
+    from engine.artifacts.gate import BaselineArtifact, GateArtifact
+    from engine.artifacts.probe import Cost, Fluency, Pilot, ProbeArtifact
+    from engine.artifacts.scan import Contamination, ScanArtifact, Shape, SideScan
+    from engine.artifacts.shipping import ExportArtifact, FinishArtifact, ReportArtifact
+    from engine.artifacts.training import ExtendArtifact, PackArtifact, TrainArtifact
 
 NEVER_THE_VERDICT = "CPT loss always falls; it is never the verdict."
 
@@ -25,6 +36,26 @@ POINTS = {
     "end": "trained",
 }
 """Where a vocabulary extension is measured, in order."""
+
+
+def finding(stage: str, evidence: Mapping[str, object]) -> list[str]:
+    """What a stage found, in a few lines, from the plain values of its ``StageDone``."""
+    if not evidence:
+        return []
+    from engine.artifacts.artifacts import Artifacts  # pydantic: not before there is evidence
+
+    return describe_stage(stage, Artifacts.of({stage: evidence}))
+
+
+def describe_stage(stage: str, made: Artifacts) -> list[str]:
+    """What a stage found, in a few lines; nothing where it left no artifact.
+
+    An artifact that its record refuses is named, with the fault.
+    """
+    if unreadable := made.describe_unreadable(stage):
+        return [unreadable]
+    teller = _TELLERS.get(stage)
+    return teller(made) if teller else []
 
 
 def dig(value: Any, *keys: str) -> Any:
@@ -40,189 +71,183 @@ def effective_tokens(side: dict[str, Any]) -> int:
     return int(side["tokens"]) - int(near)
 
 
-def unanswered(path: list[dict[str, Any]]) -> list[str]:
+def unanswered(path: list[Step]) -> list[str]:
     """The nodes of a path that only the user could answer and did not."""
+    open_steps = [s for s in path if not s.measured and s.answer.startswith("unanswered")]
+    return [step.node for step in open_steps]
+
+
+def _scan(found: ScanArtifact) -> list[str]:
+    lines = [
+        f"{name}: {format_count(side.documents)} documents, "
+        f"{format_count(side.tokens)} tokens, {format_bytes(side.bytes)}"
+        for name, side in (("domain", found.domain), ("generic", found.generic))
+    ]
+    lines += [
+        *_shape(found.scan.shape),
+        *_quality(found.domain),
+        *_skipped(found.domain),
+        *_contamination(found.scan.contamination),
+    ]
+    if found.fertility:
+        lines.append(f"domain words cost {found.fertility.ratio:.2f}x the tokens of generic words")
+    remarks = found.gate.remarks if found.gate else []
+    return [*lines, *(f"gate: {one_line(remark)}" for remark in remarks)]
+
+
+def _shape(shape: Shape) -> list[str]:
+    named = [f"{one_line(part.kind)} {part.share:.0%}" for part in shape.parts[:4]]
+    return [f"shape: {', '.join(named)}".replace("_", " ")] if named else []
+
+
+def _quality(domain: SideScan) -> list[str]:
+    if domain.quality is None:
+        return []
+    share = domain.quality.near_duplicate_tokens / max(1, domain.tokens)
+    effective = format_count(domain.effective_tokens)
+    return [f"near-duplicates: {share:.1%} of tokens; {effective} effective tokens are left"]
+
+
+def _skipped(domain: SideScan) -> list[str]:
+    if not sum(domain.skipped.values()):
+        return []
+    reasons = ", ".join(f"{count:,} {one_line(why)}" for why, count in domain.skipped.items())
+    return [f"skipped {format_bytes(domain.skipped_bytes)}: {reasons[:160]}"]
+
+
+def _contamination(found: Contamination | None) -> list[str]:
+    if found is None:
+        return []
+    parts = []
+    if found.gold_items:
+        both = f"{len(found.gold_in_corpus):,} of {found.gold_items:,} gold items"
+        parts.append(f"{both} also stand in the corpus")
+    if found.heldout_documents:
+        leaked = f"{found.heldout_in_train:,} of {found.heldout_documents:,}"
+        parts.append(f"{leaked} held-out documents in the training text")
+    return [f"contamination: {'; '.join(parts)}"] if parts else []
+
+
+def _probe(found: ProbeArtifact) -> list[str]:
     return [
-        str(step.get("node", "?"))
-        for step in path
-        if not step.get("measured", True) and str(step.get("answer", "")).startswith("unanswered")
+        *(_fluency(found.fluency) if found.fluency else []),
+        *([_pilot(found.pilot)] if found.pilot else []),
+        *([_price(found.cost)] if found.cost else []),
     ]
 
 
-def finding(stage: str, evidence: dict[str, Any]) -> list[str]:
-    """What a stage found, in a few lines; nothing where it left no evidence."""
-    teller = _FINDINGS.get(stage)
-    try:
-        return teller(evidence) if teller and evidence else []
-    except (TypeError, ValueError, KeyError):
-        return []
+def _fluency(fluency: Fluency) -> list[str]:
+    return [
+        f"bits/byte: domain {fluency.domain.bits_per_byte:.3f}, "
+        f"generic {fluency.generic.bits_per_byte:.3f}, "
+        f"ratio {format_interval(fluency.ratio)}",
+        *_classes(fluency),
+        *_place(fluency),
+        *_terms(fluency),
+    ]
 
 
-def _scan(found: dict[str, Any]) -> list[str]:
-    lines = []
-    for side in ("domain", "generic"):
-        if scan := dig(found, "scan", side):
-            lines.append(
-                f"{side}: {format_count(scan['documents'])} documents, "
-                f"{format_count(scan['tokens'])} tokens, {format_bytes(scan['bytes'])}"
-            )
-    tellers = (_shape, _quality, _skipped, _contamination)
-    lines += [line for tell in tellers for line in _told(tell, found.get("scan") or {})]
-    if (ratio := dig(found, "fertility", "ratio")) is not None:
-        lines.append(f"domain words cost {ratio:.2f}x the tokens of generic words")
-    lines += [f"gate: {one_line(remark)}" for remark in dig(found, "gate", "remarks") or []]
-    return lines
-
-
-def _told(tell: Any, found: dict[str, Any]) -> list[str]:
-    """A teller's line as a list; none where the run did not measure it."""
-    line = tell(found)
-    return [line] if line else []
-
-
-def _shape(scan: dict[str, Any]) -> str:
-    parts = dig(scan, "shape", "parts") or []
-    named = [f"{one_line(part['kind'])} {part['share']:.0%}" for part in parts[:4]]
-    return f"shape: {', '.join(named)}".replace("_", " ") if named else ""
-
-
-def _quality(scan: dict[str, Any]) -> str:
-    domain = scan.get("domain") or {}
-    near = dig(domain, "quality", "near_duplicate_tokens")
-    if near is None:
-        return ""
-    share = near / max(1, domain["tokens"])
-    effective = format_count(effective_tokens(domain))
-    return f"near-duplicates: {share:.1%} of tokens; {effective} effective tokens are left"
-
-
-def _skipped(scan: dict[str, Any]) -> str:
-    domain = scan.get("domain") or {}
-    pieces = sum((domain.get("skipped") or {}).values())
-    if not pieces:
-        return ""
-    reasons = ", ".join(f"{count:,} {one_line(why)}" for why, count in domain["skipped"].items())
-    return f"skipped {format_bytes(domain.get('skipped_bytes'))}: {reasons[:160]}"
-
-
-def _contamination(scan: dict[str, Any]) -> str:
-    found = scan.get("contamination")
-    if not found:
-        return ""
-    parts = []
-    if found.get("gold_items"):
-        both = f"{len(found['gold_in_corpus']):,} of {found['gold_items']:,} gold items"
-        parts.append(f"{both} also stand in the corpus")
-    if found.get("heldout_documents"):
-        leaked = f"{found['heldout_in_train']:,} of {found['heldout_documents']:,}"
-        parts.append(f"{leaked} held-out documents in the training text")
-    return f"contamination: {'; '.join(parts)}" if parts else ""
-
-
-def _probe(found: dict[str, Any]) -> list[str]:
-    lines = []
-    if fluency := found.get("fluency"):
-        lines.append(
-            f"bits/byte: domain {fluency['domain']['bits_per_byte']:.3f}, "
-            f"generic {fluency['generic']['bits_per_byte']:.3f}, "
-            f"ratio {format_points(fluency['ratio'], 2)}"
-        )
-        lines += [line for tell in (_classes, _place, _terms) for line in _told(tell, fluency)]
-    if pilot := found.get("pilot"):
-        order = pilot.get("order_ratio")
-        shuffled = f"; words shuffled cost {format_points(order, 2)}x the bits" if order else ""
-        lines.append(f"pilot's net gain {format_points(pilot['gain'], 3)} nats/token{shuffled}")
-    if price := found.get("cost"):
-        gate = format_duration(price["gate_seconds"])
-        lines.append(
-            f"price here: training {format_duration(price['train_seconds'])}, gate {gate}, "
-            f"{format_memory(price['memory_gb'])}, {price['train_flops']:.1e} FLOPs"
-        )
-    return lines
-
-
-def _classes(fluency: dict[str, Any]) -> str:
+def _classes(fluency: Fluency) -> list[str]:
     """Which class of tokens carries the gap."""
-    classes = fluency.get("classes") or []
-    if not classes:
-        return ""
-    gaps = [(one["domain_nats"] - one["generic_nats"], one_line(one["name"])) for one in classes]
-    return "nats/token more than generic: " + ", ".join(f"{name} {gap:+.2f}" for gap, name in gaps)
+    gaps = [
+        f"{one_line(one.name)} {one.domain_nats - one.generic_nats:+.2f}" for one in fluency.classes
+    ]
+    return [f"nats/token more than generic: {', '.join(gaps)}"] if gaps else []
 
 
-def _place(fluency: dict[str, Any]) -> str:
+def _place(fluency: Fluency) -> list[str]:
     """The corpus among the reference texts."""
-    references, share = fluency.get("references") or [], fluency.get("percentile")
+    references, share = fluency.references, fluency.percentile
     if not references or share is None:
-        return ""
-    return f"harder for this base than {share:.0f}% of {len(references)} reference texts"
+        return []
+    return [f"harder for this base than {share:.0f}% of {len(references)} reference texts"]
 
 
-def _terms(fluency: dict[str, Any]) -> str:
-    terms = [one_line(term["text"])[:24] for term in fluency.get("surprising_terms") or []]
-    return f"most surprising terms: {', '.join(terms[:5])}" if terms else ""
+def _terms(fluency: Fluency) -> list[str]:
+    terms = [one_line(term.text)[:24] for term in fluency.surprising_terms[:5]]
+    return [f"most surprising terms: {', '.join(terms)}"] if terms else []
 
 
-def _decide(found: dict[str, Any]) -> list[str]:
-    lines = [f"verdict: {found['outcome']}: {one_line(found.get('sentence', ''))}"]
-    if found.get("instead"):
-        lines.append(f"instead: {one_line(found['instead'])}")
-    if nodes := unanswered(found.get("path") or []):
-        lines.append(f"not answered: {', '.join(nodes)}")
-    for name, value in (found.get("thresholds_overridden") or {}).items():
+def _pilot(pilot: Pilot) -> str:
+    order = pilot.order_ratio
+    shuffled = f"; words shuffled cost {format_interval(order)}x the bits" if order else ""
+    return f"pilot's net gain {format_interval(pilot.gain, 3)} nats/token{shuffled}"
+
+
+def _price(cost: Cost) -> str:
+    return (
+        f"price here: training {format_duration(cost.train_seconds)}, "
+        f"gate {format_duration(cost.gate_seconds)}, "
+        f"{format_memory(cost.memory_gb)}, {cost.train_flops:.1e} FLOPs"
+    )
+
+
+def _decide(found: Verdict) -> list[str]:
+    lines = [f"verdict: {one_line(found.outcome)}: {one_line(found.sentence)}"]
+    if found.instead:
+        lines.append(f"instead: {one_line(found.instead)}")
+    if nodes := unanswered(found.path):
+        lines.append(f"not answered: {one_line(', '.join(nodes))}")
+    for name, value in found.thresholds_overridden.items():
         default = f" (default {THRESHOLDS[name].value:g})" if name in THRESHOLDS else ""
         lines.append(f"threshold moved by the recipe: {one_line(name)} = {value:g}{default}")
     return lines
 
 
-def _baseline(found: dict[str, Any]) -> list[str]:
-    scores = ", ".join(f"{score:.1f}" for score in found.get("scores", []))
-    mde = f"; smallest effect it can see: {found['mde']:.1f} points" if found.get("mde") else ""
-    alike = found.get("constant_seeds")
+def _baseline(found: BaselineArtifact) -> list[str]:
+    scores = ", ".join(f"{score:.1f}" for score in found.scores)
+    mde = f"; smallest effect it can see: {found.mde:.1f} points" if found.mde else ""
+    items = "?" if found.items is None else found.items
+    alike = found.constant_seeds
     return [
-        f"base arm: {scores} points on {found.get('items', '?')} items{mde}",
+        f"base arm: {scores} points on {items} items{mde}",
         *([f"under {alike} seeds it answered all items alike: SFT taught little"] if alike else []),
     ]
 
 
-def _extend(found: dict[str, Any]) -> list[str]:
+def _extend(found: ExtendArtifact) -> list[str]:
     lines = [
-        f"{found['tokens']:,} new tokens, each saving {found['least']:,} tokens of the training "
-        f"text or more when it was chosen; {found['on_the_way']:,} are steps on the way to longer "
+        f"{found.tokens:,} new tokens, each saving {found.least:,} tokens of the training "
+        f"text or more when it was chosen; {found.on_the_way:,} are steps on the way to longer "
         "ones and stand less often by themselves"
     ]
-    for side, (before, after) in found["tokens_per_document"].items():
+    for side, (before, after) in found.tokens_per_document.items():
         change = after / before - 1 if before else 0.0
-        lines.append(f"{side}: {before:.0f} -> {after:.0f} tokens a document ({change:+.1%})")
+        name = one_line(side)
+        lines.append(f"{name}: {before:.0f} -> {after:.0f} tokens a document ({change:+.1%})")
     return lines
 
 
-def _pack(found: dict[str, Any]) -> list[str]:
+def _pack(found: PackArtifact) -> list[str]:
     return [
-        f"{format_count(found.get('rows'))} rows of {found.get('sequence_length')} tokens, "
-        f"mix-back {100 * found.get('achieved_mix', 0):.2f}%"
+        f"{format_count(found.rows)} rows of {found.sequence_length} tokens, "
+        f"mix-back {100 * found.achieved_mix:.2f}%"
     ]
 
 
-def _train(found: dict[str, Any]) -> list[str]:
+def _train(found: TrainArtifact) -> list[str]:
     lines = []
-    for side in ("domain", "generic"):
-        before, after = found.get(f"{side}_before"), found.get(f"{side}_after")
+    sides = (
+        ("domain", found.domain_before, found.domain_after),
+        ("generic", found.generic_before, found.generic_after),
+    )
+    for side, before, after in sides:
         if before is not None and after is not None:
             lines.append(f"{side} loss {before:.4f} -> {after:.4f} ({after - before:+.4f} nats)")
-    for side in ("domain", "generic"):
-        points = dig(found, "vocab", "bits_per_byte") or {}
-        told = [f"{points[at][side]:.4f} {what}" for at, what in POINTS.items() if at in points]
-        lines += [f"{side} bits/byte: {', '.join(told)}"] if told else []
-    return [*lines, f"forgetting: {found.get('guard', 'unknown')}. {NEVER_THE_VERDICT}"]
+    points = found.vocab.bits_per_byte if found.vocab else {}
+    for side, _, _ in sides:
+        measured = [(what, points.get(at, {}).get(side)) for at, what in POINTS.items()]
+        words = [f"{bits:.4f} {what}" for what, bits in measured if bits is not None]
+        lines += [f"{side} bits/byte: {', '.join(words)}"] if words else []
+    return [*lines, f"forgetting: {one_line(found.guard)}. {NEVER_THE_VERDICT}"]
 
 
-def _gate(found: dict[str, Any]) -> list[str]:
-    label = f" ({found['label']})" if found.get("label") else ""
+def _gate(found: GateArtifact) -> list[str]:
+    label = f" ({one_line(found.label)})" if found.label else ""
     return [
-        f"verdict: {found['outcome']}{label}: {found['estimate']:+.2f} points "
-        f"({found['low']:+.2f} to {found['high']:+.2f}), margin {found['margin']:g}",
-        one_line(found.get("sentence", "")),
+        f"verdict: {one_line(found.outcome)}{label}: {found.estimate:+.2f} points "
+        f"({found.low:+.2f} to {found.high:+.2f}), margin {found.margin:g}",
+        one_line(found.sentence),
         *_secondary(found),
         *gate_lines.would_change(found),
         *([f"tries: {tried}"] if (tried := gate_lines.tries(found)) else []),
@@ -233,57 +258,76 @@ def _gate(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _secondary(found: dict[str, Any]) -> list[str]:
+def _secondary(found: GateArtifact) -> list[str]:
     """The gold answers' log-probability, and the rate of the probe."""
     lines = []
-    if gained := found.get("logprob"):
-        low, high = (f"{gained[key]:+.3f}" for key in ("low", "high"))
+    if gain := found.logprob:
         lines.append(
-            f"gold answers' log-probability: {gained['value']:+.3f} nats an answer "
-            f"({low} to {high}); it decides nothing"
+            f"gold answers' log-probability: {gain.value:+.3f} nats an answer "
+            f"({gain.low:+.3f} to {gain.high:+.3f}); it decides nothing"
         )
-    if (rate := dig(found, "probe", "lr")) is not None:
-        how = "chosen on the dev split" if dig(found, "probe", "grid") else "given"
-        lines.append(f"rate of the CPT arm's probe: {rate:g}, {how}")
+    if found.probe:
+        how = "chosen on the dev split" if found.probe.grid else "given"
+        lines.append(f"rate of the CPT arm's probe: {found.probe.lr:g}, {how}")
     return lines
 
 
-def _arms(found: dict[str, Any]) -> list[str]:
-    return [*(one_line(said) for said in found["sentences"]), *gate_lines.arm_lines(found)]
+def _arms(found: ArmsResult) -> list[str]:
+    return [*map(one_line, found.sentences), *gate_lines.arm_lines(found)]
 
 
-def _finish(found: dict[str, Any]) -> list[str]:
-    lines = [one_line(found["why"])]
-    for row in found["rows"]:
-        lines.append(
-            f"{row['name']:<9} gold {row['gold']:.1f}, domain {row['domain']:.4f}, "
-            f"generic {row['generic']:.4f} nats/token"
-        )
-    return [*lines, f"generic text in SFT's loss: {found['achieved_mix']:.1%}"]
-
-
-def _export(found: dict[str, Any]) -> list[str]:
-    proof = found["proof"]
-    lines = [
-        f"exported to {one_line(found['path'])} ({format_bytes(found['bytes'])})",
-        f"largest logit difference after a reload in a fresh process: "
-        f"{proof['largest']:.2g} (tolerance {proof['tolerance']:.2g})",
-        f"GGUF: {one_line(found['gguf'])}",
+def _finish(found: FinishArtifact) -> list[str]:
+    return [
+        one_line(found.why),
+        *(
+            f"{one_line(row.name):<9} gold {row.gold:.1f}, domain {row.domain:.4f}, "
+            f"generic {row.generic:.4f} nats/token"
+            for row in found.rows
+        ),
+        f"generic text in SFT's loss: {found.achieved_mix:.1%}",
     ]
-    return [*lines, f"pushed to {one_line(found['pushed'])}"] if found.get("pushed") else lines
 
 
-_FINDINGS: dict[str, Any] = {
-    "scan": _scan,
-    "probe": _probe,
-    "decide": _decide,
-    "baseline": _baseline,
-    "extend": _extend,
-    "pack": _pack,
-    "train": _train,
-    "gate": _gate,
-    "arms": _arms,
-    "finish": _finish,
-    "export": _export,
-    "report": lambda found: [f"report: {one_line(found['path'])}"],
+def _export(found: ExportArtifact) -> list[str]:
+    proof = found.proof
+    lines = [
+        f"exported to {one_line(found.path)} ({format_bytes(found.bytes)})",
+        f"largest logit difference after a reload in a fresh process: "
+        f"{proof.largest:.2g} (tolerance {proof.tolerance:.2g})",
+        f"GGUF: {one_line(found.gguf)}",
+    ]
+    return [*lines, f"pushed to {one_line(found.pushed)}"] if found.pushed else lines
+
+
+def _report(found: ReportArtifact) -> list[str]:
+    return [f"report: {one_line(found.path)}"]
+
+
+A = TypeVar("A")
+Teller = Callable[["Artifacts"], list[str]]
+
+
+def _tell(artifact: Callable[[Artifacts], A | None], describe: Callable[[A], list[str]]) -> Teller:
+    """A stage's teller: what describes its artifact, given all of them."""
+
+    def tell(made: Artifacts) -> list[str]:
+        record = artifact(made)
+        return [] if record is None else describe(record)
+
+    return tell
+
+
+_TELLERS: dict[str, Teller] = {
+    "scan": _tell(lambda made: made.scan, _scan),
+    "probe": _tell(lambda made: made.probe, _probe),
+    "decide": _tell(lambda made: made.decide, _decide),
+    "baseline": _tell(lambda made: made.baseline, _baseline),
+    "extend": _tell(lambda made: made.extend, _extend),
+    "pack": _tell(lambda made: made.pack, _pack),
+    "train": _tell(lambda made: made.train, _train),
+    "gate": _tell(lambda made: made.gate, _gate),
+    "arms": _tell(lambda made: made.arms, _arms),
+    "finish": _tell(lambda made: made.finish, _finish),
+    "export": _tell(lambda made: made.export, _export),
+    "report": _tell(lambda made: made.report, _report),
 }

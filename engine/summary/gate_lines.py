@@ -1,17 +1,19 @@
 """The gate in words: spread of the seeds, tries, tags, and what would change the verdict.
 
-Plain lines from the verdict's evidence, for the screen and for ``--plain`` alike. Fields that
-an older run does not have are left out.
+Plain lines from the verdict's record, for the screen and for ``--plain`` alike. What an older
+run did not measure is left out.
 """
 
 from __future__ import annotations
 
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.formatting import format_p_value, one_line
 
 if TYPE_CHECKING:
+    from engine.artifacts.arms import ArmsResult
+    from engine.artifacts.gate import GateVerdict
     from engine.gate.items import Items, ScoredItem
 
 LOOKING_IS_NOT_TESTING = "No verdict before all seeds are in: stopping early would be choosing."
@@ -25,14 +27,16 @@ def spread(scores: list[float]) -> str:
     return f"mean {mean(scores):.2f}{sd}, {min(scores):.2f} to {max(scores):.2f}"
 
 
-def tries(found: dict[str, Any]) -> str:
-    """How often this gold set was used to judge, and the p value corrected for it."""
-    count = found.get("tries")
-    if not count:
+def tries(found: GateVerdict) -> str:
+    """How often this gold set was used to judge, and the p value corrected for it.
+
+    Empty for a verdict of a version that did not count.
+    """
+    if not found.tries or "tries" not in found.model_fields_set:
         return ""
-    corrected = found.get("p_adjusted")
-    times = "once" if count == 1 else f"{count:,} times"
+    times = "once" if found.tries == 1 else f"{found.tries:,} times"
     line = f"this gold set has judged {times}, this run counted"
+    corrected = found.p_adjusted
     return line if corrected is None else f"{line}; corrected (Holm) {format_p_value(corrected)}"
 
 
@@ -60,87 +64,78 @@ def page(items: Items, few: int = 3) -> list[str]:
     return [*lines, *(f"{item.state:<5}{item_line(item)}" for item in clearest)]
 
 
-def tag_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+def tag_rows(found: GateVerdict) -> list[tuple[str, str, str, str, str]]:
     """By tag: its name, items, estimate, interval, corrected p."""
-    rows = []
-    for tag in found.get("by_tag") or []:
-        corrected = tag.get("p_adjusted")
-        rows.append(
-            (
-                one_line(tag["tag"]),
-                f"{tag['items']:,}",
-                f"{tag['estimate']:+.2f}",
-                f"{tag['low']:+.2f} to {tag['high']:+.2f}",
-                format_p_value(corrected) if corrected is not None else "-",
-            )
+    return [
+        (
+            one_line(tag.tag),
+            f"{tag.items:,}",
+            f"{tag.estimate:+.2f}",
+            f"{tag.low:+.2f} to {tag.high:+.2f}",
+            format_p_value(tag.p_adjusted),
         )
-    return rows
+        for tag in found.by_tag
+    ]
 
 
-def arm_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str, str]]:
+def arm_rows(found: ArmsResult) -> list[tuple[str, str, str, str, str, str]]:
     """More arms: name, tokens, points, minus base, CPT minus it (with interval), forgetting."""
-    rows = []
-    for row in found.get("rows") or []:
-        over, ahead, rise = (row.get(key) for key in ("minus_base", "cpt_over", "generic_rise"))
-        rows.append(
-            (
-                one_line(row["name"]),
-                f"{row['tokens']:,}",
-                f"{row['score']:.1f}",
-                f"{over:+.1f}" if over is not None else "-",
-                f"{ahead['estimate']:+.1f} ({ahead['low']:+.1f} to {ahead['high']:+.1f})"
-                if ahead
-                else "-",
-                row["guard"] if rise is None else f"{row['guard']} {rise:+.3f}",
-            )
+    return [
+        (
+            one_line(row.name),
+            f"{row.tokens:,}",
+            f"{row.score:.1f}",
+            "-" if row.minus_base is None else f"{row.minus_base:+.1f}",
+            f"{row.cpt_over.estimate:+.1f} ({row.cpt_over.ends})" if row.cpt_over else "-",
+            row.guard if row.generic_rise is None else f"{row.guard} {row.generic_rise:+.3f}",
         )
-    return rows
+        for row in found.rows
+    ]
 
 
-def arm_lines(found: dict[str, Any]) -> list[str]:
+def arm_lines(found: ArmsResult) -> list[str]:
     """The same in plain lines."""
     lines = []
     for name, tokens, points, over, ahead, rise in arm_rows(found):
-        told = f"arm {name}: {points} points after {tokens} tokens, {over} against the base"
+        line = f"arm {name}: {points} points after {tokens} tokens, {over} against the base"
         behind = f", CPT ahead by {ahead}" if ahead != "-" else ""
-        lines.append(f"{told}{behind}, forgetting {rise}")
+        lines.append(f"{line}{behind}, forgetting {one_line(rise)}")
     return lines
 
 
-def would_change(found: dict[str, Any]) -> list[str]:
+def would_change(found: GateVerdict) -> list[str]:
     """What would make it another verdict: how far it is from it, and how many items or seeds."""
-    low, high = float(found["low"]), float(found["high"])
-    value, margin = abs(float(found["estimate"])), float(found["margin"])
-    edge = low if found["outcome"] == "EARNED" else -high
-    if found["outcome"] in ("EARNED", "HURT"):
-        lines = [
+    if found.outcome in ("EARNED", "HURT"):
+        edge = found.low if found.outcome == "EARNED" else -found.high
+        above = abs(found.estimate) - found.margin
+        first = (
             f"It would be a TIE if the interval reached 0 (it ends {abs(edge):.2f} points away) "
-            f"or the estimate fell below the margin (it is {value - margin:.2f} above it)."
-        ]
+            f"or the estimate fell below the margin (it is {above:.2f} above it)."
+        )
     else:
-        lines = [_tie(str(found.get("label") or ""), low, high, margin)]
-    return [*lines, *_wanted(found)]
+        first = _tie(found)
+    return [first, *_wanted(found)]
 
 
-def _tie(label: str, low: float, high: float, margin: float) -> str:
-    ends = f"{low:+.2f} to {high:+.2f}"
-    if label == "trivial":
-        return f"The difference is real, but below the margin of {margin:g}; more shows the same."
-    if label == "equivalent":
-        return f"The interval ({ends}) lies inside the margin of {margin:g}; more shows the same."
-    return f"The interval ({ends}) is too wide to tell 0 from the margin of {margin:g}."
+def _tie(found: GateVerdict) -> str:
+    ends, margin = f"{found.low:+.2f} to {found.high:+.2f}", f"{found.margin:g}"
+    if found.label == "trivial":
+        return f"The difference is real, but below the margin of {margin}; more shows the same."
+    if found.label == "equivalent":
+        return f"The interval ({ends}) lies inside the margin of {margin}; more shows the same."
+    return f"The interval ({ends}) is too wide to tell 0 from the margin of {margin}."
 
 
-def _wanted(found: dict[str, Any]) -> list[str]:
+def _wanted(found: GateVerdict) -> list[str]:
     """Items or seeds at which the effect seen would show."""
-    items, seeds = found.get("items_wanted"), found.get("seeds_wanted")
+    items, seeds = found.items_wanted, found.seeds_wanted
     ways = []
     if items is not None:
-        ways.append(f"{items:,} items with these {found['seeds']} seeds")
+        ways.append(f"{items:,} items with these {found.seeds} seeds")
     if seeds is not None:
-        ways.append(f"{seeds:,} seeds with these {found['items']:,} items")
+        ways.append(f"{seeds:,} seeds with these {found.items:,} items")
     if ways:
         return [f"An effect of the size seen would show with {', or '.join(ways)}."]
-    if found.get("label") == "underpowered" and "items_wanted" in found:
+    if found.label == "underpowered" and "items_wanted" in found.model_fields_set:
         return ["No number of items or seeds alone would show an effect of the size seen."]
     return []

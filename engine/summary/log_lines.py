@@ -6,7 +6,7 @@ ASCII layout, 80 columns. Lines may hold text of strangers: the caller cleans th
 from __future__ import annotations
 
 import time
-from typing import Any
+from functools import singledispatch
 
 from engine.formatting import format_count, format_duration, format_loss, one_line
 from engine.runs import events as ev
@@ -19,8 +19,7 @@ def plain_lines(event: ev.Event) -> list[str]:
     Steps are told about a hundred times a run. Progress is always told: ``Narrator``
     holds it to one line in ten seconds.
     """
-    teller = _TELLERS.get(type(event))
-    lines = teller(event) if teller else []
+    lines = _tell(event)
     stamp = time.strftime("%H:%M:%S ", time.localtime(event.t)) if event.t else ""
     return [stamp + line for line in lines]
 
@@ -59,19 +58,34 @@ def step_words(event: ev.TrainStep) -> str:
     )
 
 
+@singledispatch
+def _tell(event: ev.Event) -> list[str]:
+    """The lines of an event, without its time; none of a kind that has nothing to tell."""
+    return []
+
+
+@_tell.register
 def _run_started(event: ev.RunStarted) -> list[str]:
     how = "resumed" if event.resumed else "started"
     return [f"run {event.run} {how} by worker {event.pid}: {', '.join(event.stages)}"]
 
 
+@_tell.register
 def _facts(event: ev.Facts) -> list[str]:
     return [f"{event.stage}: {key} = {one_line(value)}" for key, value in event.facts.items()]
 
 
+@_tell.register
 def _stage_started(event: ev.StageStarted) -> list[str]:
     return [f"{event.stage}: started" + (f", {one_line(event.detail)}" if event.detail else "")]
 
 
+@_tell.register
+def _progress(event: ev.Progress) -> list[str]:
+    return [f"{event.stage}: {progress_words(event)}"]
+
+
+@_tell.register
 def _stage_done(event: ev.StageDone) -> list[str]:
     how = "kept from before" if event.skipped else f"done in {format_duration(event.seconds)}"
     return [
@@ -80,6 +94,7 @@ def _stage_done(event: ev.StageDone) -> list[str]:
     ]
 
 
+@_tell.register
 def _train_step(event: ev.TrainStep) -> list[str]:
     told = max(1, event.total // 100)
     if event.step % told and event.step not in (1, event.total) and event.loss is not None:
@@ -87,31 +102,37 @@ def _train_step(event: ev.TrainStep) -> list[str]:
     return [f"{event.series}: {step_words(event)}"]
 
 
+@_tell.register
 def _eval(event: ev.EvalPoint) -> list[str]:
     sides = [("domain", event.domain), ("generic", event.generic)]
     told = ", ".join(f"{name} {value:.4f}" for name, value in sides if value is not None)
     return [f"{event.series}: step {event.step} held-out loss: {told} nats/token"] if told else []
 
 
+@_tell.register
 def _vocab(event: ev.VocabPoint) -> list[str]:
     when = POINTS.get(event.point, one_line(event.point))
     return [f"vocabulary: {when}: domain {event.domain:.4f}, generic {event.generic:.4f} bits/byte"]
 
 
+@_tell.register
 def _sample(event: ev.SampleWritten) -> list[str]:
     prompt = one_line(event.prompt)[-40:]
     base, current = one_line(event.base)[:60], one_line(event.current)[:60]
     return [f'{event.stage}: step {event.step}, after "{prompt}": base "{base}", now "{current}"']
 
 
+@_tell.register
 def _checkpoint(event: ev.CheckpointSaved) -> list[str]:
     return [f"train: checkpoint {event.name} saved ({event.megabytes:.1f} MB)"]
 
 
+@_tell.register
 def _alarm(event: ev.Alarm) -> list[str]:
     return [f"{event.level.upper()}: {event.stage}: {one_line(event.message)}"]
 
 
+@_tell.register
 def _seed(event: ev.ArmSeed) -> list[str]:
     arm = {"base": "base arm", "cpt": "CPT arm"}.get(event.arm, event.arm)
     return [
@@ -120,35 +141,19 @@ def _seed(event: ev.ArmSeed) -> list[str]:
     ]
 
 
+@_tell.register
 def _control(event: ev.Control) -> list[str]:
     return [
         f"worker: {event.action}" + (f" at step {event.step}" if event.step is not None else "")
     ]
 
 
+@_tell.register
 def _failed(event: ev.Failed) -> list[str]:
     return [f"FAILED: {event.stage}: {one_line(event.message)}"]
 
 
+@_tell.register
 def _run_ended(event: ev.RunEnded) -> list[str]:
     told = f": {one_line(event.message)}" if event.message else ""
     return [f"run ended: {event.outcome} (exit code {event.code}){told}"]
-
-
-_TELLERS: dict[type[ev.Event], Any] = {
-    ev.RunStarted: _run_started,
-    ev.Facts: _facts,
-    ev.StageStarted: _stage_started,
-    ev.Progress: lambda event: [f"{event.stage}: {progress_words(event)}"],
-    ev.StageDone: _stage_done,
-    ev.TrainStep: _train_step,
-    ev.EvalPoint: _eval,
-    ev.VocabPoint: _vocab,
-    ev.SampleWritten: _sample,
-    ev.CheckpointSaved: _checkpoint,
-    ev.Alarm: _alarm,
-    ev.ArmSeed: _seed,
-    ev.Control: _control,
-    ev.Failed: _failed,
-    ev.RunEnded: _run_ended,
-}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import textwrap
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.formatting import WIDTH, format_count, format_duration, format_memory, one_line
 from engine.summary import gate_lines
-from engine.summary.findings import NEVER_THE_VERDICT, finding
+from engine.summary.findings import NEVER_THE_VERDICT, describe_stage
 from engine.summary.log_lines import _sample, progress_words, step_words
 
 if TYPE_CHECKING:
     from engine.gate.items import Items
     from engine.runs.launch import Status
-    from engine.runs.view import RunView
+    from engine.runs.view import RunView, StageView
 
 
 def summary(
@@ -54,13 +54,13 @@ def _wrapped(head: str, text: str) -> list[str]:
     )
 
 
-def _stage_lines(view: RunView, stage: Any) -> list[str]:
+def _stage_lines(view: RunView, stage: StageView) -> list[str]:
     state = state_words(view, stage.name)
     took = format_duration(stage.seconds) if stage.seconds is not None else ""
     lines = [f"{stage.name:<9}{state:<10}{took}".rstrip()]
     if stage.progress and stage.state == "running":
         lines += _wrapped(" " * 9, progress_words(stage.progress))
-    for line in finding(stage.name, stage.evidence):
+    for line in describe_stage(stage.name, view.made):
         lines += _wrapped(" " * 9, line)
     return lines
 

@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from engine.artifacts.gate import BaselineArtifact, GateArtifact
 from engine.files import private_dir, write_json
 from engine.runs.run import Run
 from tests.cpt_tui.measured import EVIL
@@ -66,9 +67,31 @@ def arms(run: Run, seeds: dict[str, int], answers: bool = False) -> None:
 def artifacts(run: Run) -> None:
     """What both stages leave when they are done."""
     private_dir(run.path / "artifacts")
-    for arm, stage in (("base", "baseline"), ("cpt", "gate")):
-        write_json(run.artifact_path(stage), {"per_item": table(arm)})
+    base = BaselineArtifact(scores=GATE["base_scores"], items=ITEMS, per_item=table("base"))
+    judged = GateArtifact.model_validate({**GATE, **JUDGED, "per_item": table("cpt")})
+    write_json(run.artifact_path("baseline"), base.to_json())
+    write_json(run.artifact_path("gate"), judged.to_json())
 
+
+GATE: dict[str, Any] = {
+    "outcome": "EARNED",
+    "label": "",
+    "estimate": 4.35,
+    "low": 1.9,
+    "high": 6.8,
+    "mde": 3.6,
+    "margin": 2.0,
+    "items": 400,
+    "seeds": 5,
+    "base_scores": [61.25, 60.5, 62.0, 61.75, 60.0],
+    "cpt_scores": [65.5, 64.25, 66.75, 65.25, 65.5],
+    "p_value": 0.0021,
+    "degrees_of_freedom": 14.2,
+    "guard": "amber",
+    "generic_rise": 0.024,
+    "sentence": "CPT lifted the gold set by 4.4 points, more than the margin of 2.",
+}
+"""The verdict of an older version."""
 
 JUDGED: dict[str, Any] = {
     "tries": 3,
@@ -90,4 +113,4 @@ JUDGED: dict[str, Any] = {
         for tag, estimate, p in zip(TAGS, (5.25, 6.1, 1.7), (0.011, 0.004, 0.42), strict=True)
     ],
 }
-"""What newer versions put into the verdict beside ``worlds.GATE``."""
+"""What newer versions put into the verdict beside ``GATE``."""

@@ -16,9 +16,10 @@ from engine.runs import events as ev
 from engine.runs.run import Run
 from engine.stages import STAGES
 from tests.cpt_tui import gated
+from tests.cpt_tui.gated import GATE
 from tests.cpt_tui.measured import EVIL, probe, scan
 
-__all__ = ["EVIL", "World", "probe", "scan"]
+__all__ = ["EVIL", "GATE", "World", "probe", "scan"]
 
 T0 = 1_767_225_600.0
 """2026-01-01 00:00 UTC: when every world begins."""
@@ -208,26 +209,6 @@ def mid_training(root: Path, upto: int = 620, hostile: bool = False, alive: bool
     training(world, upto, hostile=hostile)
     world.status("running", "train", alive)
     return world
-
-
-GATE = {
-    "outcome": "EARNED",
-    "label": "",
-    "estimate": 4.35,
-    "low": 1.9,
-    "high": 6.8,
-    "mde": 3.6,
-    "margin": 2.0,
-    "items": 400,
-    "seeds": 5,
-    "base_scores": [61.25, 60.5, 62.0, 61.75, 60.0],
-    "cpt_scores": [65.5, 64.25, 66.75, 65.25, 65.5],
-    "p_value": 0.0021,
-    "degrees_of_freedom": 14.2,
-    "guard": "amber",
-    "generic_rise": 0.024,
-    "sentence": "CPT lifted the gold set by 4.4 points, more than the margin of 2.",
-}
 
 
 def finished(root: Path, verdict: dict[str, Any] | None = None) -> World:

@@ -11,6 +11,7 @@ from cpt_tui.panels.evidence import EvidencePanel
 from cpt_tui.panels.gate import GatePanel
 from cpt_tui.screens.items import ItemScreen, ItemsScreen
 from cpt_tui.screens.run import RunScreen
+from engine.artifacts.arms import ArmRow, ArmsResult, Difference
 from engine.runs import events as ev
 from tests.cpt_tui import gated, hostile, worlds
 from tests.cpt_tui.driving import folded, screen_text, settle
@@ -157,33 +158,43 @@ async def test_hostile_items_are_shown_and_not_obeyed(tmp_path: Path) -> None:
             assert hostile.escaped(text.encode()) == []
 
 
-ARM = {"p_value": 0.01, "p_adjusted": 0.02}
-ARMS = {
-    "rows": [
-        {
-            "name": "control",
-            "tokens": 598_016,
-            "score": 61.3,
-            "generic_rise": 0.031,
-            "guard": "amber",
-            "minus_base": 0.2,
-            "over_base": {"estimate": 0.2, "low": -2.1, "high": 2.5, **ARM},
-            "cpt_over": {"estimate": 4.15, "low": 1.6, "high": 6.7, **ARM},
-        },
-        {
-            "name": "seed 1",
-            "tokens": 597_504,
-            "score": 65.0,
-            "generic_rise": 0.026,
-            "guard": "amber",
-            "minus_base": 4.5,
-            "over_base": None,
-            "cpt_over": None,
-        },
+def difference(estimate: float, low: float, high: float) -> Difference:
+    return Difference(
+        estimate=estimate, low=low, high=high, p_value=0.01, p_adjusted=0.02, outcome="TIE"
+    )
+
+
+ARMS = ArmsResult(
+    rows=[
+        ArmRow(
+            name="control",
+            kind="control",
+            tokens=598_016,
+            seeds=[0, 1, 2, 3, 4],
+            per_item=[],
+            score=61.3,
+            lr=2e-4,
+            generic_rise=0.031,
+            guard="amber",
+            minus_base=0.2,
+            over_base=difference(0.2, -2.1, 2.5),
+            cpt_over=difference(4.15, 1.6, 6.7),
+        ),
+        ArmRow(
+            name="seed 1",
+            kind="seed",
+            tokens=597_504,
+            seeds=[1],
+            per_item=[],
+            score=65.0,
+            lr=2e-4,
+            generic_rise=0.026,
+            guard="amber",
+            minus_base=4.5,
+        ),
     ],
-    "recipe": None,
-    "sentences": ["The control \x1b[31mis behind: the gain is the corpus's."],
-}
+    sentences=["The control \x1b[31mis behind: the gain is the corpus's."],
+)
 
 
 async def test_more_arms_stand_beside_the_verdict(tmp_path: Path) -> None:
@@ -198,7 +209,7 @@ async def test_more_arms_stand_beside_the_verdict(tmp_path: Path) -> None:
         text = folded(app)
         assert "More arms, beside the verdict" in text
         assert "arms: control: training" in text, text[text.index("More arms") :]
-    world.emit(ev.StageDone(stage="arms", seconds=60, evidence=ARMS))
+    world.emit(ev.StageDone(stage="arms", seconds=60, evidence=ARMS.to_json()))
     app = CptApp(world.run)
     async with app.run_test(size=TALL) as pilot:
         await settle(pilot)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.artifacts.gate import GateVerdict
 from engine.gate import items
 from engine.runs.run import Run
 from engine.runs.view import RunView
@@ -91,22 +92,38 @@ def test_without_texts_the_scores_are_still_there(run: Run, how: str) -> None:
     assert found.items[0].text is None
 
 
-@pytest.mark.parametrize("value", ["[]", "{}", '{"per_item": 3}', '{"per_item": [["x"]]}', "\0"])
-def test_odd_artifacts_never_raise(run: Run, value: str) -> None:
+ODD = ('{"per_item": 3}', '{"per_item": [["x"]]}', '{"per_item": [[NaN]]}', "3", f"[{9**999}]")
+
+
+@pytest.mark.parametrize("value", [*ODD, "[]", "{}", "\0", "[" * 20_000])
+def test_odd_artifacts_are_named_and_never_raise(run: Run, value: str) -> None:
     gated.arms(run, {"base": 2})
     for stage in ("baseline", "gate"):
         run.artifact_path(stage).write_text(value)
     found = items.load(run)
-    assert len(found.items) in (0, 1, 400)
+    assert len(found.items) == 400
+    assert ("gate: its evidence cannot be read (" in found.fault) == (value in ODD)
 
 
-def tie(**more: object) -> dict[str, object]:
-    found = {**worlds.GATE, "outcome": "TIE", "label": "underpowered", "estimate": 1.0}
-    return {**found, "low": -3.0, "high": 5.0, **more}
+def test_a_seed_whose_file_is_odd_does_not_count(run: Run) -> None:
+    gated.arms(run, {"base": 2, "cpt": 2})
+    for value in ('{"scores": ["x"]}', '{"scores": [NaN]}', '{"scores": 3}', "[1]", "\0"):
+        (run.path / "artifacts" / "arms" / "cpt-1.json").write_text(value)
+        found = items.load(run)
+        assert {tuple(item.cpt.scores) for item in found.items} == {(0,)}
+
+
+EARNED = GateVerdict.model_validate(gated.GATE)
+"""By a version that counted no tries and had no tags."""
+
+
+def tie(**more: object) -> GateVerdict:
+    found = {**gated.GATE, "outcome": "TIE", "label": "underpowered", "estimate": 1.0}
+    return GateVerdict.model_validate({**found, "low": -3.0, "high": 5.0, **more})
 
 
 def test_what_would_change_a_verdict() -> None:
-    (line,) = gate_lines.would_change(worlds.GATE)
+    (line,) = gate_lines.would_change(EARNED)
     assert "it ends 1.90 points away" in line
     assert "2.35 above it" in line
     assert "too wide to tell" in gate_lines.would_change(tie())[0]
@@ -122,11 +139,12 @@ def test_what_would_change_a_verdict() -> None:
 
 
 def test_tries_and_tags_are_left_out_where_a_run_has_none() -> None:
-    assert gate_lines.tries(worlds.GATE) == ""
-    assert gate_lines.tag_rows(worlds.GATE) == []
-    assert "3 times" in gate_lines.tries(gated.JUDGED)
-    assert "p = 0.006" in gate_lines.tries(gated.JUDGED)
-    assert gate_lines.tag_rows(gated.JUDGED)[0][:3] == ("ward", "67", "+5.25")
+    assert gate_lines.tries(EARNED) == ""
+    assert gate_lines.tag_rows(EARNED) == []
+    judged = GateVerdict.model_validate({**gated.GATE, **gated.JUDGED})
+    assert "3 times" in gate_lines.tries(judged)
+    assert "p = 0.006" in gate_lines.tries(judged)
+    assert gate_lines.tag_rows(judged)[0][:3] == ("ward", "67", "+5.25")
 
 
 def test_facts_are_json_and_hold_every_changed_item(run: Run) -> None:
