@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cpt_tui.feed import Feed
 from cpt_tui.interview.draft import Draft
@@ -34,7 +34,7 @@ def check_text(question: Question, value: str) -> str | None:
     return value
 
 
-def save(draft: Draft, view: RunView, given: dict[str, Any]) -> None:
+def save(draft: Draft, view: RunView, given: Mapping[str, object]) -> None:
     """Write answers; InputError once training has begun, since the gate is pinned to them."""
     if draft.started and draft.frozen(view):
         raise InputError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import App
@@ -126,7 +127,7 @@ class InterviewScreen(InterviewView):
             return False
         return True
 
-    def _save(self, given: dict[str, Any]) -> None:
+    def _save(self, given: Mapping[str, object]) -> None:
         """Write answers to the draft. InputError once training has begun on them."""
         answers.save(self.draft, self.view, given)
         self.judge()
@@ -215,7 +216,7 @@ class InterviewScreen(InterviewView):
         return True
 
 
-async def ask_method(app: App[Any], name: str) -> dict[str, Any]:
+async def ask_method(app: App[object], name: str) -> Mapping[str, object]:
     """The recipe keys for a choice on the method page; empty if the user gave up."""
     if method := TRAIN_METHODS.get(name):
         keys = {"train.method": name, **{f"train.{m.why_key}": None for m in argued_methods()}}
@@ -238,7 +239,7 @@ async def ask_method(app: App[Any], name: str) -> dict[str, Any]:
     return {"pack.mix_back": 0.0, "pack.why_no_mix_back": why} if why else {}
 
 
-async def ask_override(app: App[Any], verdict: Verdict | None) -> str:
+async def ask_override(app: App[object], verdict: Verdict | None) -> str:
     """The reason to train past the verdict; empty if the user gave up."""
     outcome = verdict.outcome if verdict else "not decided"
     return await _line(
@@ -246,7 +247,7 @@ async def ask_override(app: App[Any], verdict: Verdict | None) -> str:
     )
 
 
-async def _line(app: App[Any], question: str, detail: str) -> str:
+async def _line(app: App[object], question: str, detail: str) -> str:
     return await app.push_screen_wait(TextLineScreen(question, detail))
 
 

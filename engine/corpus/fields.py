@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from engine.corpus.text import without_surrogates
 
@@ -71,7 +70,7 @@ class Layout:
         return without_surrogates(" + ".join(self.columns))
 
 
-def layout_of(records: Sequence[dict[str, Any]], column: str | None = None) -> Layout | None:
+def layout_of(records: Sequence[Mapping[str, object]], column: str | None = None) -> Layout | None:
     """The layout of one file's first records; None where no column holds text."""
     if column is not None:
         known = any(column in record for record in records)
@@ -88,7 +87,7 @@ def layout_of(records: Sequence[dict[str, Any]], column: str | None = None) -> L
     return Layout("classification", (raw,), label) if label else Layout("raw", (raw,))
 
 
-def task_layout(record: dict[str, Any]) -> Layout | None:
+def task_layout(record: Mapping[str, object]) -> Layout | None:
     """The layout of a record made for fine-tuning; None for any other."""
     names = {str(key).strip().lower(): str(key) for key in record}
     turns = next((names[key] for key in CHAT if _is_list(record, names.get(key))), None)
@@ -109,11 +108,11 @@ def task_layout(record: dict[str, Any]) -> Layout | None:
     return None
 
 
-def _is_list(record: dict[str, Any], key: str | None) -> bool:
+def _is_list(record: Mapping[str, object], key: str | None) -> bool:
     return key is not None and isinstance(record[key], list) and bool(record[key])
 
 
-def _is_pair(record: dict[str, Any], names: dict[str, str], prompt: str, reply: str) -> bool:
+def _is_pair(record: Mapping[str, object], names: dict[str, str], prompt: str, reply: str) -> bool:
     """The prompt holds text too, and a weak pair does not stand beside a longer running text."""
     sides = [_length(record[names[prompt]]), _length(record[reply])]
     if not sides[0]:
@@ -123,11 +122,11 @@ def _is_pair(record: dict[str, Any], names: dict[str, str], prompt: str, reply: 
     return prompt in ("instruction", "prompt") or running <= sum(sides)
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     return sum(map(len, _strings(value)))
 
 
-def _text_column(records: Sequence[dict[str, Any]]) -> str | None:
+def _text_column(records: Sequence[Mapping[str, object]]) -> str | None:
     """A preferred name that holds text, else the column with the longest strings."""
     lengths: dict[str, list[int]] = {}
     for record in records:
@@ -146,14 +145,14 @@ def _text_column(records: Sequence[dict[str, Any]]) -> str | None:
     return next((key for key in known if key in mean), None)
 
 
-def _reads_as_text(records: Sequence[dict[str, Any]], key: str, mean: float) -> bool:
+def _reads_as_text(records: Sequence[Mapping[str, object]], key: str, mean: float) -> bool:
     """Longer than an id or a label, and not made of one unbroken ASCII word (hash, URL)."""
     values = [v for record in records if isinstance(v := record.get(key), str) and v]
     words = sum(1 for v in values if len(v.split()) > 1 or not v.isascii())
     return mean >= 12 and words * 2 >= len(values)
 
 
-def _label_column(records: Sequence[dict[str, Any]], text: str) -> str | None:
+def _label_column(records: Sequence[Mapping[str, object]], text: str) -> str | None:
     """A column with a class for the text: its name says so, and few short values recur in it."""
     words = statistics.median(len(str(record.get(text) or "").split()) for record in records)
     names = {str(key).strip().lower(): key for record in records for key in record if key != text}
@@ -163,14 +162,14 @@ def _label_column(records: Sequence[dict[str, Any]], text: str) -> str | None:
     return None
 
 
-def _are_classes(values: list[Any]) -> bool:
+def _are_classes(values: list[object]) -> bool:
     given = [str(v) for v in values if isinstance(v, bool | int | float | str)]
     short = all(len(value) <= LABEL_LENGTH for value in given)
     few = len(set(given)) <= min(LABEL_VALUES, max(2, len(given) / 3))
     return short and few and len(given) >= max(LABELLED, 0.9 * len(values))
 
 
-def text_of(value: Any, layout: Layout | None) -> str | None:
+def text_of(value: object, layout: Layout | None) -> str | None:
     """The text of a record, its columns joined; None where it holds none."""
     if isinstance(value, str):
         return value
@@ -185,7 +184,7 @@ def text_of(value: Any, layout: Layout | None) -> str | None:
     return "\n".join(parts) if parts else None
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """The texts inside a value, in order: messages and instances are walked, labels left out."""
     if isinstance(value, str):
         if value:

@@ -7,11 +7,14 @@ needs both: a joint of two tests errs no more often than either (intersection-un
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.artifacts.base import Interval
 from engine.errors import InputError
 from engine.stats.bootstrap import interval, ratio_deviations
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def guard_state(rise: float | None, limits: dict[str, float], high: float | None = None) -> str:
@@ -32,7 +35,7 @@ RESAMPLES = 2_000
 """Enough that the interval's ends move by less than they are printed."""
 
 
-def loss_rise(before: Any, after: Any, tokens: Any, seed: int = 0) -> Interval:
+def loss_rise(before: ArrayLike, after: ArrayLike, tokens: ArrayLike, seed: int = 0) -> Interval:
     """Rise of loss in nats per token, with its 95% document-bootstrap interval.
 
     ``before`` and ``after`` are summed nats of the same documents [n], ``tokens`` the tokens

@@ -8,8 +8,9 @@ what it can show, ``secondary`` what is shown beside it, ``tries`` who else aske
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.artifacts.base import Interval
 from engine.artifacts.gate import GateVerdict
@@ -29,6 +30,9 @@ from engine.stats.crossed_test import (
 )
 from engine.stats.holm import fewest_items, holm
 from engine.stats.power import Wanted, detectable, wanted
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Rise = float | Interval | None
 """Rise of generic loss in nats: alone, or with its interval; None where it was not measured."""
@@ -50,8 +54,8 @@ def classify(
 
 
 def judge(
-    base: Any,
-    cpt: Any,
+    base: ArrayLike,
+    cpt: ArrayLike,
     gate: Gate,
     generic_rise: Rise,
     limits: dict[str, float],
@@ -82,7 +86,7 @@ def judge(
     changes = item_changes(base, cpt)
     arms = scores(base, "base"), scores(cpt, "CPT")
     retained = _retained(generic_rise, limits)
-    outcome, label = _after_guard(outcome, label, retained["guard"], gate)
+    outcome, label = _after_guard(outcome, label, retained.guard, gate)
     verdict = GateVerdict(
         outcome=outcome,
         label=label,
@@ -97,7 +101,10 @@ def judge(
         cpt_scores=[100.0 * float(row.mean()) for row in arms[1]],
         p_value=result.p_value,
         degrees_of_freedom=result.df,
-        **retained,
+        guard=retained.guard,
+        generic_rise=retained.rise,
+        generic_low=retained.low,
+        generic_high=retained.high,
         tries=len(known),
         p_adjusted=corrected,
         items_wanted=more.items,
@@ -110,7 +117,7 @@ def judge(
     return verdict.model_copy(update={"sentence": sentence(verdict, gate.alpha)})
 
 
-def _enough(base: Any, cpt: Any, groups: Groups, outcome: str, fewest: int) -> bool:
+def _enough(base: ArrayLike, cpt: ArrayLike, groups: Groups, outcome: str, fewest: int) -> bool:
     """Whether the table can carry a verdict: items, seeds, and items that changed."""
     change = group_means(cpt, groups) - group_means(base, groups)
     if min(change.shape) < 2 or change.shape[1] < fewest:
@@ -126,15 +133,22 @@ def _wanted(result: TestResult, margin: float, alpha: float) -> Wanted:
     return wanted(result.squares, effect, alpha)
 
 
-def _retained(rise: Rise, limits: dict[str, float]) -> dict[str, Any]:
-    """The guard's fields of a verdict; numbers that are not finite become None."""
+@dataclass(frozen=True)
+class _Retained:
+    """The guard of a verdict, with the rise behind it; what is not finite is None."""
+
+    guard: str
+    rise: float | None
+    low: float | None
+    high: float | None
+
+
+def _retained(rise: Rise, limits: dict[str, float]) -> _Retained:
     value, low, high = (
         (rise.value, rise.low, rise.high) if isinstance(rise, Interval) else (rise, None, None)
     )
-    state = guard_state(value, limits, high)
-    numbers = {"generic_rise": value, "generic_low": low, "generic_high": high}
-    finite = {name: v if v is not None and isfinite(v) else None for name, v in numbers.items()}
-    return {"guard": state, **finite}
+    finite = (v if v is not None and isfinite(v) else None for v in (value, low, high))
+    return _Retained(guard_state(value, limits, high), *finite)
 
 
 def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
@@ -145,13 +159,13 @@ def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str,
 
 def with_clean_part(
     verdict: GateVerdict,
-    arms: tuple[Any, Any],
+    arms: tuple[ArrayLike, ArrayLike],
     gate: Gate,
     limits: dict[str, float],
     groups: Groups,
     contaminated: Sequence[int],
     other_tries: Sequence[float] = (),
-    rescored: tuple[Any, Any] | None = None,
+    rescored: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> GateVerdict:
     """The verdict with the one on the items that do not stand in the corpus beside it.
 

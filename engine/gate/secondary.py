@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.artifacts.base import Interval
 from engine.artifacts.gate import TagResult
 from engine.stats.crossed_test import EQUAL, Groups, both_arms, paired_test
 from engine.stats.holm import fewest_items, holm
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Tags = Sequence[Sequence[str]]
 """The tags of each item."""
@@ -46,7 +49,7 @@ class ItemChanges:
         return len(self.differences) - self.won - self.lost
 
 
-def item_changes(base: Any, cpt: Any) -> ItemChanges:
+def item_changes(base: ArrayLike, cpt: ArrayLike) -> ItemChanges:
     """Mean difference of every gold item over the seeds, from ``[S][n]`` of both arms.
 
     Raises InputError where the tables are no scores.
@@ -59,7 +62,7 @@ def item_changes(base: Any, cpt: Any) -> ItemChanges:
 
 
 def by_tag(
-    base: Any, cpt: Any, alpha: float, groups: Groups = None, tags: Tags | None = None
+    base: ArrayLike, cpt: ArrayLike, alpha: float, groups: Groups = None, tags: Tags | None = None
 ) -> list[TagResult]:
     """The crossed test on the items of each tag, by name, Holm-corrected among the tags.
 
@@ -93,7 +96,7 @@ def by_tag(
     ]
 
 
-def mcnemar_display(base: Any, cpt: Any) -> list[McNemar]:
+def mcnemar_display(base: ArrayLike, cpt: ArrayLike) -> list[McNemar]:
     """Exact McNemar per seed, a score of 0.5 and more being right. Display only."""
     from scipy.stats import binomtest
 
@@ -106,7 +109,9 @@ def mcnemar_display(base: Any, cpt: Any) -> list[McNemar]:
     return rows
 
 
-def nats_gained(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None) -> Interval | None:
+def nats_gained(
+    base: ArrayLike, cpt: ArrayLike, alpha: float = 0.05, groups: Groups = None
+) -> Interval | None:
     """Mean gain in nats of a gold answer's log-probability, from ``[S][n]`` of both arms.
 
     It moves before accuracy does and varies less (Miller 2024). The gate's own test and

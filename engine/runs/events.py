@@ -208,7 +208,7 @@ class RunEnded(Event, kind="run.ended"):
     message: str = ""
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

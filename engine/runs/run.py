@@ -78,7 +78,7 @@ class Run:
             return ""
 
     def write_artifact(
-        self, stage: str, value: Any, fingerprint: str, files: list[Path] | None = None
+        self, stage: str, value: object, fingerprint: str, files: list[Path] | None = None
     ) -> None:
         """Write a stage's artifact and then its manifest; the manifest makes it done.
 
@@ -158,7 +158,7 @@ class Run:
         finally:
             handle.close()
 
-    def request(self, action: str, by: str = "user", **details: Any) -> None:
+    def request(self, action: str, by: str = "user", **details: object) -> None:
         """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint`` at its next step.
 
         ``export`` is an order with details, which the next worker reads.

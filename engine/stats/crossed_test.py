@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
+    from numpy import bool_, float64
+    from numpy.typing import ArrayLike, NDArray
 
     Table = NDArray[float64]
 
@@ -78,7 +78,7 @@ class TestResult:
     """None where there is no test: one seed or one item."""
 
 
-def scores(values: Any, arm: str) -> Table:
+def scores(values: ArrayLike, arm: str) -> Table:
     """Check one arm's scores: ``[S][n]``, finite.
 
     An item may lie outside 0..1 where the metric is no mean over items: the jackknife values of
@@ -96,14 +96,14 @@ def scores(values: Any, arm: str) -> Table:
     return table
 
 
-def shares(values: Any, arm: str) -> Table:
+def shares(values: ArrayLike, arm: str) -> Table:
     """Check one arm's scores as ``scores`` does, each item in 0..1."""
     table = scores(values, arm)
     _refuse(table, (table < 0) | (table > 1), arm, "not in 0..1")
     return table
 
 
-def _refuse(table: Table, bad: Any, arm: str, why: str) -> None:
+def _refuse(table: Table, bad: NDArray[bool_], arm: str, why: str) -> None:
     """InputError naming the first bad score."""
     if bad.any():
         seed, item = (int(place[0]) for place in bad.nonzero())
@@ -113,7 +113,7 @@ def _refuse(table: Table, bad: Any, arm: str, why: str) -> None:
         )
 
 
-def both_arms(base: Any, cpt: Any) -> tuple[Table, Table]:
+def both_arms(base: ArrayLike, cpt: ArrayLike) -> tuple[Table, Table]:
     """The checked scores of both arms, equal in shape."""
     one, two = scores(base, "base"), scores(cpt, "CPT")
     if one.shape != two.shape:
@@ -124,7 +124,7 @@ def both_arms(base: Any, cpt: Any) -> tuple[Table, Table]:
     return one, two
 
 
-def group_means(table: Any, groups: Groups = None) -> Table:
+def group_means(table: ArrayLike, groups: Groups = None) -> Table:
     """``[S][n]`` -> ``[S][groups]``: items of one group are averaged.
 
     Items that share a source are not independent: clustered errors reached three times the
@@ -138,7 +138,7 @@ def group_means(table: Any, groups: Groups = None) -> Table:
     if len(groups) != items.shape[1]:
         raise InputError(f"{len(groups)} groups for {items.shape[1]} items; give one per item")
     names = [name or ("", index) for index, name in enumerate(groups)]
-    places: dict[Any, int] = {}
+    places: dict[object, int] = {}
     index = [places.setdefault(name, len(places)) for name in names]
     means: Table = np.array([np.bincount(index, weights=row) for row in items])
     means /= np.bincount(index)
@@ -185,7 +185,9 @@ def crossed_error(found: Squares) -> Pair:
     return sqrt(chosen / (items * seeds)), min(max(chosen**2 / spread, seeds - 1), items + seeds)
 
 
-def paired_test(base: Any, cpt: Any, alpha: float = 0.05, groups: Groups = None) -> TestResult:
+def paired_test(
+    base: ArrayLike, cpt: ArrayLike, alpha: float = 0.05, groups: Groups = None
+) -> TestResult:
     """Crossed items x seeds test of CPT minus base, ``[S][n]`` each, in points.
 
     The interval is cut to what scores allow, +-100. With one seed or one item there is no

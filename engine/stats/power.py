@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.stats.crossed_test import Squares, crossed_error, mean_squares, scores
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 POWER = 0.8
 ITEMS = (30, 50, 100, 200, 400)
@@ -52,7 +55,7 @@ def _over_items(row: tuple[float, ...], n_items: int) -> float:
     return sqrt(row[-1] ** 2 - slope * (1 / ITEMS[-1] - 1 / n_items))
 
 
-def _log_line(xs: tuple[int, ...], ys: Any, x: float) -> float:
+def _log_line(xs: tuple[int, ...], ys: Sequence[float], x: float) -> float:
     """Piecewise linear in log-log; the end pieces go on."""
     place = min(max(bisect_left(xs, x), 1), len(xs) - 1)
     left, right = log(xs[place - 1]), log(xs[place])
@@ -110,7 +113,7 @@ def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
     )
 
 
-def measured_mde(base_scores: Any, alpha: float = 0.05) -> float:
+def measured_mde(base_scores: ArrayLike, alpha: float = 0.05) -> float:
     """MDE in points from the baseline arm's own ``[S][n]`` scores, before CPT is paid for.
 
     Assumes: the CPT arm varies over seeds as the base does and independently of it, so that

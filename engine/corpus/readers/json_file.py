@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from engine.corpus.files.members import Member
 from engine.corpus.ledger import Fault, Ledger, Row
@@ -53,12 +52,12 @@ class _Values:
         self.passed += byte_length(self.buffer[self.at : to], self.encoding)
         self.at = to
 
-    def row(self, line: int, value: Any) -> Row:
+    def row(self, line: int, value: object) -> Row:
         """A row as large as all that was passed since the one before."""
         size, self.passed = self.passed, 0
         return Row(line, value, size)
 
-    def take(self) -> Any:
+    def take(self) -> object:
         """The next value."""
         while True:
             try:
@@ -90,7 +89,7 @@ class _Values:
 WRAPPERS = ("data", "rows", "records", "examples", "documents", "train")
 
 
-def _unwrapped(value: Any) -> list[Any]:
+def _unwrapped(value: object) -> list[object]:
     """The records of an object that is only a wrapper around a list of them."""
     if isinstance(value, dict):
         for key in WRAPPERS:

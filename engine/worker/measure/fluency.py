@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from engine.artifacts.base import Interval
@@ -131,7 +131,7 @@ def token_classes(domain: Scores, generic: Scores, base: Base) -> list[TokenClas
     return found
 
 
-def class_table(base: Base) -> np.ndarray[Any, Any]:
+def class_table(base: Base) -> npt.NDArray[np.int64]:
     """Index into ``CLASSES`` for every token id [vocabulary]."""
     texts = base.tokenizer.batch_decode([[i] for i in range(len(base.tokenizer))])
     return np.array([CLASSES.index(_class_of(text)) for text in texts], dtype=np.int64)
@@ -146,8 +146,8 @@ def _class_of(text: str) -> str:
 
 
 def _by_class(
-    scores: Scores, table: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    scores: Scores, table: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(summed nats, tokens) of each class."""
     nll = np.concatenate(scores.nll)
     ids = np.concatenate([np.asarray(ids) for ids in scores.ids])
