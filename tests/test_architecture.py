@@ -21,6 +21,7 @@ LAYERS = (
     ("engine.errors", "engine.redaction", "engine.thresholds"),
     ("engine.artifacts",),
     ("engine.stages", "engine.formatting", "engine.files", "engine.model_folder"),
+    ("engine.gold.metrics",),  # below the recipe, whose [gate] metric takes its names from it
     ("engine.recipe",),
     ("engine.runs", "engine.stats"),
     ("engine.corpus",),

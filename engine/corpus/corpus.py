@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from engine.corpus import hub
 from engine.corpus.fields import text_of
 from engine.corpus.files.digests import digests
-from engine.corpus.files.kinds import RECORDS, kind_of
+from engine.corpus.files.kinds import ARCHIVE, holds_records, kind_of
 from engine.corpus.files.listing import Listing, list_files
 from engine.corpus.files.members import Member, members_of
 from engine.corpus.ledger import Fault, Ledger, Row, peek, shown
@@ -97,7 +97,7 @@ class Corpus:
     @property
     def _alone(self) -> bool:
         """One file and no archive: what is wrong with it is wrong with the corpus."""
-        return self.root.is_file() and kind_of(self.root.name) != "zip"
+        return self.root.is_file() and kind_of(self.root.name) != ARCHIVE
 
     def _items(self, path: Path, size: int, ledger: Ledger) -> Iterator[Member]:
         return members_of(path, size, self._explicit, ledger)
@@ -115,7 +115,7 @@ class Corpus:
             raise InputError(self._listed().why_none())
         self._open_ledger()
         if self.source.text_column:
-            files.sort(key=lambda item: kind_of(item[0].name) not in RECORDS)
+            files.sort(key=lambda item: not holds_records(item[0].name))
         faults: list[Fault] = []
         limit = time.monotonic() + CHECK_SECONDS
         for path, size in files:

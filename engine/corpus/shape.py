@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.artifacts.scan import Shape, ShapePart
 from engine.corpus.fields import Layout, layout_of, task_layout, text_of
+from engine.corpus.files.kinds import KINDS
 from engine.corpus.source_code import is_code
 from engine.corpus.text import clean
 
@@ -120,7 +121,7 @@ def _seen_in(sample: Sample, column: str | None) -> Iterator[_Seen]:
         if isinstance(row, dict):
             own = task_layout(row) if column is None else None
             yield _see(row, own or layout)
-        elif sample.kind == "code" and isinstance(row, str):
+        elif sample.kind in KINDS and KINDS[sample.kind].code and isinstance(row, str):
             yield _Seen(len(row), "code", "suffix", "", row)
         else:
             yield _see(row, None)

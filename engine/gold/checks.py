@@ -55,8 +55,9 @@ def remarks(gold: Sequence[Example], sft: Sequence[Example], gate: Gate) -> list
     found += [line for name, examples in sides for line in (_conflicts(name, examples),) if line]
     answer, share = majority(gold)
     if share >= MAJORITY:
-        way = "" if gate.metric == "macro_f1" else '; gate.metric = "macro_f1" sees the others too'
-        choices = way if METRICS[gate.metric].choices else ""
+        metric = METRICS[gate.metric]
+        way = "" if metric.by_class else '; gate.metric = "macro_f1" sees the others too'
+        choices = way if metric.choices else ""
         found.append(
             f"{share:.0%} of the gold items have the answer {answer.strip()[:40]!r}: a constant "
             f"guess scores that much{choices}"

@@ -14,13 +14,9 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from engine.errors import InputError
-
-if TYPE_CHECKING:
-    from engine.gold.example import Example
-    from engine.recipe.gate import Gate
 
 PATTERN_SECONDS = 5.0
 """A pattern still searching after this has found nothing: a hostile one backtracks for ever."""
@@ -43,11 +39,35 @@ class Answer:
         return max(range(len(self.likelihoods)), key=self.likelihoods.__getitem__)
 
 
-Gold = Sequence["Example"]
+class JudgedItem(Protocol):
+    """What a metric reads of a gold item (``engine.gold.example``)."""
+
+    @property
+    def completion(self) -> str: ...
+    @property
+    def choices(self) -> tuple[str, ...]: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def pattern(self) -> str: ...
+
+
+class MetricSettings(Protocol):
+    """What a metric reads of the recipe's ``[gate]``; its ``metric`` is a name of ``METRICS``."""
+
+    @property
+    def metric(self) -> str: ...
+    @property
+    def pattern(self) -> str | None: ...
+    @property
+    def tolerance(self) -> float: ...
+
+
+Gold = Sequence[JudgedItem]
 Answers = Sequence[Answer]
 
 
-def _unchecked(gold: Gold, gate: Gate) -> None:
+def _unchecked(gold: Gold, gate: MetricSettings) -> None:
     """Every gold set can be judged by this metric."""
 
 
@@ -55,7 +75,7 @@ def _unchecked(gold: Gold, gate: Gate) -> None:
 class Metric:
     """One way of scoring a gold set."""
 
-    score: Callable[[Gold, Answers, Gate], list[float]]
+    score: Callable[[Gold, Answers, MetricSettings], list[float]]
     """Per item, in the order given."""
     says: str
     """What it measures, in words for a report."""
@@ -63,16 +83,24 @@ class Metric:
     """Reads log-likelihoods of choices; else a continuation."""
     bounded: bool = True
     """Every item's score is in 0..1; else only their mean is."""
-    check: Callable[[Gold, Gate], None] = _unchecked
+    check: Callable[[Gold, MetricSettings], None] = _unchecked
     """InputError where this gold set cannot be judged by this metric."""
+    by_class: bool = False
+    """A constant guess scores little: rare answers count as much as frequent ones."""
+    reads_pattern: bool = False
+    """``gate.pattern`` is for it."""
+    exact: bool = False
+    """An answer longer than the completion is wrong whatever follows."""
+    hub_name: str = ""
+    """The hub's name of it in a model card; empty for its own."""
 
 
-def item_scores(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def item_scores(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """Scores of the gate's metric [n]; their mean times 100 is the arm's score in points."""
     return METRICS[gate.metric].score(gold, answers, gate)
 
 
-def answer_text(example: Example, answer: Answer) -> str:
+def answer_text(example: JudgedItem, answer: Answer) -> str:
     """What was answered, in words."""
     return example.choices[answer.place] if answer.likelihoods else answer.text
 
@@ -80,12 +108,12 @@ def answer_text(example: Example, answer: Answer) -> str:
 # --- choices --------------------------------------------------------------------------------
 
 
-def choice(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def choice(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """1 where the right choice has the highest summed log-likelihood."""
     return [float(e.choices[a.place] == e.completion) for e, a in zip(gold, answers, strict=True)]
 
 
-def choice_norm(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def choice_norm(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """The same after dividing by the UTF-8 bytes of each choice.
 
     Bytes, not tokens: a choice is as long in every model (lm-eval's acc_bytes; its acc_norm
@@ -94,7 +122,7 @@ def choice_norm(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
     return choice(gold, [per_byte(e, a) for e, a in zip(gold, answers, strict=True)], gate)
 
 
-def per_byte(example: Example, answer: Answer) -> Answer:
+def per_byte(example: JudgedItem, answer: Answer) -> Answer:
     """The answer with nats a byte in place of nats."""
     sizes = [len(text.encode()) for text in example.choices]
     shares = (nats / max(1, size) for nats, size in zip(answer.likelihoods, sizes, strict=True))
@@ -107,7 +135,7 @@ def classes_of(gold: Gold) -> dict[str, str]:
     return {text: named.get(text, text.strip()) for e in gold for text in e.choices}
 
 
-def macro_f1(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def macro_f1(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """Macro-F1 over the classes of the gold set, as one value an item.
 
     F1 of class c is 2 TP / D with D = items of c + answers c; macro-F1 is the mean over the
@@ -140,7 +168,7 @@ def f1_values(truth: Sequence[str], found: Sequence[str]) -> list[float]:
     return [mean + scale * slope(one, other) for one, other in zip(truth, found, strict=True)]
 
 
-def _shared_choices(gold: Gold, gate: Gate) -> None:
+def _shared_choices(gold: Gold, gate: MetricSettings) -> None:
     for number, example in enumerate(gold, 1):
         if set(example.choices) != set(gold[0].choices):
             raise InputError(
@@ -152,7 +180,7 @@ def _shared_choices(gold: Gold, gate: Gate) -> None:
 # --- continuations --------------------------------------------------------------------------
 
 
-def exact_match(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def exact_match(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """1 where the continuation equals the completion up to outer white space."""
     pairs = zip(gold, answers, strict=True)
     return [float(a.text.strip() == e.completion.strip()) for e, a in pairs]
@@ -167,7 +195,7 @@ def squad_words(text: str) -> list[str]:
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
 
-def token_f1(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def token_f1(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """F1 of the words that both texts share (Rajpurkar 2016); two empty texts are equal."""
     pairs = zip(gold, answers, strict=True)
     return [words_f1(squad_words(e.completion), squad_words(a.text)) for e, a in pairs]
@@ -184,7 +212,7 @@ def _f1(shared: int, wanted: int, found: int) -> float:
 _ROUGE = re.compile(r"[^\W_]+")
 
 
-def rouge_l(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def rouge_l(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """ROUGE-L F1: the longest common subsequence of lower-case words (Lin 2004), no stemming.
 
     Words are runs of letters and digits of any script; rouge-score knows a-z and 0-9 only.
@@ -211,7 +239,7 @@ def matched(pattern: str, text: str) -> str | None:
     return str((found[1] or "") if found.re.groups else found[0]).strip()
 
 
-def by_pattern(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def by_pattern(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """1 where the item's own pattern matches; else where the recipe's finds what it should."""
     scores = []
     for example, answer in zip(gold, answers, strict=True):
@@ -221,7 +249,7 @@ def by_pattern(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
     return scores
 
 
-def _patterns(gold: Gold, gate: Gate) -> None:
+def _patterns(gold: Gold, gate: MetricSettings) -> None:
     import regex
 
     for number, example in enumerate(gold, 1):
@@ -255,7 +283,7 @@ def number_in(text: str) -> float | None:
     return float(found[-1].replace(",", "")) if found else None
 
 
-def numeric(gold: Gold, answers: Answers, gate: Gate) -> list[float]:
+def numeric(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """1 where the last number differs by at most ``tolerance`` times the gold one."""
     pairs = zip(gold, answers, strict=True)
     return [_near(number_in(e.completion), number_in(a.text), gate.tolerance) for e, a in pairs]
@@ -271,7 +299,7 @@ NUMBER_ROUNDING = 1e-12
 """Decimal fractions have no exact float: 0.30 is 0.3."""
 
 
-def _numbers(gold: Gold, gate: Gate) -> None:
+def _numbers(gold: Gold, gate: MetricSettings) -> None:
     for number, example in enumerate(gold, 1):
         if number_in(example.completion) is None:
             raise InputError(
@@ -281,13 +309,24 @@ def _numbers(gold: Gold, gate: Gate) -> None:
 
 
 METRICS: dict[str, Metric] = {
-    "choice": Metric(choice, "accuracy by summed log-likelihood of the choices", True),
+    "choice": Metric(
+        choice, "accuracy by summed log-likelihood of the choices", True, hub_name="accuracy"
+    ),
     "choice_norm": Metric(choice_norm, "accuracy by log-likelihood per byte of the choices", True),
-    "macro_f1": Metric(macro_f1, "macro-F1 over the classes", True, False, _shared_choices),
-    "exact_match": Metric(exact_match, "share of continuations equal to the completion"),
+    "macro_f1": Metric(
+        macro_f1, "macro-F1 over the classes", True, False, _shared_choices, by_class=True
+    ),
+    "exact_match": Metric(
+        exact_match, "share of continuations equal to the completion", exact=True
+    ),
     "token_f1": Metric(token_f1, "F1 of shared words (SQuAD)"),
     "rouge_l": Metric(rouge_l, "ROUGE-L F1 of words, no stemming"),
-    "regex": Metric(by_pattern, "share of continuations that match the pattern", check=_patterns),
+    "regex": Metric(
+        by_pattern,
+        "share of continuations that match the pattern",
+        check=_patterns,
+        reads_pattern=True,
+    ),
     "numeric": Metric(numeric, "share of continuations whose last number is right", check=_numbers),
 }
 """By the name that ``[gate] metric`` gives."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.corpus.files.kinds import RECORDS
+from engine.corpus.files.kinds import KINDS
 from engine.corpus.files.members import Member, members_of
 from engine.corpus.ledger import Fault, Ledger, shown
 from engine.corpus.readers.registry import rows_of
@@ -54,9 +54,9 @@ def _item_records(
     item: Member, path: Path, columns: Mapping[Any, str], ledger: Ledger
 ) -> Iterator[GoldRow]:
     """``ledger`` hears of every row that the reader leaves out."""
-    if item.kind not in RECORDS:
+    if not KINDS[item.kind].records:
         item = dataclasses.replace(item, kind="lines")
-    unit = "row" if item.kind in ("parquet", "arrow") else "line"
+    unit = KINDS[item.kind].unit
     for row in rows_of(item, ledger, Source(path=str(path)), all_columns=True):
         if ledger.skipped:
             continue  # to the end: the reader then says which line it left out

@@ -6,24 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from engine.gold.metrics import METRICS
 from engine.recipe.base import OneOf, Positive, Rate, Section, Share
 from engine.recipe.methods import TRAIN_METHODS
 
-Metric = Literal[
-    "choice",
-    "choice_norm",
-    "macro_f1",
-    "exact_match",
-    "token_f1",
-    "rouge_l",
-    "regex",
-    "numeric",
-]
-"""The gate's metrics, by the names of ``engine.metrics``."""
 Columns = dict[
     Literal["prompt", "completion", "choices", "label", "group", "tags", "pattern", "messages"],
     Annotated[str, Field(min_length=1)],
 ]
+
+
+def _metrics(choices: bool) -> str:
+    """The metrics of one sort: ``choice, choice_norm and macro_f1``."""
+    *others, last = (name for name, metric in METRICS.items() if metric.choices == choices)
+    return f"{', '.join(others)} and {last}"
 
 
 class Sft(Section):
@@ -80,10 +76,10 @@ class Gate(Section):
     template: Literal["plain", "chat"] = Field(
         "plain", description="chat = the tokenizer's own chat template, in both arms"
     )
-    metric: Metric = Field(
+    metric: Annotated[str, OneOf(METRICS)] = Field(
         "choice",
-        description="choice, choice_norm and macro_f1 compare log-likelihoods of choices; "
-        "exact_match, token_f1, rouge_l, regex and numeric read a greedy continuation",
+        description=f"{_metrics(choices=True)} compare log-likelihoods of choices; "
+        f"{_metrics(choices=False)} read a greedy continuation",
     )
     pattern: str | None = Field(
         None,
@@ -113,8 +109,9 @@ class Gate(Section):
 
     @model_validator(mode="after")
     def _seeds(self) -> Gate:
-        if self.pattern is not None and self.metric != "regex":
-            raise ValueError('pattern belongs to metric = "regex"; drop it or set the metric')
+        if self.pattern is not None and not METRICS[self.metric].reads_pattern:
+            names = " or ".join(f'"{name}"' for name, one in METRICS.items() if one.reads_pattern)
+            raise ValueError(f"pattern belongs to metric = {names}; drop it or set the metric")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")
         if len(self.seeds) < 5 and not self.why_fewer_seeds:

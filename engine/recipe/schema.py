@@ -1,4 +1,4 @@
-"""``recipes/schema.json`` from the model; ``python -m engine.schema`` writes it."""
+"""``recipes/schema.json`` from the model; ``python -m engine.recipe.schema`` writes it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from engine.recipe.defaults import RANKS
 from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
-from engine.recipe.gate import Metric as Metric
 from engine.recipe.gate import Sft as Sft
 from engine.recipe.methods import (
     DEFAULT,

@@ -19,6 +19,7 @@ from engine.artifacts.shipping import FinishArtifact, ReloadProof
 from engine.artifacts.training import PackArtifact, TrainArtifact
 from engine.errors import InputError
 from engine.formatting import format_p_value, format_rate
+from engine.gold.metrics import METRICS
 from engine.quality.languages import code_of
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import provenance
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 CHECKED = "front matter built and read back by huggingface_hub, offline"
 LANGUAGE_SHARE = 0.10
 """A language of the corpus is named in the front matter from this share of its bytes on."""
-METRICS = {"choice": "accuracy", "exact_match": "exact_match"}
-"""The hub's names of the gate's metrics; others keep their own."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,8 @@ def _list_results(finish: FinishArtifact) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     row = next(row for row in finish.rows if row.name == f"{finish.start}+SFT")
-    metric = METRICS.get(finish.metric, finish.metric)
+    known = METRICS.get(finish.metric)
+    metric = (known.hub_name if known else "") or finish.metric
     result = EvalResult(
         task_type="text-generation",
         dataset_type="private",

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """One kind of file: the suffixes that ask for its reader, and what its rows are."""
+
+    suffixes: frozenset[str]
+    """In lower case."""
+    shown: str
+    """In a sentence that says what can be read."""
+    records: bool = False
+    """It holds records with columns."""
+    code: bool = False
+    """It holds source code."""
+    unit: str = "line"
+    """What a place in it is counted in."""
+
 
 def _all(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
 TEXT = _all(".txt .text .md .markdown .mdx .rst .adoc .asciidoc .org .tex .srt .vtt .log")
-PAGES = _all(".html .htm .xhtml")
-LINES = _all(".jsonl .ndjson")
-TABLES = _all(".csv .tsv")
-ARROW = _all(".arrow .feather")
 CODE = _all(
     ".py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .sass .less "
     ".java .kt .kts .scala .groovy .gradle .clj .cljs .cljc .c .h .cc .cpp .cxx .hpp .hh .hxx "
@@ -22,23 +36,22 @@ CODE = _all(
     ".cmake .mk .awk .sed .vim .coq .lean .agda .thy .wat .glsl .hlsl .metal"
 )
 
-KINDS: dict[str, str] = {
-    **dict.fromkeys(TEXT, "text"),
-    **dict.fromkeys(CODE, "code"),
-    **dict.fromkeys(PAGES, "page"),
-    **dict.fromkeys(LINES, "lines"),
-    **dict.fromkeys(TABLES, "table"),
-    **dict.fromkeys(ARROW, "arrow"),
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pdf": "pdf",
-    ".docx": "docx",
-    ".zip": "zip",
+KINDS: dict[str, FileKind] = {
+    "text": FileKind(TEXT, "text (.txt, .md, .rst)"),
+    "lines": FileKind(_all(".jsonl .ndjson"), ".jsonl", records=True),
+    "json": FileKind(_all(".json"), ".json", records=True),
+    "table": FileKind(_all(".csv .tsv"), ".csv, .tsv", records=True),
+    "parquet": FileKind(_all(".parquet"), ".parquet", records=True, unit="row"),
+    "arrow": FileKind(_all(".arrow .feather"), ".arrow", records=True, unit="row"),
+    "page": FileKind(_all(".html .htm .xhtml"), ".html"),
+    "code": FileKind(CODE, "source code", code=True),
+    "pdf": FileKind(_all(".pdf"), ".pdf"),
+    "docx": FileKind(_all(".docx"), ".docx"),
 }
-"""The reader for a suffix in lower case."""
+"""By the name of the reader (``readers/registry.py``)."""
 
-RECORDS = frozenset(("lines", "json", "table", "parquet", "arrow"))
-"""Kinds that hold records with columns."""
+ARCHIVE = "zip"
+"""The kind of a file that holds others; no reader opens it."""
 
 CODECS = {
     ".gz": "gzip",
@@ -51,11 +64,19 @@ CODECS = {
 LAYERS = 2
 """Compressions around one file at most (x.jsonl.gz in a zip that was gzipped is no corpus)."""
 
-READABLE = (
-    "text (.txt, .md, .rst), records (.jsonl, .json, .csv, .tsv, .parquet, .arrow), .html, "
-    "source code, .pdf or .docx, also as .gz, .zst, .xz, .bz2 or .zip"
-)
-"""What can be read, for a sentence that says what to give."""
+
+def readable() -> str:
+    """What can be read, for a sentence that says what to give."""
+    records = ", ".join(kind.shown for kind in KINDS.values() if kind.records)
+    first, *others, last = (kind.shown for kind in KINDS.values() if not kind.records)
+    parts = ", ".join((first, f"records ({records})", *others))
+    return f"{parts} or {last}, also as .gz, .zst, .xz, .bz2 or .zip"
+
+
+def holds_records(name: str) -> bool:
+    """Whether a file of this name holds records with columns."""
+    kind = kind_of(name)
+    return kind in KINDS and KINDS[kind].records
 
 
 def suffixes(name: str) -> list[str]:
@@ -77,8 +98,9 @@ def codecs_of(name: str) -> tuple[str, ...]:
 def kind_of(name: str) -> str | None:
     """The reader for a file name, by the suffix below its compression; None if unknown."""
     inner = suffixes(name)[len(codecs_of(name)) :]
-    kind = KINDS.get(inner[0]) if inner else None
-    return None if kind == "zip" and codecs_of(name) else kind
+    if inner[:1] == [f".{ARCHIVE}"]:
+        return None if codecs_of(name) else ARCHIVE
+    return next((k for k, kind in KINDS.items() if inner and inner[0] in kind.suffixes), None)
 
 
 def unknown_suffix(name: str) -> str:

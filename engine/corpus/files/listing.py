@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.corpus.files.kinds import READABLE, kind_of, unknown_suffix
+from engine.corpus.files.kinds import kind_of, readable, unknown_suffix
 from engine.corpus.ledger import NOTES, Ledger, shown
 
 _MAGIC = re.compile(r"[*?[]")
@@ -61,12 +61,12 @@ class Listing:
         if self.unknown:
             glob = shown(self.root / "**" / "*")
             found = f"{self.label} has no file of a known type (found {self.suffixes})"
-            return f"{found}; give {READABLE}, or {glob!r} to read them all as text"
+            return f"{found}; give {readable()}, or {glob!r} to read them all as text"
         if self.skipped:
             reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items())
-            return f"{self.label} has no file that can be read ({reasons}); give {READABLE}"
+            return f"{self.label} has no file that can be read ({reasons}); give {readable()}"
         what = "matches no file" if self.pattern else "is an empty folder"
-        return f"{self.label} {what}; give {READABLE}"
+        return f"{self.label} {what}; give {readable()}"
 
     def skip(self, reason: str, path: str) -> None:
         self.skipped[reason] += 1

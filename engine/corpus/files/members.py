@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from engine.corpus.files.kinds import codecs_of, kind_of, suffixes, unknown_suffix
+from engine.corpus.files.kinds import ARCHIVE, codecs_of, kind_of, suffixes, unknown_suffix
 from engine.corpus.files.streams import BLOCK, Metered, Unpacked, open_bytes
 from engine.corpus.ledger import Fault, Ledger, shown
 
@@ -85,7 +85,7 @@ class Member:
 def members_of(path: Path, size: int, explicit: bool, ledger: Ledger) -> Iterator[Member]:
     """The items of one file; what an archive hides is counted. ``explicit``: any type is taken."""
     kind = kind_of(path.name)
-    if kind == "zip":
+    if kind == ARCHIVE:
         yield from _members(path, size, explicit, ledger)
         return
     codecs = codecs_of(path.name)

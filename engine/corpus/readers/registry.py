@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from engine.corpus.fields import Layout, layout_of
@@ -20,14 +21,50 @@ PEEK = 50
 """Records looked at to find the text column of a file."""
 
 
-READERS: dict[str, Callable[[Member, Ledger, str | None, int | None], Iterator[Row]]] = {
-    "lines": line_rows,
-    "json": json_rows,
-    "table": table_rows,
-    "code": code_rows,
-    "page": page_rows,
-    "text": text_rows,
+@dataclass(frozen=True)
+class ReadRequest:
+    """How an item is to be read; a reader takes of it what it can use."""
+
+    source: Source
+    limit: int | None = None
+    """About so many first bytes."""
+    all_columns: bool = False
+    """Not those of the text alone."""
+
+
+Reader = Callable[[Member, Ledger, ReadRequest], Iterator[Row]]
+
+
+def _decoded(
+    rows: Callable[[Member, Ledger, str | None, int | None], Iterator[Row]],
+) -> Reader:
+    """A reader of bytes that are text in some encoding."""
+    return lambda item, ledger, asked: rows(item, ledger, asked.source.encoding, asked.limit)
+
+
+def _columns(item: Member, ledger: Ledger, asked: ReadRequest) -> Iterator[Row]:
+    """A reader that leaves the columns alone which nobody asked for."""
+    wanted = None if asked.all_columns else _text_columns(item, asked.source)
+    return column_rows(item, ledger, wanted)
+
+
+def _papers(item: Member, ledger: Ledger, asked: ReadRequest) -> Iterator[Row]:
+    return paper_rows(item, ledger)
+
+
+READERS: dict[str, Reader] = {
+    "text": _decoded(text_rows),
+    "lines": _decoded(line_rows),
+    "json": _decoded(json_rows),
+    "table": _decoded(table_rows),
+    "parquet": _columns,
+    "arrow": _columns,
+    "page": _decoded(page_rows),
+    "code": _decoded(code_rows),
+    "pdf": _papers,
+    "docx": _papers,
 }
+"""By the name of the kind (``files/kinds.py``)."""
 
 
 def rows_of(
@@ -38,12 +75,7 @@ def rows_of(
     all_columns: bool = False,
 ) -> Iterator[Row]:
     """Rows of an item by its kind; with ``limit``, of about its first bytes. Raises Fault."""
-    asked = source.encoding
-    if item.kind in ("parquet", "arrow"):
-        return column_rows(item, ledger, None if all_columns else _text_columns(item, source))
-    if item.kind in ("pdf", "docx"):
-        return paper_rows(item, ledger)
-    return READERS[item.kind](item, ledger, asked, limit)
+    return READERS[item.kind](item, ledger, ReadRequest(source, limit, all_columns))
 
 
 def _text_columns(item: Member, source: Source) -> list[str] | None:

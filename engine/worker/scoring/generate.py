@@ -12,6 +12,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from engine.errors import InputError
 from engine.gold.example import Example
+from engine.gold.metrics import METRICS
 from engine.recipe.gate import Gate
 from engine.worker.model import base as models
 from engine.worker.model.fast_paths import paths_of
@@ -59,19 +60,19 @@ def texts_of(
 def new_tokens(encoder: Encoder, gold: Sequence[Example], gate: Gate) -> list[int]:
     """Tokens that each item's continuation may have.
 
-    For ``exact_match`` its own completion's and a few more: a longer answer is wrong whatever
-    follows. Else as many for all, by default those of the longest gold completion, so that no
-    item's length is given away. Half of the context at most. InputError where an exact answer
-    cannot fit, so that no model could be right.
+    For a metric of exact answers its own completion's and a few more: a longer answer is wrong
+    whatever follows. Else as many for all, by default those of the longest gold completion, so
+    that no item's length is given away. Half of the context at most. InputError where an exact
+    answer cannot fit, so that no model could be right.
     """
     sizes = [len(encoder.answer(e, e.completion)) + SPARE for e in gold]
     long = sum(size > encoder.longest for size in sizes)
-    if gate.metric == "exact_match":
+    if METRICS[gate.metric].exact:
         if long:
             base = encoder.base
             raise InputError(
                 f"{long} of {len(gold)} gold completions are longer than half of {base.name}'s "
-                f"context ({base.context} tokens), so exact_match cannot judge them; shorten or "
+                f"context ({base.context} tokens), so {gate.metric} cannot judge them; shorten or "
                 "drop them"
             )
         return sizes

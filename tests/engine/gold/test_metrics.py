@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,17 @@ from hypothesis import strategies as st
 
 from engine.errors import InputError
 from engine.gold.example import Example
-from engine.gold.metrics import METRICS, Answer, f1_values, item_scores, number_in, squad_words
-from engine.recipe.gate import Gate, Metric
+from engine.gold.metrics import (
+    METRICS,
+    Answer,
+    Metric,
+    f1_values,
+    item_scores,
+    number_in,
+    squad_words,
+)
+from engine.recipe.gate import Gate
+from engine.recipe.sections import Recipe
 
 
 def score(metric: str, pairs: list[tuple[str, str]], **gate: Any) -> list[float]:
@@ -25,8 +35,33 @@ def score(metric: str, pairs: list[tuple[str, str]], **gate: Any) -> list[float]
     return item_scores(gold, [Answer(text=text) for _, text in pairs], made)
 
 
-def test_the_recipe_names_every_metric() -> None:
-    assert set(get_args(Metric)) == set(METRICS)
+@pytest.fixture
+def first_letter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A new metric: its function and its entry. The recipe is built anew, as at a start."""
+
+    def score(gold: Any, answers: Any, gate: Any) -> list[float]:
+        pairs = zip(gold, answers, strict=True)
+        return [float(e.completion[:1] == a.text[:1]) for e, a in pairs]
+
+    with monkeypatch.context() as patch:
+        patch.setitem(METRICS, "first_letter", Metric(score, "share of right first letters"))
+        for section in (Gate, Recipe):
+            section.model_rebuild(force=True)
+        yield
+    for section in (Gate, Recipe):
+        section.model_rebuild(force=True)
+
+
+@pytest.mark.usefixtures("first_letter")
+def test_a_new_metric_is_one_entry() -> None:
+    assert score("first_letter", [("ab", "ac"), ("ab", "b")]) == [1.0, 0.0]
+    values = {"model": {"id": "m"}, "corpus": {"path": "c"}, "gate": {"metric": "first_letter"}}
+    assert Recipe.model_validate(values).gate.metric == "first_letter"
+
+
+def test_a_metric_without_an_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="Input should be 'choice', 'choice_norm'"):
+        Gate.model_validate({"metric": "first_letter"})
 
 
 # --- choices ------------------------------------------------------------------------------
