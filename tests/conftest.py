@@ -23,6 +23,17 @@ def kill_workers(folder: Path) -> None:
             process.kill()
 
 
+SLOWEST = ("tests/end_to_end", "tests/faults", "tests/engine/worker")
+"""Folders whose files take longest; begun first, so that no process ends long after the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, f in enumerate(SLOWEST) if item.nodeid.startswith(f)), len(SLOWEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Every test has its own CPT_HOME and never reaches for a hub."""
