@@ -27,7 +27,6 @@ from engine.runs.run import create_run, find_run, list_runs
 from engine.stages import CHECK_STAGES, STAGES
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -104,10 +103,13 @@ def check(
     ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
-    out: Annotated[Path | None, typer.Option(help="Also write the recipe here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the recipe here, its schema beside it.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
+    from engine.recipe.schema import place_beside
     from engine.recipe.toml import dump, validate
 
     values: dict[str, Any] = {
@@ -133,6 +135,7 @@ def check(
     code = follow(run, CHECK_STAGES, json_)
     if out is not None:
         shutil.copyfile(run.recipe_path, out)
+        place_beside(out)
     if not json_:
         typer.echo(clean(f"Recipe: {out or run.recipe_path}"))
     raise typer.Exit(code)

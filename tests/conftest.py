@@ -27,6 +27,22 @@ def kill_workers(folder: Path) -> None:
             process.kill()
 
 
+SLOWEST = ("tests/end_to_end", "tests/faults", "tests/engine/worker")
+"""Folders whose files take longest; begun first, so that no process ends long after the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, f in enumerate(SLOWEST) if item.nodeid.startswith(f)), len(SLOWEST))
+
+    items.sort(key=place)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A text of megabytes is no name of a test: it goes through every log and every process."""
+    return f"{argname}-{len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
+
+
 @pytest.fixture(autouse=True)
 def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Every test has its own CPT_HOME and never reaches for a hub."""

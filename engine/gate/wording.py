@@ -63,7 +63,7 @@ def _more(verdict: GateVerdict) -> list[str]:
 
 def _two_digits(number: int) -> int:
     """Rounded up to two digits: an estimate from a few seeds has no more."""
-    unit = 10 ** max(0, len(str(number)) - 2)
+    unit: int = 10 ** max(0, len(str(number)) - 2)
     return -(-number // unit) * unit
 
 

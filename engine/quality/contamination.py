@@ -176,7 +176,9 @@ class Overlap:
         import numpy as np
 
         words = np.array([max(1, len(text)) for text in self._texts])
-        return self._covered(self._owners[seen], self._places[seen], len(words)) / words
+        covered = self._covered(self._owners[seen], self._places[seen], len(words))
+        share: NDArray[float64] = covered / words
+        return share
 
     def _covered(
         self, groups: Numbers, places: Numbers, count: int, items: Numbers | None = None

@@ -47,7 +47,7 @@ yo Yoruba, yue Chinese, zh Chinese, zu Zulu
 @cache
 def _names() -> dict[str, str]:
     pairs = (entry.split(maxsplit=1) for entry in _NAMES.replace("\n", " ").split(","))
-    return dict(pairs)  # type: ignore[arg-type]
+    return dict(pairs)
 
 
 @cache

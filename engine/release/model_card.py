@@ -69,7 +69,8 @@ def hub_model(recipe: Recipe) -> str | None:
 
 
 def _hub_id(name: str) -> str | None:
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
     try:
         validate_repo_id(name)

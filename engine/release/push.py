@@ -21,7 +21,8 @@ def token() -> str:
 def check(repo: str) -> None:
     """What can be refused before any work: the name, the token, being offline. InputError."""
     from huggingface_hub import constants
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
     try:
         validate_repo_id(repo)

@@ -1,7 +1,7 @@
 """A run is a directory: lock, atomic writes, stage artifacts with sha256 manifests.
 
-Layout: ``recipe.toml`` (intent, frozen), ``events.jsonl`` (history), ``status.json``
-(heartbeat), ``artifacts/STAGE.json`` with ``artifacts/STAGE.manifest.json``,
+Layout: ``recipe.toml`` (intent, frozen) and its ``schema.json``, ``events.jsonl`` (history),
+``status.json`` (heartbeat), ``artifacts/STAGE.json`` with ``artifacts/STAGE.manifest.json``,
 ``checkpoints/``, ``control/`` (requests to the worker), ``worker.log``, ``lock``.
 """
 
@@ -188,12 +188,15 @@ def slug(name: str) -> str:
 
 
 def create_run(name: str, recipe_text: str, root: Path | None = None) -> Run:
-    """Make a fresh private run directory holding the frozen recipe."""
+    """Make a fresh private run directory holding the frozen recipe, and its schema for editors."""
+    from engine.recipe.schema import place_beside, with_directive
+
     stamp = time.strftime("%Y%m%d-%H%M%S")
     run_id = f"{slug(name)}-{stamp}-{secrets.token_hex(2)}"
     run = Run(private_dir((root or home()) / "runs" / run_id))
     private_dir(run.checkpoints)
-    write_atomic(run.recipe_path, recipe_text)
+    write_atomic(run.recipe_path, with_directive(recipe_text))
+    place_beside(run.recipe_path)
     return run
 
 

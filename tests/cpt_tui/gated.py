@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from typing import Any
@@ -42,6 +43,7 @@ def gold(run: Run, hostile: bool = False) -> None:
     (private_dir(run.path / "gate") / "gold.jsonl").write_text("\n".join(rows) + "\n")
 
 
+@functools.cache
 def table(arm: str) -> list[list[float]]:
     """Scores [seeds][items], 0 or 1: as many right as the arm's seeds had."""
     rows = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from cpt_tui.commands import after_verdict
 from engine.errors import InputError
 from engine.recipe.toml import load_recipe
-from engine.runs.events import ArmSeed, Event, Facts, Progress, StageStarted
+from engine.runs.events import ArmSeed, Event, Facts, Progress, RunEnded, StageStarted
 from engine.runs.run import Run, create_run
 from tests import tiny
 from tests.faults import driving
@@ -35,6 +36,40 @@ def write(folder: Path, documents: int = 160, lora: bool = False, arms: str = AR
     return create_run("arms", text)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with every kind of arm, walked to its end; tests read it."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPT_HOME", str(folder / "home"))
+        run = write(folder)
+        driving.walk(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run without arms through its gate."""
+    folder = tmp_path_factory.mktemp("judged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPT_HOME", str(folder / "home"))
+        run = write(folder, arms="")
+        driving.walk(run)
+    return run
+
+
+@pytest.fixture
+def run(judged: Run, private_home: Path) -> Run:
+    """A copy of the judged run: each test goes on from the verdict."""
+    shutil.copytree(judged.path.parents[1], private_home)
+    return Run(private_home / "runs" / judged.id)
+
+
+def control_file(folder: Path, documents: int = 160) -> Path:
+    rows = [{"text": text} for text in tiny.documents(documents, 9)]
+    return tiny.write_jsonl(folder / "control.jsonl", list(rows))
+
+
 def made(run: Run) -> dict[str, Any]:
     found = run.read_artifact("arms")
     assert found is not None
@@ -42,9 +77,15 @@ def made(run: Run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("lora", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_every_arm_is_trained_scored_and_told(tmp_path: Path, lora: bool) -> None:
-    run = write(tmp_path, lora=lora)
-    end = driving.walk(run)
+def test_every_arm_is_trained_scored_and_told(
+    request: pytest.FixtureRequest, tmp_path: Path, lora: bool
+) -> None:
+    if lora:
+        run = write(tmp_path, lora=True)
+        driving.walk(run)
+    else:
+        run = request.getfixturevalue("whole")
+    end = driving.events(run, RunEnded)[-1]
     assert end.outcome in ("EARNED", "TIE", "HURT"), end.message
     found = made(run)
     assert [row["name"] for row in found["rows"]] == ["50%", "control", "seed 1"]
@@ -68,12 +109,13 @@ def test_every_arm_is_trained_scored_and_told(tmp_path: Path, lora: bool) -> Non
     assert {"control", "seed 1"} <= told
 
 
-def test_asked_for_later_they_cost_only_themselves_and_are_made_once(tmp_path: Path) -> None:
-    run = write(tmp_path, arms="")
-    end = driving.walk(run)
+def test_asked_for_later_they_cost_only_themselves_and_are_made_once(
+    run: Run, tmp_path: Path
+) -> None:
+    end = driving.events(run, RunEnded)[-1]
     assert run.read_artifact("arms") is None
     before, steps = driving.weights(run), len(driving.steps(run))
-    after_verdict.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    after_verdict.prepare_arms(run, str(control_file(tmp_path)), cpt_seeds=False)
     again = driving.walk(run)
     assert (again.outcome, again.message) == (end.outcome, end.message)
     assert [row["name"] for row in made(run)["rows"]] == ["control"]
@@ -86,9 +128,8 @@ def test_asked_for_later_they_cost_only_themselves_and_are_made_once(tmp_path: P
     assert len([e for e in driving.events(run, Facts) if "control" in e.facts]) == facts
 
 
-def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(tmp_path: Path) -> None:
-    whole, cut = write(tmp_path / "a"), write(tmp_path / "b")
-    driving.walk(whole)
+def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(whole: Run, tmp_path: Path) -> None:
+    cut = write(tmp_path)
     stops = []
 
     def watch(event: Event) -> None:
@@ -109,21 +150,20 @@ def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(tmp_path: Path) -
     assert one == two
 
 
-def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(tmp_path: Path) -> None:
+def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(run: Run, tmp_path: Path) -> None:
     """A control too small, and a checkpoint that no training kept; then other text is given."""
-    run = write(tmp_path, documents=40, arms="")
-    end = driving.walk(run)
+    end = driving.events(run, RunEnded)[-1]
     with run.recipe_path.open("a") as recipe:
         recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
-    after_verdict.prepare_arms(run, str(tmp_path / "c" / "control.jsonl"), cpt_seeds=False)
+    small = control_file(tmp_path, documents=40)
+    after_verdict.prepare_arms(run, str(small), cpt_seeds=False)
     again = driving.walk(run)
     assert (again.outcome, again.message) == (end.outcome, end.message)
     missing = made(run)["missing"]
     assert "give a larger text" in missing["control"]
     assert "trained before [arms] checkpoints asked" in missing["30%"]
     assert "was not made" in run.report_path.read_text()
-    other = [{"text": text} for text in tiny.documents(160, 9)]
-    tiny.write_jsonl(tmp_path / "c" / "control.jsonl", list(other))
+    control_file(tmp_path)
     driving.walk(run)
     assert [row["name"] for row in made(run)["rows"]] == ["control"]
 
@@ -146,9 +186,10 @@ def test_a_control_that_is_gone_takes_nothing_with_it(tmp_path: Path) -> None:
     assert "does not exist" in made(run)["missing"]["control"]
 
 
-def test_the_corpus_itself_is_no_control(tmp_path: Path) -> None:
-    run = write(tmp_path, arms='\n[arms.control]\npath = "{control}"\n')
-    (tmp_path / "c" / "control.jsonl").write_bytes((tmp_path / "c" / "domain.jsonl").read_bytes())
+def test_the_corpus_itself_is_no_control(run: Run, tmp_path: Path) -> None:
+    corpus = Path(load_recipe(run.recipe_path)[0].corpus.path)
+    copy = Path(shutil.copy(corpus, tmp_path / "control.jsonl"))
+    after_verdict.prepare_arms(run, str(copy), cpt_seeds=False)
     driving.walk(run)
     assert "stands in the corpus too" in made(run)["missing"]["control"]
 
@@ -194,26 +235,26 @@ def test_the_seeds_runs_take_the_rate_that_the_cpt_arm_chose(tmp_path: Path) -> 
 
 
 def test_a_control_on_the_command_line_belongs_to_this_folder_and_replaces_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = write(tmp_path, arms="")
-    driving.walk(run)
+    control_file(tmp_path)
     with run.recipe_path.open("a") as recipe:
         recipe.write('\n[arms.control]\npath = "x.jsonl"\ntext_column = "body"\n')
-    (tmp_path / "c" / "deep").mkdir()
-    monkeypatch.chdir(tmp_path / "c" / "deep")
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
     after_verdict.prepare_arms(run, "../cont*.jsonl", cpt_seeds=False)
     recipe_now, _ = load_recipe(run.recipe_path)
     assert recipe_now.arms.control is not None
-    assert recipe_now.arms.control.path == str(tmp_path / "c" / "cont*.jsonl")
+    assert recipe_now.arms.control.path == str(tmp_path / "cont*.jsonl")
     assert recipe_now.arms.control.text_column is None
 
 
-def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(tmp_path: Path) -> None:
-    run = write(tmp_path, arms="")
+def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(
+    run: Run, tmp_path: Path
+) -> None:
+    new = create_run("new", run.recipe_path.read_text())
     with pytest.raises(InputError, match="no verdict yet"):
-        after_verdict.prepare_arms(run, "", cpt_seeds=True)
-    driving.walk(run)
+        after_verdict.prepare_arms(new, "", cpt_seeds=True)
     with pytest.raises(InputError, match="--control TEXT"):
         after_verdict.prepare_arms(run, "", cpt_seeds=False)
     with pytest.raises(InputError, match="nowhere"):

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import launch
 from engine.runs.events import EvalPoint, Event, Facts, StageStarted, TrainStep
 from engine.runs.run import Run, create_run
 from tests import tiny
 from tests.faults.driving import (
     edit,
-    ended,
     events,
-    finish,
     recipe,
     steps,
-    wait_for,
     walk,
     walk_until,
     weights,
@@ -32,12 +28,14 @@ def test_a_stop_during_the_first_evaluation(tiny_model: Path, tiny_files: Files)
     text = recipe(tiny_model, tiny_files)
     whole, stopped = create_run("whole", text), create_run("stopped", text)
     assert walk(whole).code == 3
-    launch.start(stopped)
-    wait_for(lambda: any(e.stage == "train" for e in events(stopped, StageStarted)))
-    stopped.request("stop")
-    assert ended(stopped).code == 6
+
+    def watch(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.stage == "train":
+            stopped.request("stop")
+
+    assert walk(stopped, watch=watch).code == 6
     assert [p.name for p in stopped.checkpoints.iterdir()] == ["step-00000000"]
-    assert finish(stopped).code == 3
+    assert walk(stopped).code == 3
     assert weights(stopped) == weights(whole)
     assert stopped.read_artifact("train") == whole.read_artifact("train")
 

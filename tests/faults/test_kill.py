@@ -1,4 +1,7 @@
-"""A worker killed at random moments is resumed unaided, to bitwise the same weights."""
+"""A worker killed at random moments is resumed unaided, to bitwise the same weights.
+
+What is killed is a process of its own; the whole run and what goes on are walked in this one.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ from tests.conftest import Command
 from tests.faults.driving import (
     alarms,
     ended,
-    finish,
     recipe,
     start_until,
     steps,
     wait_for,
+    walk,
     weights,
 )
 
@@ -44,7 +47,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     model, files = tiny.write_model(folder / "m"), tiny.write_corpora(folder / "c")
     os.environ["CPT_HOME"] = str(folder / "home")
     run = create_run("whole", recipe(model, files, LONG))
-    finish(run)
+    walk(run)
     losses = {e.step: e.loss for e in steps(run)}
     return {"model": model, "files": files, "weights": weights(run), "losses": losses}
 
@@ -63,7 +66,7 @@ def killed_and_resumed(unbroken: dict[str, Any], kills: int, seed: int) -> None:
     rng = random.Random(seed)
     for step in sorted(rng.randrange(1, int(0.9 * total)) for _ in range(kills)):
         kill_at(run, step, rng)
-    finish(run)
+    walk(run)
     assert weights(run) == unbroken["weights"]
     assert {e.step: e.loss for e in steps(run)} == unbroken["losses"]
 
@@ -87,7 +90,7 @@ def test_a_broken_checkpoint_is_set_aside(unbroken: dict[str, Any]) -> None:
     data[len(data) // 2] ^= 1
     (newest / "trainable.safetensors").write_bytes(data)
     assert not verify(newest)
-    finish(run)
+    walk(run)
     assert weights(run) == unbroken["weights"]
     assert any("set aside" in m for m in alarms(run))
     assert list(run.checkpoints.glob("broken-*"))
@@ -104,7 +107,7 @@ def test_sigterm_saves_and_exits_6(unbroken: dict[str, Any], cpt: Command) -> No
     assert os.waitstatus_to_exitcode(status) == 6
     saved = max(int(p.name.removeprefix("step-")) for p in run.checkpoints.glob("step-*"))
     assert saved == steps(run)[-1].step
-    finish(run)
+    walk(run)
     assert weights(run) == unbroken["weights"]
 
 
@@ -120,7 +123,7 @@ def test_pause_resume_and_stop(unbroken: dict[str, Any]) -> None:
     wait_for(lambda: steps(run)[-1].step > held)
     launch.stop(run)
     wait_for(lambda: not launch.read_status(run).alive)
-    finish(run)
+    walk(run)
     assert weights(run) == unbroken["weights"]
 
 
@@ -157,5 +160,5 @@ def test_a_disk_that_fills_during_a_save(unbroken: dict[str, Any], small_disk: P
     assert all(map(verify, kept))
     assert not list(run.checkpoints.glob(".tmp-*"))
     (small_disk / "filler").unlink()
-    finish(run)
+    walk(run)
     assert weights(run) == unbroken["weights"]

@@ -15,7 +15,7 @@ from engine.runs import launch
 from engine.runs.events import ArmSeed, Progress, StageDone
 from engine.runs.run import Run, create_run
 from tests import tiny
-from tests.faults.driving import events, finish, recipe, wait_for
+from tests.faults.driving import events, recipe, wait_for, walk
 
 VERDICTS = (0, 4, 5)
 NUMBERS = ("per_item", "per_item_logprob", "probe")
@@ -43,7 +43,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CPT_HOME", str(folder / "home"))
         run = create_run("whole", text)
-        assert finish(run, seconds=400).code in VERDICTS
+        assert walk(run).code in VERDICTS
     made = {stage: run.read_artifact(stage) for stage in ("baseline", "gate")}
     return {"text": text, **made}
 
@@ -69,7 +69,7 @@ def killed_and_resumed(unbroken: dict[str, Any], moments: list[tuple[str, float]
     run = create_run("killed", unbroken["text"])
     for stage, share in moments:
         kill_in(run, stage, share)
-    assert finish(run, seconds=400).code in VERDICTS
+    assert walk(run).code in VERDICTS
     for stage in ("baseline", "gate"):
         made = run.read_artifact(stage)
         for key in NUMBERS:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.runs.run import Run, create_run
-from engine.worker.step import loss
+from engine.worker.step import parallel
 from engine.worker.step.loss import token_losses
 from tests.faults import driving
 
@@ -38,7 +38,7 @@ def test_the_same_step_is_done_again_in_halves(
             raise torch.OutOfMemoryError("no room")
         return real(model, rows)
 
-    monkeypatch.setattr(loss, "token_losses", full)
+    monkeypatch.setattr(parallel, "token_losses", full)
     driving.walk(run)
     assert seen == [8], "asked once: the smaller micro-batch stays"
     assert [m for m in driving.alarms(run) if "out of memory" in m] == [
@@ -62,7 +62,7 @@ def test_one_row_that_does_not_fit_ends_the_run_and_keeps_what_there_is(
         return real(model, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loss, "token_losses", full)
+        patch.setattr(parallel, "token_losses", full)
         end = driving.walk(run)
     assert end.outcome == "FAILED"
     assert "Out of memory with a single row of 64 tokens" in end.message

@@ -134,9 +134,9 @@ def _text(blocks: Iterator[bytes], encoding: str, complete: bool, translate: boo
     inner = codecs.getincrementaldecoder(encoding)()
     decoder = io.IncrementalNewlineDecoder(inner, True) if translate else inner
     for block in blocks:
-        yield decoder.decode(block)  # type: ignore[arg-type]
+        yield decoder.decode(block)
     if complete:
-        yield decoder.decode(b"", final=True)  # type: ignore[arg-type]
+        yield decoder.decode(b"", final=True)
 
 
 def byte_length(text: str, encoding: str) -> int:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic
@@ -19,6 +18,9 @@ from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
 from engine.runs.events import Facts
 from engine.worker.job.context import Context
+
+if TYPE_CHECKING:
+    from lm_eval.tasks import TaskManager
 
 PLAIN_FILTERS = {"take_first", "remove_whitespace"}
 """Filters that leave an exact match what it is."""
@@ -64,9 +66,7 @@ def task_rows(gate: Gate) -> Iterator[Row]:
 
 def load_task(name: str, folder: str | None) -> Any:
     """One lm-eval task, its data loaded. Raises InputError, whatever lm-eval raised."""
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(Path(folder)) if folder else None)
+    manager = _task_manager(name, folder)
     if name not in manager.task_index:
         raise InputError(
             f"lm-eval has no task {name!r}; list its names with: lm-eval ls tasks, or give the "
@@ -84,6 +84,20 @@ def load_task(name: str, folder: str | None) -> Any:
         some = ", ".join(list(tasks)[:5])
         raise InputError(f"lm-eval:{name} is a group of {len(tasks)} tasks; name one: {some}, ...")
     return next(iter(tasks.values()))
+
+
+def _task_manager(name: str, folder: str | None) -> TaskManager:
+    """The folder's own tasks where the name is one of them, else lm-eval's tasks with them.
+
+    lm-eval reads the heads of its own 14,000 task files, which takes seconds.
+    """
+    from lm_eval.tasks import TaskManager
+
+    if folder:
+        own = TaskManager(include_path=folder, include_defaults=False)
+        if name in own.all_subtasks:
+            return own
+    return TaskManager(include_path=folder)
 
 
 def _refusal(name: str, why: str) -> InputError:

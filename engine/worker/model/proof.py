@@ -38,7 +38,8 @@ def kept_logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """Logits [2, P, V] (fp32, on the CPU) at evenly spaced positions, the last one included."""
     model.eval()
     where = np.linspace(0, ids.shape[1] - 1, min(POSITIONS, ids.shape[1]), dtype=int).tolist()
-    logits = model(input_ids=ids.to(next(model.parameters()).device), use_cache=False).logits
+    at = next(model.parameters()).device
+    logits: torch.Tensor = model(input_ids=ids.to(at), use_cache=False).logits
     return logits[:, where].float().cpu().contiguous()
 
 

@@ -43,7 +43,7 @@ def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
     hidden = hidden.reshape(-1, hidden.shape[-1])
     keep = targets != IGNORE
     hidden, targets = hidden[keep], targets[keep]
-    total = hidden.new_zeros((), dtype=torch.float32)
+    total: torch.Tensor = hidden.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), LOGIT_CHUNK):
         piece = slice(start, start + LOGIT_CHUNK)
         total = total + checkpoint(_chunk, head, hidden[piece], targets[piece], use_reentrant=False)

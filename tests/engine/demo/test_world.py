@@ -153,7 +153,7 @@ def test_the_base_identity_moves_with_the_seed() -> None:
 
 def test_the_module_needs_only_the_standard_library() -> None:
     code = (
-        "import sys, engine.world; "
+        "import sys, engine.demo.world; "
         "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'transformers', 'tokenizers')))"
     )
     root = Path(__file__).parents[3]

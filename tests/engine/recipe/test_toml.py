@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.recipe.schema import schema
+from engine.recipe.schema import place_beside, schema, with_directive
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import dump, load_recipe, locate, recipe_folder, validate, write_results
 
@@ -134,11 +134,23 @@ def test_relative_paths_belong_to_the_recipe_or_to_root(tmp_path: Path) -> None:
 
 def test_schema_file_is_the_models(tmp_path: Path) -> None:
     stored = json.loads((recipe_folder() / "schema.json").read_text())
-    assert stored == json.loads(json.dumps(schema())), "run: python -m engine.schema"
+    assert stored == json.loads(json.dumps(schema())), "run: python -m engine.recipe.schema"
+
+
+def test_the_schema_is_named_once_and_a_file_of_that_name_stays(tmp_path: Path) -> None:
+    for text in (MINIMAL, "#:schema ../elsewhere.json\n" + MINIMAL):
+        assert with_directive(text) == f"#:schema ./schema.json\n{MINIMAL}"
+    place_beside(tmp_path / "r.toml")
+    path = tmp_path / "schema.json"
+    assert json.loads(path.read_text()) == json.loads(json.dumps(schema()))
+    path.write_text("mine")
+    place_beside(tmp_path / "r.toml")
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("path", sorted(recipe_folder().glob("*.toml")), ids=lambda p: p.stem)
 def test_ready_recipes_are_valid(path: Path) -> None:
+    assert path.read_text().startswith("#:schema ./schema.json\n")
     recipe, text = load_recipe(path)
     assert len(recipe.gate.seeds) >= 5
     assert load_recipe(path)[0] == recipe

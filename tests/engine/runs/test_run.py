@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.files import write_atomic, write_json
+from engine.recipe.toml import recipe_folder
 from engine.runs.launch import read_status
 from engine.runs.run import Run, create_run, find_run, list_runs
 
@@ -22,6 +23,11 @@ def run(tmp_path: Path) -> Run:
 def test_runs_are_private_and_named_safely(run: Run) -> None:
     assert run.id.startswith("my-run-")
     assert run.path.stat().st_mode & 0o077 == 0
+
+
+def test_an_editor_finds_the_schema_beside_the_recipe(run: Run) -> None:
+    assert run.recipe_path.read_text() == "#:schema ./schema.json\nx = 1\n"
+    assert (run.path / "schema.json").read_bytes() == (recipe_folder() / "schema.json").read_bytes()
 
 
 def test_an_artifact_counts_only_with_its_manifest_and_hash(run: Run) -> None:

@@ -9,7 +9,6 @@ import lzma
 import os
 import struct
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,14 +207,14 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("suffix", PACK)
-@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json", "a.html"])
-def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, suffix: str, name: str) -> None:
-    bomb = PACK[suffix](b'{"text": "' + b"a" * (700 << 20) + b'"}')
-    (tmp_path / (name + suffix)).write_bytes(bomb)
-    begun = time.monotonic()
-    with pytest.raises(InputError, match=r"unpacks to more than 300 times|longer than|too large"):
-        texts(tmp_path / (name + suffix))
-    assert time.monotonic() - begun < 10
+def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, suffix: str) -> None:
+    """Whatever reads it: no reader has a record or a page of its own limit before that."""
+    bomb = PACK[suffix](b'{"text": "' + b"a" * (48 << 20) + b'"}')
+    for name in ("a.txt", "a.jsonl", "a.csv", "a.json", "a.html"):
+        path = tmp_path / (name + suffix)
+        path.write_bytes(bomb)
+        with pytest.raises(InputError, match=r"unpacks to more than 300 times|longer than"):
+            texts(path)
 
 
 @pytest.mark.usefixtures("small_limits")

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from engine.artifacts.training import RateTrial
 from engine.recipe.toml import load_recipe
 from engine.runs.events import EvalPoint, read_all
-from engine.runs.run import Run, list_runs
+from engine.runs.run import Run, create_run
 from engine.worker.train.lr_pilot import FILE, winner
-from tests import tiny
-from tests.conftest import Command
+from tests.faults.driving import recipe, walk
 
 LIMIT = 0.05
 
@@ -60,18 +59,21 @@ def points(run: Run) -> list[EvalPoint]:
     return [e for e in found if e.series.startswith("pilot")]
 
 
+def piloted(model: Path, files: dict[str, Path]) -> Run:
+    run = create_run("piloted", recipe(model, files, "lr_pilot = true"))
+    assert walk(run).code == 3
+    return run
+
+
 def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
-    cpt: Command, tiny_model: Path, tiny_files: dict[str, Path], tmp_path: Path
+    tiny_model: Path, tiny_files: dict[str, Path]
 ) -> None:
     """A resume takes the kept answer; made again in whole or in part, it is the same one.
 
     Training from step 0 after a pilot and after a kept one gives the same bits, so a pilot
     leaves nothing behind in the weights.
     """
-    path = tmp_path / "r.toml"
-    path.write_text(tiny.recipe_text(tiny_model, tiny_files, extra="lr_pilot = true"))
-    assert cpt("run", str(path), "--plain").returncode == 3
-    (run,) = list_runs()
+    run = piloted(tiny_model, tiny_files)
     first = run.read_artifact("train")
     assert first is not None
     assert [t["lr"] for t in first["lr_pilot"]] == [3.33e-4, 1e-3, 3e-3]
@@ -87,7 +89,7 @@ def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
         kept.write_text(json.dumps({**made, "trials": made["trials"][:left]}))
         run.discard_artifact("train")
         shutil.rmtree(run.checkpoints)
-        assert cpt("resume", run.id, "--plain").returncode == 3
+        assert walk(run).code == 3
         assert len(points(run)) == expected
         assert json.loads(kept.read_text()) == made
         again = run.read_artifact("train")
@@ -97,19 +99,16 @@ def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
 
 
 def test_a_checkpoint_of_another_rate_is_refused(
-    cpt: Command, tiny_model: Path, tiny_files: dict[str, Path], tmp_path: Path
+    tiny_model: Path, tiny_files: dict[str, Path]
 ) -> None:
     """The rate the pilot chose is part of what a checkpoint was made with."""
-    path = tmp_path / "r.toml"
-    path.write_text(tiny.recipe_text(tiny_model, tiny_files, extra="lr_pilot = true"))
-    assert cpt("run", str(path), "--plain").returncode == 3
-    (run,) = list_runs()
+    run = piloted(tiny_model, tiny_files)
     kept = run.path / "artifacts" / FILE
     made = json.loads(kept.read_text())
     for one in made["trials"]:
         one["lr"] *= 2
     kept.write_text(json.dumps(made))
     run.discard_artifact("train")
-    done = cpt("resume", run.id, "--plain")
-    assert done.returncode == 1
-    assert "made with another learning rate" in done.stdout + done.stderr
+    end = walk(run)
+    assert end.code == 1
+    assert "made with another learning rate" in end.message
