@@ -107,6 +107,25 @@ class ArmRate(Record):
     dev_examples: int | None = None
 
 
+class SeedScores(Record):
+    """What is kept of one finished seed of an arm."""
+
+    scores: list[FiniteFloat]
+    """[n], shares of the metric."""
+    logprobs: list[float] = Field(default_factory=list)
+    """[n], nats of each gold answer."""
+    answers: list[str] = Field(default_factory=list)
+    """[n], what was answered, shortened."""
+    lr: float | None = None
+
+
+class RateLoss(Record):
+    """What is kept of one dev trial of a rate."""
+
+    loss: float | None = None
+    """Nats per completion token; None where it diverged."""
+
+
 class BaselineArtifact(Record):
     """What the baseline stage writes: the base's own arm, before compute is spent."""
 
@@ -124,15 +143,6 @@ class BaselineArtifact(Record):
     """Seeds under which every item got one and the same answer."""
     registration: str = ""
     """sha256 of the registration."""
-
-
-class SeedScores(Record):
-    """One finished seed of an arm, as its file below ``artifacts/arms`` has it."""
-
-    scores: list[FiniteFloat]
-    """One an item, shares of the metric."""
-    answers: list[str] = Field(default_factory=list)
-    """What the arm answered, where that was kept."""
 
 
 class GateArtifact(GateVerdict):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from pydantic import ValidationError
@@ -14,6 +15,9 @@ from engine.errors import InputError
 from engine.files import write_atomic
 from engine.recipe.sections import Recipe
 from engine.redaction import SECRET, masked
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_BYTES = 1 << 20
 """A recipe is a page of text; a larger file is refused before it is parsed."""
@@ -54,17 +58,18 @@ def locate(text: str, key: tuple[str, ...]) -> int | None:
     return best[1] if best else None
 
 
-def parse_toml(text: str, name: str) -> dict[str, Any]:
+def parse_toml(text: str, name: str) -> dict[str, object]:
     """Plain values of a TOML text; InputError with the line for broken TOML."""
     try:
-        return tomlkit.parse(text).unwrap()
+        values: dict[str, object] = tomlkit.parse(text).unwrap()
+        return values
     except (ParseError, RecursionError) as error:
         raise InputError(f"{name}: not valid TOML: {error}") from None
     except TOMLKitError as error:
         raise InputError(f"{name}: not valid TOML: {error}") from None
 
 
-def validate(values: dict[str, Any], text: str, name: str) -> Recipe:
+def validate(values: Mapping[str, object], text: str, name: str) -> Recipe:
     """A Recipe from plain values; InputError lists every fault, one line each."""
     written = {key: value for key, value in values.items() if key not in RESULTS}
     line = _secret_line(text)
@@ -95,7 +100,7 @@ def _secret_line(text: str) -> int | None:
     return None
 
 
-def _sentence(fault: Any, text: str) -> str:
+def _sentence(fault: ErrorDetails, text: str) -> str:
     key = tuple(str(part) for part in fault["loc"])
     line = locate(text, key)
     dotted = ".".join(key) or "recipe"
@@ -167,7 +172,7 @@ def dump(recipe: Recipe, template: str = "") -> str:
     return tomlkit.dumps(document)
 
 
-def merge(document: Any, values: dict[str, Any]) -> None:
+def merge(document: MutableMapping[str, Any], values: Mapping[str, object]) -> None:
     """Write ``values`` into a tomlkit container, leaving equal entries untouched."""
     for key, value in values.items():
         if isinstance(value, dict):
@@ -178,7 +183,9 @@ def merge(document: Any, values: dict[str, Any]) -> None:
             document[key] = list(value) if isinstance(value, tuple) else value
 
 
-def amend(path: Path, changes: dict[str, dict[str, Any]], instead: tuple[str, ...] = ()) -> None:
+def amend(
+    path: Path, changes: Mapping[str, Mapping[str, object]], instead: tuple[str, ...] = ()
+) -> None:
     """Add a later stage's intent to a run's recipe; comments and order survive. InputError.
 
     ``instead`` names a table that the changes replace, keys that they do not name included.
@@ -199,15 +206,16 @@ def amend(path: Path, changes: dict[str, dict[str, Any]], instead: tuple[str, ..
     write_atomic(path, text)
 
 
-def provenance(path: Path) -> dict[str, Any]:
+def provenance(path: Path) -> dict[str, object]:
     """The ``[provenance]`` that a run wrote into its recipe; empty before that."""
     try:
-        return dict(parse_toml(path.read_text(), path.name).get("provenance", {}))
+        found = parse_toml(path.read_text(), path.name).get("provenance")
     except (OSError, InputError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
-def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
+def write_results(path: Path, results: Mapping[str, Mapping[str, object]]) -> None:
     """Replace the tables a run adds (``[evidence]``, ``[verdict]``, ``[provenance]``)."""
     document = tomlkit.parse(path.read_text())
     for name, table in results.items():
@@ -217,7 +225,7 @@ def write_results(path: Path, results: dict[str, dict[str, Any]]) -> None:
     write_atomic(path, tomlkit.dumps(document))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Values TOML can hold: None entries are dropped."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items() if v is not None}

@@ -12,13 +12,12 @@ import math
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from engine.artifacts.gate import ArmRate, TriedRate
+from engine.artifacts.gate import ArmRate, RateLoss, SeedScores, TriedRate
 from engine.errors import InputError
 from engine.gold.example import Example
 from engine.gold.metrics import METRICS, answer_text, item_scores
@@ -101,14 +100,14 @@ class SftArm:
         rate = self._rate()
         kept = []
         for number, seed in enumerate(self.gate.seeds):
-            found = self.files.read(str(seed)) or self._seed(seed, rate.lr)
+            found = self.files.read(str(seed), SeedScores) or self._seed(seed, rate.lr)
             self.probes = self.trials + number + 1
             kept.append(found)
             self._emit(found, seed, number + 1)
         return Result(
-            np.array([one["scores"] for one in kept]),
-            np.array([one["logprobs"] for one in kept]),
-            [one["answers"] for one in kept],
+            np.array([one.scores for one in kept]),
+            np.array([one.logprobs for one in kept]),
+            [one.answers for one in kept],
             rate,
         )
 
@@ -151,7 +150,7 @@ class SftArm:
     def _dev_loss(self, lr: float, train: list[Example], dev: list[Example]) -> float:
         """Dev loss (nats per completion token) after the pinned steps; infinite if it diverged."""
         name = f"rate-{lr:g}"
-        kept = self.files.read(name)
+        kept = self.files.read(name, RateLoss)
         if kept is None:
             seed = self.gate.seeds[0]
             model = self.tuner.begin(self.model, seed)
@@ -161,9 +160,9 @@ class SftArm:
                 loss = self.tuner.loss(model, dev)
             except Diverged:
                 loss = math.inf
-            kept = self.files.write(name, {"loss": _or_none(loss)})
+            kept = self.files.write(name, RateLoss(loss=_or_none(loss)))
         self.probes += 1
-        return math.inf if kept["loss"] is None else float(kept["loss"])
+        return math.inf if kept.loss is None else kept.loss
 
     def _say_rate(self, best: float, grid: list[tuple[float, float]], examples: int) -> None:
         tried = ", ".join(f"{lr:g}: {loss:.4f}" for lr, loss in grid)
@@ -182,7 +181,7 @@ class SftArm:
 
     # --- a seed ---------------------------------------------------------------------------
 
-    def _seed(self, seed: int, lr: float) -> dict[str, Any]:
+    def _seed(self, seed: int, lr: float) -> SeedScores:
         """Train and score one probe, or go on with the one that was being scored."""
         model = self._trained(seed, lr)
         answers = gold_answers(
@@ -197,12 +196,12 @@ class SftArm:
         pairs = zip(self.gold, answers, strict=True)
         made = self.files.write(
             str(seed),
-            {
-                "scores": item_scores(self.gold, answers, self.gate),
-                "logprobs": [answer.logprob for answer in answers],
-                "answers": [answer_text(e, a)[:SHOWN] for e, a in pairs],
-                "lr": lr,
-            },
+            SeedScores(
+                scores=item_scores(self.gold, answers, self.gate),
+                logprobs=[answer.logprob for answer in answers],
+                answers=[answer_text(e, a)[:SHOWN] for e, a in pairs],
+                lr=lr,
+            ),
         )
         self.files.forget(str(seed))
         return made
@@ -233,17 +232,17 @@ class SftArm:
         done = self.probes + begun + of * share
         self.context.progress(label, done, total, "probes", self.started)
 
-    def _emit(self, found: dict[str, Any], seed: int, done: int) -> None:
+    def _emit(self, found: SeedScores, seed: int, done: int) -> None:
         self.context.emit(
             ArmSeed(
                 arm=self.name,
                 seed=seed,
-                score=round(100 * float(np.mean(found["scores"])), 3),
+                score=round(100 * float(np.mean(found.scores)), 3),
                 items=len(self.gold),
                 done=done,
                 total=len(self.gate.seeds),
-                lr=found["lr"],
-                logprob=round(float(np.mean(found["logprobs"])), 4),
+                lr=found.lr,
+                logprob=round(float(np.mean(found.logprobs)), 4),
             )
         )
 

@@ -11,15 +11,18 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from engine.artifacts.base import Record
 from engine.files import private_dir, write_json
 from engine.redaction import masked
 from engine.worker.scoring.likelihood import Kept
+
+Part = TypeVar("Part", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,21 @@ class ArmFiles:
     arm: str
     fingerprint: str
 
-    def read(self, name: str) -> dict[str, Any] | None:
-        """A finished part (a seed, the rates) of this arm; None where there is none."""
+    def read(self, name: str, record: type[Part]) -> Part | None:
+        """A finished part (a seed, a rate) of this arm; None where there is none."""
         try:
-            found: dict[str, Any] = json.loads(self._path(f"{name}.json").read_text())
-        except (OSError, ValueError):
+            found = json.loads(self._path(f"{name}.json").read_text())
+            same = found["fingerprint"] == self.fingerprint
+            return record.model_validate(found) if same else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if found.get("fingerprint") == self.fingerprint else None
 
-    def write(self, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    def write(self, name: str, found: Part) -> Part:
         """Keep a finished part; returns it as it will be read."""
-        whole: dict[str, Any] = masked({"fingerprint": self.fingerprint, **found})
+        plain = masked(found.to_json())
         private_dir(self.folder)
-        write_json(self._path(f"{name}.json"), whole)
-        return whole
+        write_json(self._path(f"{name}.json"), {"fingerprint": self.fingerprint, **plain})
+        return type(found).model_validate(plain)
 
     def answers(self, name: str) -> Answers:
         """The answers of one probe so far."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.artifacts.gate import BaselineArtifact, GateArtifact
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.judge import judge, with_clean_part
@@ -195,10 +195,12 @@ class Judging:
         if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
             return None
         folder = self.context.run.path / "artifacts" / "arms"
-        base = [ArmFiles(folder, "base", baseline).read(str(seed)) for seed in gate.seeds]
+        base = [
+            ArmFiles(folder, "base", baseline).read(str(seed), SeedScores) for seed in gate.seeds
+        ]
         if not all(base):
             return None
-        sides = [[one["answers"] for one in base if one], found.answers]
+        sides = [[one.answers for one in base if one], found.answers]
         clean = [gold[number] for number in keep]
         one, two = (
             np.array(

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
+from transformers import PreTrainedTokenizerBase
 
 from engine.errors import InputError
 from engine.recipe import sections as recipes
@@ -143,7 +144,7 @@ def _runs(ids: Ints, kinds: Ints) -> Iterator[Ints]:
             yield ids[chosen[:, None] + np.arange(length)]
 
 
-def pieces_of(tokenizer: Any) -> Pieces:
+def pieces_of(tokenizer: PreTrainedTokenizerBase) -> Pieces:
     """The pieces of a tokenizer. InputError unless its merges can be gone on with."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     state: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {}
@@ -188,7 +189,9 @@ def _part(text: bytes) -> bool:
     return False
 
 
-def write_tokenizer(tokenizer: Any, known: Pieces, found: Sequence[Merge], folder: Path) -> None:
+def write_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, known: Pieces, found: Sequence[Merge], folder: Path
+) -> None:
     """The tokenizer with the merges behind its own, as ``tokenizer.json`` and its settings."""
     tokenizer.save_pretrained(folder)
     state = json.loads(json.dumps(known.state))
@@ -205,7 +208,9 @@ def write_tokenizer(tokenizer: Any, known: Pieces, found: Sequence[Merge], folde
         (folder / name).unlink(missing_ok=True)
 
 
-def prove(before: Any, after: Any, texts: list[str]) -> None:
+def prove(
+    before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, texts: list[str]
+) -> None:
     """InputError unless both tokenizers read every text back to the same characters."""
     pairs = zip(encode(before, texts), encode(after, texts), strict=True)
     for one, other in pairs:

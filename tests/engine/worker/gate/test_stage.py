@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.artifacts.gate import ArmRate
+from engine.artifacts.gate import ArmRate, SeedScores
 from engine.gold.example import Example
 from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
@@ -43,7 +43,9 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
     one = judging(tmp_path, gold, "macro_f1")
     folder = one.context.run.path / "artifacts" / "arms"
     for seed in (0, 1):
-        ArmFiles(folder, "base", "print").write(str(seed), {"answers": answers[seed]})
+        ArmFiles(folder, "base", "print").write(
+            str(seed), SeedScores(scores=[], answers=answers[seed])
+        )
     found = Result(np.zeros((2, 12)), np.zeros((2, 12)), answers[::-1], ArmRate(lr=1.0))
     clean = one._clean_scores(found, "print", [0, 3])
     assert clean is not None
