@@ -1,6 +1,7 @@
 """What does the evidence look like? One drawing for each noun of the decision tree.
 
 drawer      what the drawings take
+drawings    which drawing a node of the tree has
 shape       the kinds of data found
 size        tokens that count, and those that were dropped
 quality     repeats, boilerplate, odd words, languages

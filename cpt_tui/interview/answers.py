@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cpt_tui.feed import Feed
 from cpt_tui.interview.draft import Draft
-from cpt_tui.interview.questions import Question
+from cpt_tui.interview.questions import VERDICT, Question
 from cpt_tui.safe import clean_line
 from engine.artifacts.decision import Evidence
 from engine.errors import InputError
@@ -65,17 +65,11 @@ def next_unmarked(terms: list[str], held: dict[str, str], at: int) -> int:
 
 def waits(page: str, evidence: Evidence) -> bool:
     """Whether a page needs a measurement that is not there yet."""
-    held = {
-        "shape": evidence.scan,
-        "size": evidence.scan,
-        "surprise": evidence.fluency,
-        "fertility": evidence.fertility,
-        "explain": evidence.explanations,
-        "gate": evidence.gate,
-        "cost": evidence.cost,
-        "verdict": evidence.scan,
-    }
-    return page in held and not held[page]
+    from engine.decision.tree import NODES
+
+    if page == VERDICT.id:
+        return not evidence.scan
+    return any(node.needs and not node.needs(evidence) for node in NODES if node.id == page)
 
 
 def setup_words(draft: Draft, questions: tuple[Question, ...]) -> dict[str, str]:

@@ -37,6 +37,8 @@ class Question:
     """Checks a text answer: returns what was found, raises InputError."""
     node: str = ""
     """The node of the decision tree behind it."""
+    measured: bool = False
+    """A measurement answers it, or what it shows."""
 
     @property
     def is_text(self) -> bool:
@@ -159,10 +161,10 @@ def _from_node(node: Any) -> Question:
         prompt=described or "",
         choices=tuple(Choice(option.value, option.label) for option in node.options if asks),
         node=node.id,
+        measured=node.needs is not None,
     )
 
 
-MEASURABLE = frozenset({"shape", "size", "surprise", "fertility", "explain", "gate", "cost"})
 MEASURE_CHOICE = Choice(MEASURE, "measure it for me")
 METHOD_CHOICES = (
     Choice(GO_ON, "keep the proposal"),
@@ -198,7 +200,7 @@ def choices_for(question: Question, waits: bool, verdict: str = "") -> tuple[Cho
         return (Choice(None, "keep the measurement"), *question.choices[1:])
     own = question.choices or (Choice(GO_ON, "go on"),)
     measures = any(choice.value is None for choice in question.choices)
-    if waits and question.id in MEASURABLE and not (measures and question.id == "surprise"):
+    if waits and question.measured and not (measures and question.id == "surprise"):
         return (MEASURE_CHOICE, *own)
     return own
 

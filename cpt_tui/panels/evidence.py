@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 
 from cpt_tui.drawing.page import Page
-from cpt_tui.evidence import cost, fertility, gate, quality, shape, size, surprise, terms
-from cpt_tui.evidence.drawer import Drawer, Limits
+from cpt_tui.evidence.drawer import Limits
+from cpt_tui.evidence.drawings import IN_ORDER
 from cpt_tui.panels.panel import Panel, put_unreadable
 from cpt_tui.safe import clean_line
 from engine.artifacts.decision import Evidence, Step, Verdict
@@ -21,17 +21,6 @@ OUTCOME_WORDS = {
     "no_go": "NO-GO",
     "open": "open",
 }
-DRAWERS: tuple[Drawer, ...] = (
-    size.draw,
-    shape.draw,
-    quality.draw,
-    surprise.draw,
-    fertility.draw,
-    terms.draw,
-    gate.draw,
-    cost.draw,
-)
-"""The measurements in the order of the interview."""
 
 
 class EvidencePanel(Panel):
@@ -87,7 +76,7 @@ def path(page: Page, steps: list[Step], width: int) -> None:
 
 def numbers(page: Page, found: Evidence, limits: Limits, width: int) -> None:
     """The measurements, as numbers beside small drawings."""
-    for draw in DRAWERS:
+    for draw in IN_ORDER:
         draw(page, found, limits, width)
 
 

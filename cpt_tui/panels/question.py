@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from string import Formatter
 
 from rich.text import Text
 
 from cpt_tui.drawing.page import Page
-from cpt_tui.evidence import cost, fertility, gate, quality, shape, size, surprise
+from cpt_tui.evidence import cost
 from cpt_tui.evidence import terms as term_page
-from cpt_tui.evidence.drawer import Drawer, Limits
+from cpt_tui.evidence.drawer import Limits
+from cpt_tui.evidence.drawings import BY_NODE
 from cpt_tui.interview.questions import Question
 from cpt_tui.panels.evidence import moved
 from cpt_tui.safe import clean_line
@@ -54,8 +54,8 @@ def question_text(question: Question, number: str, step: Step | None, scene: Sce
             page.item("Instead", step.instead, scene.width, "dim", at=9)
     page.item("Rule", step.rule if step else question.rule, scene.width, "dim", at=9)
     _moved_here(page, question.node, scene)
-    if drawer := DRAWERS.get(question.id):
-        drawer(page, scene)
+    for draw in BY_NODE.get(question.node, ()):
+        draw(page, scene.found, scene.limits, scene.width)
     if step is not None and step.source:
         page.add().item("Source", step.source, scene.width, "dim", at=9)
     page.text.rstrip()
@@ -85,27 +85,6 @@ def _terms(page: Page, scene: Scene) -> None:
     term_page.draw_one(page, terms, scene.term, scene.marks, width, beside)
     if terms:
         page.add()
-
-
-def _evidence(*draws: Drawer) -> Callable[[Page, Scene], None]:
-    """Evidence blocks one after another."""
-
-    def drawn(page: Page, scene: Scene) -> None:
-        for draw in draws:
-            draw(page, scene.found, scene.limits, scene.width)
-
-    return drawn
-
-
-DRAWERS: dict[str, Callable[[Page, Scene], None]] = {
-    "shape": _evidence(shape.draw, quality.draw_odd),
-    "size": _evidence(size.draw, quality.draw),
-    "surprise": _evidence(surprise.draw),
-    "fertility": _evidence(fertility.draw),
-    "gate": _evidence(gate.draw),
-    "facts": _evidence(quality.draw_copies),
-    "cost": _evidence(cost.draw),
-}
 
 
 def verdict_text(verdict: Verdict, scene: Scene) -> Text:

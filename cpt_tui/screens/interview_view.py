@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from cpt_tui.feed import Feed
 from cpt_tui.interview import answers
 from cpt_tui.interview.draft import Draft
-from cpt_tui.interview.questions import MEASURABLE, Choice, Question, choices_for, questions
+from cpt_tui.interview.questions import Choice, Question, choices_for, questions
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
 from cpt_tui.safe import clean, clean_line
@@ -206,7 +206,7 @@ class InterviewView(CptScreen):
         prompt = question.prompt if question.choices else ""
         if question.is_text:
             prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
-        if question.id in MEASURABLE and waits:
+        if question.measured and waits:
             prompt = f"{prompt} (not measured yet)".strip()
         self.put_text("#prompt", Text(prompt, "dim"))
         self.query_one("#prompt").display = bool(prompt)

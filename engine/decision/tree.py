@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.artifacts.decision import Evidence
 from engine.decision import plan_rules as plan
 from engine.decision.base_rules import explain, fertility, surprise
 from engine.decision.case import Case, Finding
@@ -38,6 +39,8 @@ class Node:
     """Empty with ``asks`` set: free text."""
     required: bool = False
     """Open means NOT YET."""
+    needs: Callable[[Evidence], object] | None = None
+    """The measurement that it waits for, falsy where it is not there yet; None: no measurement."""
 
     @property
     def rule(self) -> str:
@@ -77,6 +80,7 @@ NODES: tuple[Node, ...] = (
         "{odd_most:.0%} of odd words (OCR noise, hashes) and more is NOT YET: clean it first.",
         shape,
         required=True,
+        needs=lambda known: known.scan,
     ),
     Node(
         "size",
@@ -87,6 +91,7 @@ NODES: tuple[Node, ...] = (
         asks="task_selected",
         options=YES_NO,
         required=True,
+        needs=lambda known: known.scan,
     ),
     Node(
         "surprise",
@@ -104,6 +109,7 @@ NODES: tuple[Node, ...] = (
             Option(False, "no (unverified)"),
         ),
         required=True,
+        needs=lambda known: known.fluency,
     ),
     Node(
         "fertility",
@@ -111,6 +117,7 @@ NODES: tuple[Node, ...] = (
         "Tokens per word over generic: {fertility_note:g} and more is noted, "
         "{fertility_problem:g} and more is a tokenizer problem. Never a GO or NO-GO alone.",
         fertility,
+        needs=lambda known: known.fertility,
     ),
     Node(
         "explain",
@@ -124,6 +131,7 @@ NODES: tuple[Node, ...] = (
             Option("not_passable", "not passable"),
             Option(None, "skip"),
         ),
+        needs=lambda known: known.explanations,
     ),
     Node(
         "goal",
@@ -141,6 +149,7 @@ NODES: tuple[Node, ...] = (
         gate,
         asks="gate.gold",
         required=True,
+        needs=lambda known: known.gate,
     ),
     Node(
         "facts",
@@ -176,5 +185,6 @@ NODES: tuple[Node, ...] = (
         "What does it cost here?",
         "Training and gate in time and memory, from a short timing. You decide.",
         plan.cost,
+        needs=lambda known: known.cost,
     ),
 )
