@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,29 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, atomically; NaN and infinity are refused (ValueError)."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+HASH = "sha256"
+"""The key of a sealed object's own hash."""
+
+
+def write_sealed_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write an object with the hash of its own values, atomically."""
+    plain = {key: value for key, value in values.items() if key != HASH}
+    write_json(path, {**plain, HASH: digest(json.loads(json.dumps(plain)))})
+
+
+def read_sealed_json(path: Path) -> dict[str, Any] | None:
+    """An object and all its values; None where there is none, or it is not as it was written.
+
+    An object without a hash is one that an older version wrote.
+    """
+    try:
+        found = json.loads(path.read_text())
+        said = found.pop(HASH, None)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return None
+    return found if said is None or said == digest(found) else None
 
 
 def publish(temporary: Path, folder: Path) -> None:

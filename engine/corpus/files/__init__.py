@@ -4,5 +4,6 @@ listing   the files of a path or glob
 kinds     which reader a name asks for
 streams   opened and unpacked, counted
 members   a file itself, or the members of an archive
+seals     cached folders, sealed and looked at
 digests   hashes that are remembered
 """

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from engine.artifacts.base import Record
-from engine.files import private_dir, write_json
+from engine.files import private_dir, read_sealed_json, write_sealed_json
 from engine.redaction import masked
 from engine.worker.scoring.likelihood import Kept
 
@@ -36,17 +36,17 @@ class ArmFiles:
     def read(self, name: str, record: type[Part]) -> Part | None:
         """A finished part (a seed, a rate) of this arm; None where there is none."""
         try:
-            found = json.loads(self._path(f"{name}.json").read_text())
-            same = found["fingerprint"] == self.fingerprint
+            found = read_sealed_json(self._path(f"{name}.json")) or {}
+            same = found.get("fingerprint") == self.fingerprint
             return record.model_validate(found) if same else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except ValueError:
             return None
 
     def write(self, name: str, found: Part) -> Part:
         """Keep a finished part; returns it as it will be read."""
         plain = masked(found.to_json())
         private_dir(self.folder)
-        write_json(self._path(f"{name}.json"), {"fingerprint": self.fingerprint, **plain})
+        write_sealed_json(self._path(f"{name}.json"), {"fingerprint": self.fingerprint, **plain})
         return type(found).model_validate(plain)
 
     def answers(self, name: str) -> Answers:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 
 from engine.errors import Interrupted
-from engine.files import write_json
+from engine.files import private_dir, read_sealed_json, write_json, write_sealed_json
 from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
 from engine.runs.run import Run
@@ -205,10 +204,12 @@ class Context:
         self.state = "ended"
         self._beat()
 
-    def scratch(self, name: str) -> Any | None:
-        """A partial result of an unfinished stage (JSON), or None."""
+    def scratch(self, name: str) -> dict[str, Any] | None:
+        """A partial result of an unfinished stage; None without one, or with a damaged one."""
+        return read_sealed_json(self.run.path / "artifacts" / name)
+
+    def keep_scratch(self, name: str, values: Mapping[str, object]) -> None:
+        """Keep a partial result of an unfinished stage, with a hash of its own."""
         path = self.run.path / "artifacts" / name
-        try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError):
-            return None
+        private_dir(path.parent)
+        write_sealed_json(path, values)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from engine.errors import InputError
-from engine.files import private_dir, write_json
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.model.base import (
@@ -173,5 +172,5 @@ def _choose_and_keep(context: Context, base: Base, model: torch.nn.Module | None
         shape = (batch_rows(length), length)
     chosen = choose_precision(asked, model or load(base), shape)
     kept = {"asked": asked, **chosen.facts(), "device": device().type}
-    write_json(private_dir(context.run.path / "artifacts") / PRECISION_FILE, kept)
+    context.keep_scratch(PRECISION_FILE, kept)
     return chosen

@@ -19,7 +19,7 @@ import torch
 
 from engine.artifacts.arms import ArmRow, ArmsResult
 from engine.errors import InputError
-from engine.files import digest, private_dir, write_atomic, write_json
+from engine.files import digest, private_dir, write_atomic
 from engine.gate.arms import Judged, summed
 from engine.gate.forgetting import guard_state
 from engine.gate.tries import Try
@@ -38,7 +38,7 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.job import Job, need
 from engine.worker.packing.stage import PackStage
-from engine.worker.pipeline.arm_plan import ROWS, Planned, plan_arms
+from engine.worker.pipeline.arm_plan import Planned, plan_arms
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.train.stage import TrainStage
@@ -228,15 +228,13 @@ class ArmsStage(Stage[ArmsResult]):
             generic_high=rise[2],
             guard=guard,
         )
-        artifacts = self.context.run.path / "artifacts"
-        private_dir(artifacts / ROWS)
         kept = {
             "fingerprint": terms,
             "text": self._text(planned),
             "source": self._source(),
             "row": row.to_json(),
         }
-        write_json(artifacts / planned.file, kept)
+        self.context.keep_scratch(planned.file, kept)
         for name in ("checkpoints", "pack", "model"):
             shutil.rmtree(inner.run.path / name, ignore_errors=True)
         told = f"{row.score:.1f} points after {row.tokens:,} tokens"

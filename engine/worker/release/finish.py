@@ -18,7 +18,6 @@ import torch
 from engine.artifacts.gate import BaselineArtifact, GateArtifact
 from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.errors import InputError
-from engine.files import private_dir, write_json
 from engine.gate.forgetting import guard_state
 from engine.gold.metrics import METRICS
 from engine.recipe.gate import Finish
@@ -271,9 +270,8 @@ class FinishStage(Stage[FinishArtifact]):
 
     def _keep(self, row: TaskRow, fingerprint: str) -> TaskRow:
         """Keep a finished row, and say it."""
-        folder = private_dir(self.context.run.path / "artifacts" / "finish-rows")
         kept = {"fingerprint": fingerprint, "row": row.to_json()}
-        write_json(folder / f"{row.name}.json", kept)
+        self.context.keep_scratch(f"finish-rows/{row.name}.json", kept)
         told = f"gold {row.gold:.1f}, domain {row.domain:.4f}, generic {row.generic:.4f}"
         self.context.emit(Facts(stage="finish", facts={row.name: f"{told} nats/token"}))
         return row

@@ -22,7 +22,7 @@ import torch
 import transformers
 
 from engine.errors import InputError
-from engine.files import digest, private_dir, write_json
+from engine.files import digest
 from engine.gold.example import Example
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
@@ -86,8 +86,7 @@ def prove(
         record = _with_gold(record, model, encoder, gold)
         allow(model, record.paths)
     if record != kept:
-        folder = private_dir(context.run.path / "artifacts")
-        write_json(folder / FILE, dataclasses.asdict(record))
+        context.keep_scratch(FILE, dataclasses.asdict(record))
     return record.paths
 
 

@@ -18,6 +18,7 @@ import psutil
 
 from engine.artifacts.scan import Quality
 from engine.corpus.corpus import Corpus
+from engine.corpus.files.seals import seal_folder
 from engine.errors import InputError
 from engine.files import digest, home, private_dir, publish, write_json
 from engine.quality.contamination import Overlap
@@ -36,7 +37,7 @@ from engine.worker.tokens.store import (
     tokenizer_identity,
 )
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 TERMS = 5000
@@ -81,6 +82,12 @@ def build_store(
                 )
             what = f"comparing the documents of the {label}"
             writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
+        if store_folder(Corpus(corpus.source), tokenizer) != folder:
+            raise InputError(
+                f"{corpus.label}: changed while it was read; go on with {context.go_on} once it "
+                "stays as it is"
+            )
+        seal_folder(temporary)
         if not (folder / "meta.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             publish(temporary, folder)

@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from engine.artifacts.scan import StoreFolders
+from engine.corpus.files.seals import find_damage
 from engine.errors import InputError
 from engine.worker.model import base as models
 from engine.worker.tokens.store import TokenStore
 
 
 def stores_exist(folders: StoreFolders) -> bool:
-    """Whether the token cache still holds what a scan wrote: a user may have cleared it."""
+    """Whether the token cache still holds what a scan wrote, as it wrote it.
+
+    A user may have cleared it, and a disk may have damaged it.
+    """
     return all(
-        (Path(folder) / "meta.json").is_file() for folder in (folders.domain, folders.generic)
+        Path(folder).is_dir() and not find_damage(Path(folder))
+        for folder in (folders.domain, folders.generic)
     )
 
 

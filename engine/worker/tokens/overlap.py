@@ -6,7 +6,9 @@ one more reading, without tokenising.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.corpus.corpus import Corpus
-from engine.files import digest, write_json
+from engine.corpus.files.seals import find_damage
+from engine.files import digest, read_sealed_json, write_sealed_json
 from engine.gold.example import Example
 from engine.quality.contamination import Overlap, Overlapped
 from engine.quality.shingles import words_of
+from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.tokens.batches import Reading
 from engine.worker.tokens.build import build_store, store_folder
@@ -32,24 +36,46 @@ def open_store(
     """The token store of a corpus and what it holds of the gold items (None without any)."""
     folder = store_folder(corpus, tokenizer)
     kept = folder / f"overlap-{_identity(gold)}.json"
-    overlap = Overlap(gold) if gold and not kept.is_file() else None
-    if (folder / "meta.json").is_file():
+    known = _load(kept) if gold else None
+    overlap = Overlap(gold) if gold and known is None else None
+    if is_whole(context, folder, label):
         store = TokenStore(folder)
         if overlap:
             _reread(context, corpus, overlap, f"comparing the {label} with the gold set")
     else:
         store = build_store(context, corpus, tokenizer, folder, label, overlap)
     if overlap:
-        write_json(kept, asdict(overlap.found()))
-    return store, _load(kept) if gold else None
+        known = overlap.found()
+        write_sealed_json(kept, asdict(known))
+    return store, known
+
+
+def is_whole(context: Context, folder: Path, label: str) -> bool:
+    """Whether there is a store that can be believed; a damaged one is said and taken away."""
+    if not folder.is_dir():
+        return False
+    damage = find_damage(folder)
+    if damage:
+        message = f"the cached tokens of the {label} are damaged ({damage}): the text is read anew"
+        context.emit(Alarm(level="amber", stage=context.stage, message=message))
+        aside = folder.with_name(f"{folder.name}.damaged-{os.getpid()}")
+        with contextlib.suppress(OSError):
+            folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    return not damage
 
 
 def _identity(gold: Sequence[Example]) -> str:
     return digest([OVERLAP_VERSION, *((item.prompt, item.completion) for item in gold)])[:32]
 
 
-def _load(path: Path) -> Overlapped:
-    return Overlapped(**json.loads(path.read_text()))
+def _load(path: Path) -> Overlapped | None:
+    """What was found of a gold set; None where it is not kept, or not as it was written."""
+    found = read_sealed_json(path)
+    try:
+        return None if found is None else Overlapped(**found)
+    except TypeError:
+        return None
 
 
 def _reread(context: Context, corpus: Corpus, overlap: Overlap, label: str) -> None:

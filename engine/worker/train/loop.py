@@ -9,7 +9,7 @@ import torch
 
 from engine.artifacts.training import TrainArtifact
 from engine.errors import InputError, Interrupted
-from engine.files import digest, write_json
+from engine.files import digest
 from engine.gate.forgetting import guard_state
 from engine.runs.events import CheckpointSaved, Control, Facts
 from engine.worker.job.context import Context
@@ -272,7 +272,7 @@ class Training:
             self.prepared.memory.forecast.peak(self.stepper.micro_batch),
         )
         made = {"predicted_bytes": predicted, "peak_bytes": peak}
-        write_json(self.context.run.path / "artifacts" / MEMORY, made)
+        self.context.keep_scratch(MEMORY, made)
         if peak is not None:
             said = f"{memory.gb(peak)} at its peak, {self._predicted()}"
             self.context.emit(Facts(stage="train", facts={"memory": said}))
@@ -290,7 +290,7 @@ class Training:
             raise InputError(sentence) from error
         if not self.prepared.spread.sharded:
             raise error
-        write_json(self.context.run.path / "artifacts" / MICRO_BATCH, size // 2)
+        self.context.keep_scratch(MICRO_BATCH, {"rows": size // 2})
         sentence = (
             f"Out of memory under fsdp2 with a micro-batch of {size}; the next start takes "
             f"{size // 2}: {self.context.go_on}"

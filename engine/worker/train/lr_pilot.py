@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 
 from engine.artifacts.training import RateTrial
-from engine.files import digest, private_dir, write_json
+from engine.files import digest
 from engine.runs.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
 from engine.worker.job.context import Context
@@ -68,7 +68,7 @@ class LrPilot:
                 with restored(self.model):
                     self.trials.append(self._trial(float(f"{lr * factor:.3g}"), before[1]))
                 made = {"key": key, "trials": [t.to_json() for t in self.trials]}
-                write_json(private_dir(self.context.run.path / "artifacts") / FILE, made)
+                self.context.keep_scratch(FILE, made)
         limit = effective(self.context.recipe.probe.thresholds)["forgetting_amber"]
         best = winner(self.trials, limit)
         if best.broken:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from engine.errors import CptError
-from engine.files import digest, private_dir, write_json
+from engine.files import digest
 from engine.runs.events import Alarm, SampleWritten
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
@@ -65,8 +65,7 @@ class Samples:
             self.before = kept["base"]
         elif (texts := self._continued()) is not None:
             self.before = texts
-            folder = private_dir(self.context.run.path / "artifacts")
-            write_json(folder / FILE, {"key": key, "base": texts})
+            self.context.keep_scratch(FILE, {"key": key, "base": texts})
 
     @property
     def new(self) -> int:

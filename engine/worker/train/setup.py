@@ -127,7 +127,8 @@ class Setup:
         scale = embeddings_scale(train.embeddings_lr, rate.lr)
         optimizer = make_optimizer(model, rate.lr, train.weight_decay, train.betas, scale)
         micro = min(ranks.least(micro), -(-self.mix.batch_rows // ranks.world))
-        micro = min(micro, self.context.scratch(MICRO_BATCH) or micro)
+        kept = self.context.scratch(MICRO_BATCH) or {}
+        micro = min(micro, kept.get("rows", micro))
         stepper = Stepper(
             model,
             optimizer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.artifacts.training import RateTrial
+from engine.files import read_sealed_json, write_sealed_json
 from engine.recipe.toml import load_recipe
 from engine.runs.events import EvalPoint, read_all
 from engine.runs.run import Run, create_run
@@ -84,14 +84,15 @@ def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
     assert "** (taken) |" in run.report_path.read_text()
 
     kept = run.path / "artifacts" / FILE
-    made = json.loads(kept.read_text())
+    made = read_sealed_json(kept)
+    assert made is not None
     for left, expected in ((3, 3), (1, 5), (0, 8)):
-        kept.write_text(json.dumps({**made, "trials": made["trials"][:left]}))
+        write_sealed_json(kept, {**made, "trials": made["trials"][:left]})
         run.discard_artifact("train")
         shutil.rmtree(run.checkpoints)
         assert walk(run).code == 3
         assert len(points(run)) == expected
-        assert json.loads(kept.read_text()) == made
+        assert read_sealed_json(kept) == made
         again = run.read_artifact("train")
         assert again is not None
         assert again["model_sha256"] == first["model_sha256"]
@@ -104,10 +105,11 @@ def test_a_checkpoint_of_another_rate_is_refused(
     """The rate the pilot chose is part of what a checkpoint was made with."""
     run = piloted(tiny_model, tiny_files)
     kept = run.path / "artifacts" / FILE
-    made = json.loads(kept.read_text())
+    made = read_sealed_json(kept)
+    assert made is not None
     for one in made["trials"]:
         one["lr"] *= 2
-    kept.write_text(json.dumps(made))
+    write_sealed_json(kept, made)
     run.discard_artifact("train")
     end = walk(run)
     assert end.code == 1
