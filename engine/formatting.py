@@ -149,10 +149,4 @@ def format_time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def format_points(value: dict[str, float], digits: int) -> str:
-    """``1.42 (95% 1.30 to 1.55)``."""
-    low, high = (f"{value[key]:.{digits}f}" for key in ("low", "high"))
-    return f"{value['value']:.{digits}f} (95% {low} to {high})"
-
-
 WIDTH = 80

@@ -66,12 +66,16 @@ def name_rows(marks: Sequence[tuple[int, str]], width: int) -> list[str]:
 
 
 def log_scale(value: float, marks: Sequence[Mark], width: int) -> list[str]:
-    """A logarithmic scale: where the value stands, the marks, and their names."""
-    ends = [marks[0].at / 10, marks[-1].at * 10]
-    low, high = math.log10(ends[0]), math.log10(ends[1])
+    """A logarithmic scale: where the value stands, the marks, and their names.
+
+    A mark below 1 stands at 1: a recipe may put a threshold at 0 or below.
+    """
+    places = [max(1.0, mark.at) for mark in marks]
+    least, most = min(places) / 10, max(places) * 10
+    low, high = math.log10(least), math.log10(most)
 
     def column(x: float) -> int:
-        share = (math.log10(max(x, ends[0])) - low) / (high - low)
+        share = (math.log10(max(x, least)) - low) / (high - low)
         return max(0, min(width - 1, round(share * (width - 1))))
 
     line = ["─"] * width
@@ -115,7 +119,7 @@ def spread_range(spreads: Sequence[Sequence[float]]) -> tuple[float, float]:
     most = max(spread[-1] for spread in spreads)
     usual = max(spread[-2] for spread in spreads)
     high = min(most, usual + 0.5 * (usual - low))
-    return low, high if high > low else low + 1e-9
+    return low, high if high > low else low + max(1e-9, 1e-9 * abs(low))
 
 
 def ridge(spread: Sequence[float], low: float, high: float, width: int) -> str:
@@ -141,7 +145,8 @@ def cumulated(spread: Sequence[float], x: float) -> float:
         return 0.0
     if at >= len(spread) - 1:
         return 1.0
-    part = (x - spread[at]) / (spread[at + 1] - spread[at])
+    step = spread[at + 1] - spread[at]
+    part = (x - spread[at]) / step if step > 0 else 0.0
     return (at + part) / (len(spread) - 1)
 
 

@@ -145,6 +145,14 @@ class Draft:
 
         return Evidence() if self.stale() else view.made.evidence
 
+    def describe_unreadable(self, view: RunView) -> str:
+        """What of the measurements cannot be read, and the way out; empty where all can."""
+        if self.stale():
+            return ""
+        lines = [view.made.describe_unreadable(stage) for stage in ("scan", "probe")]
+        faults = "; ".join(line for line in lines if line)
+        return f"{faults}; measure again" if faults else ""
+
     def case(self, view: RunView) -> Case:
         """Evidence and answers together, as the decision tree reads them."""
         from engine.decision.case import Case

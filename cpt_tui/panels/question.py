@@ -36,6 +36,8 @@ class Scene:
     """The user's mark for each term."""
     term: int = 0
     side_by_side: bool = False
+    unreadable: str = ""
+    """What of the measurements cannot be read."""
 
 
 def question_text(question: Question, number: str, step: Step | None, scene: Scene) -> Text:
@@ -46,6 +48,8 @@ def question_text(question: Question, number: str, step: Step | None, scene: Sce
         page.put(f"  {WORDS.get(step.outcome, step.outcome)}", STYLES.get(step.outcome, ""))
         page.put("  unverified: your word, not a measurement" if step.unverified else "", "yellow")
     page.add()
+    if scene.unreadable and (question.id in DRAWERS or question.id == "explain"):
+        page.item("Fault", scene.unreadable, scene.width, "bold yellow", at=9)
     if question.id == "explain":
         _terms(page, scene)
     if step is not None:
@@ -94,6 +98,8 @@ def verdict_text(verdict: Verdict, scene: Scene) -> Text:
     page.item("", verdict.sentence, width, at=9)
     if verdict.instead:
         page.item("Instead", verdict.instead, width, "bold", at=9)
+    if scene.unreadable:
+        page.item("Fault", scene.unreadable, width, "bold yellow", at=9)
     moved(page, verdict.thresholds_overridden)
     against = [s for s in verdict.path if s.outcome in ("no_go", "not_yet", "open") or s.unverified]
     reasons = [s for s in against if s.node != verdict.deciding_node]

@@ -40,6 +40,8 @@ class InterviewView(CptScreen):
         self.questions = questions()
         self.at = 0
         self.evidence = Evidence()
+        self.unreadable = ""
+        """What of the measurements cannot be read; empty where all can."""
         self.steps: dict[str, Step] = {}
         self.verdict: Verdict | None = None
         self.limits: dict[str, float] = effective({})
@@ -119,6 +121,7 @@ class InterviewView(CptScreen):
             self.evidence, self.limits = case.evidence, case.limits
             self.steps = {step.node: step for step in walk(case)}
             self.verdict = decide(case.evidence, case.recipe)
+            self.unreadable = self.draft.describe_unreadable(self.view)
             self._say("")
         except CptError as error:
             self.steps, self.verdict = {}, None
@@ -185,6 +188,7 @@ class InterviewView(CptScreen):
             answers.marks(self.draft),
             self.term,
             side_by_side=self.app.size.width >= BESIDE_FROM,
+            unreadable=self.unreadable,
         )
 
     def _draw_path(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.formatting import (
     format_bytes,
@@ -56,19 +56,6 @@ def describe_stage(stage: str, made: Artifacts) -> list[str]:
         return [unreadable]
     teller = _TELLERS.get(stage)
     return teller(made) if teller else []
-
-
-def dig(value: Any, *keys: str) -> Any:
-    """A nested value, or None where a part of the way is missing."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def effective_tokens(side: dict[str, Any]) -> int:
-    """Unique tokens of a side after near-duplicates: what the size node judges."""
-    near = dig(side, "quality", "near_duplicate_tokens") or 0
-    return int(side["tokens"]) - int(near)
 
 
 def unanswered(path: list[Step]) -> list[str]:

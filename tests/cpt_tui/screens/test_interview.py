@@ -187,22 +187,30 @@ async def test_base_and_corpus_stand_side_by_side_where_there_is_room(
         assert ("The base goes on" in rows[0]) == beside
 
 
-async def test_a_malformed_part_leaves_the_others(tmp_path: Path) -> None:
+async def test_a_stage_that_cannot_be_read_is_named_and_leaves_the_others(tmp_path: Path) -> None:
     world = worlds.World(tmp_path)
     world.start()
     found = scan()
     found["scan"]["domain"]["quality"] = 3
     world.emit(ev.StageDone(stage="scan", seconds=1, evidence=found))
-    world.emit(ev.StageDone(stage="probe", seconds=1, evidence={**probe(), "fluency": []}))
+    world.emit(ev.StageDone(stage="probe", seconds=1, evidence=probe()))
     app = CptApp(home=tmp_path)
     async with app.run_test(size=(120, 160)) as pilot:
         await settle(pilot)
         await app.push_screen(RunScreen(world.run))
         await settle(pilot)
-        text = screen_text(app)
-        assert "quality: this log's evidence cannot be shown" in text
-        assert "An | am | nese" in text
+        text = folded(app)
+        assert "scan: its evidence cannot be read (scan.domain.quality: Input should be" in text
+        assert "1.42 (95% 1.31 to 1.55) domain over generic" in text
         assert "25 min 20 s" in text
+        screen = await interview(pilot, world.run, tmp_path, "verdict")
+        assert "Fault scan: its evidence cannot be read (scan.domain.quality:" in folded(app)
+        screen.go_to(next(i for i, q in enumerate(screen.questions) if q.id == "surprise"))
+        await settle(pilot)
+        text = folded(app)
+        assert "Fault scan: its evidence cannot be read (scan.domain.quality:" in text
+        assert "measure again" in text
+        assert "1.42 (95% 1.31 to 1.55) domain over generic" in text
 
 
 async def test_typed_text_is_kept_on_the_way_out(tmp_path: Path) -> None:

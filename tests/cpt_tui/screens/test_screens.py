@@ -210,7 +210,11 @@ async def test_malformed_evidence_does_not_end_the_viewer(tmp_path: Path) -> Non
         world.emit(ev.StageDone(stage=stage, seconds=1, evidence={"fluency": 3, "ledger": [1]}))
     app = CptApp(world.run)
     async with app.run_test(size=SMALL) as pilot:
-        for key in ("1", "2", "3", "4", "i"):
+        for key, stage in (("1", "scan"), ("1", "decide"), ("2", "pack"), ("4", "gate")):
+            await pilot.press(key)
+            await settle(pilot)
+            assert f"{stage}: its evidence cannot be read" in screen_text(app)
+        for key in ("3", "i"):
             await pilot.press(key)
             await settle(pilot)
         assert isinstance(app.screen, InterviewScreen)
