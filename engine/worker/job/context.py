@@ -21,6 +21,7 @@ from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
 from engine.runs.run import Run
 from engine.worker.job.ranks import Ranks, dead
+from engine.worker.job.rate import RecentRate
 from engine.worker.job.supervisor import SUPERVISOR
 
 HEARTBEAT_SECONDS = 2.0
@@ -41,6 +42,9 @@ class Context:
     _signals: int = 0
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
+    _rate: RecentRate | None = None
+    _rated: tuple[str, str, float] = ("", "", 0.0)
+    """Which work the rate is of: stage, unit and total. Labels may change on the way."""
     _done: threading.Event = field(default_factory=threading.Event)
     _heart: threading.Thread | None = None
     _held: float = 0.0
@@ -60,20 +64,20 @@ class Context:
         done: float,
         total: float = 0,
         unit: str = "",
-        started: float | None = None,
         check: bool = True,
     ) -> None:
-        """Report progress (throttled), and honour a pending stop.
+        """Report progress (throttled) with the time left at the recent rate; honour a stop.
 
-        ``started`` (``time.monotonic``) gives the ETA. Raises Interrupted unless ``check``
-        is false.
+        Raises Interrupted unless ``check`` is false.
         """
         if check:
             self.raise_if_stopped()
-        eta = None
-        if started is not None and total and done:
-            eta = round((time.monotonic() - started) / done * (total - done), 1)
-        self.tell(label, done, total, unit, eta)
+        work = (self.stage, unit, total)
+        if self._rate is None or self._rated != work:
+            self._rate, self._rated = RecentRate(self.clock), work
+        self._rate.add(done)
+        left = self._rate.seconds_left(total)
+        self.tell(label, done, total, unit, left if left is None else round(left, 1))
 
     def tell(
         self, label: str, done: float, total: float, unit: str, eta: float | None = None

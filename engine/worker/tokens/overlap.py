@@ -7,7 +7,6 @@ one more reading, without tokenising.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -53,8 +52,7 @@ def _load(path: Path) -> Overlapped:
 
 
 def _reread(context: Context, corpus: Corpus, overlap: Overlap, label: str) -> None:
-    started = time.monotonic()
     for batch in Reading(corpus).batches():
         overlap.feed(words_of(batch.texts))
         ledger = corpus.ledger
-        context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes")
