@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from cpt_tui.drawing.levels import Level, with_levels
 from cpt_tui.terminal import ascii_only, glyphs
-from engine.formatting import format_count, ticks
+from engine.formatting import tick_labels, ticks
 from engine.runs.series import Point
 
 PLAIN_MARKERS = ("*", "o", "+")
@@ -211,27 +211,10 @@ def draw(
     plotext.xlim(left, right)
     plotext.ylim(low, high)
     marks = ticks(low, high, max(3, height // 4))
-    plotext.yticks(marks, [_label(mark, marks, digits) for mark in marks])
-    steps = [tick for tick in ticks(left, right, max(2, width // 16)) if tick == round(tick)]
-    plotext.xticks(steps, _step_labels(steps))
+    plotext.yticks(marks, tick_labels(marks, digits))
+    steps = ticks(left, right, max(2, width // 12), whole=True)
+    plotext.xticks(steps, tick_labels(steps))
     for glyph, points in curves:
         plotext.plot([x for x, _ in points], [y for _, y in points], marker=glyph)
     drawn = plotext.uncolorize(plotext.build())
     return glyphs("\n".join(line.rstrip() for line in drawn.splitlines()[:height]))
-
-
-def _step_labels(steps: Sequence[float]) -> list[str]:
-    """Counts as short as they can be without two of them being the same."""
-    short = [format_count(step) for step in steps]
-    return short if len(set(short)) == len(short) else [f"{step:,.0f}" for step in steps]
-
-
-def _label(value: float, marks: Sequence[float], digits: int) -> str:
-    """A tick's label, with as many decimals as its neighbours need."""
-    step = abs(marks[1] - marks[0]) if len(marks) > 1 else abs(value) or 1.0
-    if abs(value) >= 10_000:
-        return format_count(value)
-    if 0 < abs(value) < 1e-3 and step < 1e-3:
-        return f"{value:.1e}"
-    needed = max(digits, math.ceil(-math.log10(step) - 1e-9)) if step < 1 else 0
-    return f"{value:.{min(needed, 6)}f}"
