@@ -17,7 +17,8 @@ from rich.text import Text
 from textual.events import Resize
 from textual.widget import Widget
 
-from cpt_tui.drawing.levels import Level, with_levels
+from cpt_tui.drawing.bands import Bands, band_rows
+from cpt_tui.drawing.levels import Level, axis_of, with_levels
 from cpt_tui.terminal import ascii_only, glyphs
 from engine.formatting import tick_labels, ticks
 from engine.runs.series import Point
@@ -29,6 +30,8 @@ PLAIN_UNDER = ("#", "x", "=")
 UNDER = ("·", "×", "÷")
 UNDER_STYLES = ("cyan", "yellow", "magenta")
 SHOWN = {"braille": "⣀⠊"}
+BAND_ROWS = 4
+"""Rows of the bands under a chart, their title included."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Chart(Widget):
         self._lines: list[tuple[Line, Look]] = []
         self._levels: list[Level] = []
         self._beneath = ""
+        self._bands: Bands | None = None
         self._window: tuple[float, float] | None = None
         self._text = Text(empty, "dim")
 
@@ -110,11 +114,13 @@ class Chart(Widget):
         levels: Sequence[Level] = (),
         window: tuple[float, float] | None = None,
         beneath: str = "",
+        bands: Bands | None = None,
     ) -> None:
         """Set what is drawn; ``window`` is the part of the x axis, None for all of it.
 
-        ``beneath`` names the lines that are under the others.
+        ``beneath`` names the lines that are under the others; ``bands`` stand below it all.
         """
+        self._bands = bands
         self._title, self._levels, self._window = title, list(levels), window
         self._beneath = beneath
         beneath_first = sorted(lines, key=lambda line: not line.under)
@@ -135,11 +141,20 @@ class Chart(Widget):
         curves = [(seen, points) for seen, points in curves if points]
         legend = self._legend(width)
         if curves:
-            drawing = self._drawing(curves, width, height - len(legend))
+            below = BAND_ROWS if self._bands and height >= 3 * BAND_ROWS - 1 else 0
+            drawing = self._drawing(curves, width, height - len(legend) - below)
             self._text = Text("\n").join([*legend, drawing])
+            if self._bands and below:
+                axis = axis_of(drawing.plain.split("\n")[:-2])
+                shown = band_rows(self._bands, axis, width, self._ends(curves))
+                self._text = Text("\n").join([self._text, *shown])
         else:
             self._text = Text.assemble((self._title + "\n", "bold"), (self._empty, "dim"))
         self.refresh()
+
+    def _ends(self, curves: list[tuple[Look, list[Point]]]) -> tuple[float, float]:
+        """The part of the x axis that is drawn."""
+        return self._window or x_range([points for _, points in curves])
 
     def _cut(self, line: Line) -> list[Point]:
         return clipped(line.points, *self._window) if self._window else list(line.points)
@@ -181,6 +196,12 @@ def y_range(curves: Sequence[Sequence[Point]], levels: Sequence[Level] = ()) -> 
     return _padded(min(ys), max(ys))
 
 
+def x_range(curves: Sequence[Sequence[Point]]) -> tuple[float, float]:
+    """From the first x of several curves to their last."""
+    xs = [x for points in curves for x, _ in points]
+    return min(xs), max(xs)
+
+
 def _padded(low: float, high: float) -> tuple[float, float]:
     """A range with a little air; a flat curve gets one too."""
     air = (high - low) * 0.06 or max(abs(high) * 0.02, 1e-6)
@@ -198,9 +219,8 @@ def draw(
     """Curves by their glyph: exactly ``height`` lines of at most ``width`` cells."""
     import plotext
 
-    xs = [x for _, points in curves for x, _ in points]
     low, high = ends or y_range([points for _, points in curves])
-    left, right = window or (min(xs), max(xs))
+    left, right = window or x_range([points for _, points in curves])
     right = max(right, left + 1)
     plotext.clf()
     plotext.theme("clear")

@@ -13,6 +13,7 @@ from tomlkit.exceptions import ParseError, TOMLKitError
 
 from engine.errors import InputError
 from engine.files import write_atomic
+from engine.recipe.answers import RESULTS
 from engine.recipe.sections import Recipe
 from engine.redaction import SECRET, masked
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 """A recipe is a page of text; a larger file is refused before it is parsed."""
-
-RESULTS = ("evidence", "verdict", "provenance")
-"""Tables that a run adds; they are no part of the intent."""
 
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")

@@ -38,6 +38,8 @@ class Context:
     log: EventLog
     stage: str = ""
     state: str = "running"
+    guard: str = ""
+    """Forgetting so far, for those who read only the heartbeat."""
     ranks: Ranks = field(default_factory=Ranks)
     _signals: int = 0
     _stopping: bool = False
@@ -137,21 +139,22 @@ class Context:
     def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
         """A pause: returns on ``resume`` or ``stop``; a checkpoint asked for is made meanwhile."""
         began = time.monotonic()
-        self._say_state("paused")
+        self.say_state("paused")
         self.emit(Control(action="paused", step=step))
         while not (asked := self.asked("checkpoint", "resume")) & {"resume", "stop"}:
             if "checkpoint" in asked:
                 checkpoint()
             time.sleep(0.2)
         self._held += time.monotonic() - began
-        self._say_state("running")
+        self.say_state("running")
         self.emit(Control(action="resumed", step=step))
 
     def clock(self) -> float:
         """Seconds that pass while the run is not paused: what budgets and ETAs count."""
         return time.monotonic() - self._held
 
-    def _say_state(self, state: str) -> None:
+    def say_state(self, state: str) -> None:
+        """Tell viewers at once: ``starting``, ``running`` or ``paused``."""
         self.state = state
         if self._heart is not None:
             self._beat()
@@ -194,6 +197,7 @@ class Context:
             "state": self.state,
             "stage": self.stage,
             "beat": time.time(),
+            "guard": self.guard,
         }
         try:
             with self._beating:

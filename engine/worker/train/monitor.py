@@ -79,6 +79,7 @@ class Watch:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.evals, self.guard, self.broken = state["evals"], state["guard"], state["broken"]
+        self.context.guard = self.guard if len(self.evals) > 1 else ""
         self.spikes.restore(state["spikes"])
 
     def step(self, taken: Taken) -> str:
@@ -131,7 +132,7 @@ class Watch:
                 "note" if better else level,
                 f"step {step}: generic loss {rise:+.3f} nats since the start, guard {level}",
             )
-        self.guard = level
+        self.guard = self.context.guard = level
         if level != "red" or not self.context.recipe.train.stop_on_red:
             return ""
         return (
