@@ -11,6 +11,7 @@ from cpt_tui.interview.questions import Question
 from cpt_tui.safe import clean_line
 from engine.artifacts.decision import Evidence
 from engine.errors import InputError
+from engine.files import home
 from engine.runs import launch
 from engine.runs.launch import process_lives
 from engine.runs.view import RunView
@@ -112,7 +113,12 @@ def doing(feed: Feed | None) -> str:
 
 
 def launch_worker(draft: Draft, stages: tuple[str, ...]) -> int:
-    """Validate the recipe and start a worker on it. Raises InputError."""
-    draft.recipe()
+    """Check the recipe and all that it points at, and start a worker on it. Raises InputError."""
+    from engine.demo.demo import is_demo
+    from engine.preflight import check_recipe
+
+    recipe = draft.recipe()
+    if not is_demo(recipe):
+        check_recipe(recipe, home(), draft.run.training_begun)
     draft.remember_measured()
     return launch.start(draft.run, stages)

@@ -159,6 +159,24 @@ def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
     return Recipe.model_validate(values)
 
 
+def local_paths(recipe: Recipe) -> dict[str, str]:
+    """The files and folders of this machine that a recipe points at, by their dotted key.
+
+    A hub's names are left out, and so is a model's that could be one (owner/name).
+    """
+    values, found = recipe.model_dump(by_alias=True), {}
+    for place in _PATH_KEYS + _FILE_KEYS:
+        *sections, key = place
+        table: Any = values
+        for section in sections:
+            table = table and table[section]
+        value = table and table[key]
+        elsewhere = not value or value == "embedded" or value.startswith(ELSEWHERE)
+        if not elsewhere and (place != ("model", "id") or value.startswith((".", "/", "~"))):
+            found[".".join(place)] = value
+    return found
+
+
 def dump(recipe: Recipe, template: str = "") -> str:
     """TOML text of a recipe. With ``template`` its comments and order survive.
 
