@@ -29,6 +29,8 @@ class Key:
         return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
 
 
+CHANGED = "answers changed: F5"
+"""What every view says of a decision that was made on older answers."""
 ALL = ("home", "interview", "run", "report", "traceback", "items", "item")
 EVERYWHERE = (*ALL, "help", "dialog")
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 import engine
+from cpt_tui.keys import CHANGED
 from cpt_tui.terminal import now
 from engine.formatting import format_short_duration
 from engine.recipe.answers import answers_digest
@@ -51,7 +52,7 @@ class RunRow:
     def note(self) -> str:
         """What else must be seen in a list."""
         if self.changed:
-            return "answers changed: F5"
+            return CHANGED
         return f"forgetting {self.guard}" if self.guard in ("amber", "red") else ""
 
     @property

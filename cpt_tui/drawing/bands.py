@@ -48,13 +48,13 @@ def band_rows(bands: Bands, axis: int, width: int, window: tuple[float, float]) 
         cells = _cells(levels, bottom, room)
         style = STATE_STYLES[name]
         row = Text(" " * axis + glyphs("┤"), "dim", no_wrap=True, end="")
-        start = cells.rfind(" " * (len(label) + 2))
-        if start >= 0:
-            row.append(cells[:start], style).append(f" {label} ", "dim")
-            row.append(cells[start + len(label) + 2 :], style)
-        else:
-            row.append(cells, style)
-        rows.append(row)
+        for words in (label, name):
+            start = cells.rfind(" " * (len(words) + 2))
+            if start >= 0:
+                row.append(cells[:start], style).append(f" {words} ", "dim")
+                cells = cells[start + len(words) + 2 :]
+                break
+        rows.append(row.append(cells, style))
     return rows
 
 

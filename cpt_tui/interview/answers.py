@@ -108,7 +108,7 @@ def doing(feed: Feed | None) -> str:
     stage = feed.view.stages.get(feed.view.current or feed.status.stage)
     if stage is None:
         return f"worker {feed.status.words}"
-    told = progress_words(stage.progress) if stage.progress else "working"
+    told = progress_words(stage.progress, feed.view.at_work) if stage.progress else "working"
     return f"{stage.name}: {clean_line(told)}"
 
 

@@ -125,7 +125,9 @@ class Draft:
     def frozen(self, view: RunView) -> bool:
         """Whether training has begun on these answers, so that they stand."""
         return any(
-            view.stages[name].state != "waiting" for name in TRAINING_STAGES if name in view.stages
+            view.stages[name].state not in ("waiting", "stopped")
+            for name in TRAINING_STAGES
+            if name in view.stages
         )
 
     def inputs(self) -> str:

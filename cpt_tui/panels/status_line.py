@@ -7,17 +7,16 @@ from rich.text import Text
 from cpt_tui.drawing.bars import bar
 from cpt_tui.drawing.page import STATE_STYLES
 from cpt_tui.feed import Feed
+from cpt_tui.keys import CHANGED
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
-from engine.formatting import format_duration
+from engine.formatting import format_duration, format_short_duration
 from engine.runs.view import RunView
 from engine.summary.page import state_words
 from engine.summary.remaining import Extent, run_seconds_left, stage_extent
 
 BAR = 12
 """Cells of the bar."""
-CHANGED = "answers changed: F5"
-"""What every view says of a decision that was made on older answers."""
 
 
 def status_text(feed: Feed) -> Text:
@@ -61,7 +60,7 @@ def _at_work(text: Text, view: RunView, stage: str) -> Text:
         text.append(f"  {format_duration(round(extent.seconds))} so far")
     whole = run_seconds_left(view)
     if whole is not None:
-        text.append(f"  all stages: about {format_duration(round(whole))}", "dim")
+        text.append(f"  all stages: {format_short_duration(whole)}", "dim")
     return text
 
 

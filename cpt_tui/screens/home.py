@@ -92,6 +92,7 @@ class HomeScreen(CptScreen):
         at = next((i for i, row in enumerate(self._rows) if row.run == left), None)
         if at is not None:
             self.query_one(DataTable).move_cursor(row=at)
+            self.query_one(DataTable).focus()
             self.app.left = None  # type: ignore[attr-defined]
 
     def _list_recipes(self) -> None:
@@ -212,8 +213,9 @@ class HomeScreen(CptScreen):
         root: Path | None = None
         while missing := await asyncio.to_thread(missing_files, path, root):
             names = ", ".join(missing.values())
-            ways = (f"name the folder that has {names}", "name my own text in the interview")
-            question = f"{clean_line(path.stem, 40)}: its data is not {'there' if root else 'here'}"
+            ways = ("name the folder that has them", "name my own text in the interview")
+            where = f"in {root}" if root else "here"
+            question = f"{path.stem}: not {where}: {names}"
             way = await self.app.push_screen_wait(ChoiceScreen(question, ways))
             if way is None:
                 return None

@@ -15,6 +15,7 @@ from cpt_tui.feed import Feed
 from cpt_tui.interview import answers
 from cpt_tui.interview.draft import Draft
 from cpt_tui.interview.questions import MEASURABLE, Choice, Question, choices_for, questions
+from cpt_tui.keys import CHANGED
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
 from cpt_tui.safe import clean, clean_line
@@ -226,9 +227,11 @@ class InterviewView(CptScreen):
 
     def _draw_header(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis", end="")
-        text.append("Interview  ", "bold").append(clean_line(self.draft.name, 40))
+        text.append("Interview  ", "bold").append(clean_line(self.draft.name, 30))
         if self.feed is not None and self.feed.status.state != "none":
             text.append("  worker ", "dim").append(clean_line(self.feed.liveness()), "bold")
+        if self.feed is not None and self.feed.answers_changed:
+            text.append(f"  {CHANGED}", "bold yellow")
         self.put_text("#interview-header", text)
         doing = answers.doing(self.feed)
         self.put_text("#progress", Text(doing, "bold"))

@@ -27,7 +27,7 @@ from cpt_tui.panels.training import Detail, TrainingPanel
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
 from cpt_tui.screens.control import ControlScreen
-from engine.formatting import format_bytes, format_duration
+from engine.formatting import format_bytes, format_short_duration
 from engine.gate import items
 from engine.runs.run import Run, list_runs
 
@@ -207,7 +207,7 @@ class RunScreen(ControlScreen):
     def header_text(self) -> Text:
         """Run, worker liveness in words, age of the data; always there."""
         feed, text = self.feed, Text(no_wrap=True, overflow="ellipsis", end="")
-        age = format_duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
+        age = format_short_duration(feed.age_s) + " old" if feed.age_s is not None else "none yet"
         if feed.behind:
             read = feed.history.offset / (feed.history.offset + feed.behind)
             age = f"reading history, {read:.0%}, {format_bytes(feed.behind)} left"

@@ -42,7 +42,7 @@ class Narrator:
         return plain_lines(event)
 
 
-def progress_words(event: ev.Progress, at_work: bool = True) -> str:
+def progress_words(event: ev.Progress, at_work: bool) -> str:
     """``reading: 30 of 100 files, 12 s left``; no time is left where nothing goes on."""
     done = format_count(event.done)
     of = f"{done} of {format_count(event.total)}" if event.total else done
@@ -51,7 +51,7 @@ def progress_words(event: ev.Progress, at_work: bool = True) -> str:
     return f"{one_line(event.label)}: {of} {event.unit}".rstrip() + left
 
 
-def step_words(event: ev.TrainStep, at_work: bool = True) -> str:
+def step_words(event: ev.TrainStep, at_work: bool) -> str:
     """One optimizer step in a line; no time is left where nothing goes on."""
     known = at_work and event.eta_s is not None
     left = f", {_time_left(event.eta_s, event.step, event.total)}" if known else ""
@@ -91,7 +91,7 @@ def _stage_started(event: ev.StageStarted) -> list[str]:
 
 @_tell.register
 def _progress(event: ev.Progress) -> list[str]:
-    return [f"{event.stage}: {progress_words(event)}"]
+    return [f"{event.stage}: {progress_words(event, True)}"]
 
 
 @_tell.register
@@ -108,7 +108,7 @@ def _train_step(event: ev.TrainStep) -> list[str]:
     told = max(1, event.total // 100)
     if event.step % told and event.step not in (1, event.total) and event.loss is not None:
         return []
-    return [f"{event.series}: {step_words(event)}"]
+    return [f"{event.series}: {step_words(event, True)}"]
 
 
 @_tell.register

@@ -38,18 +38,28 @@ def stage_extent(view: RunView, name: str) -> Extent:
     return Extent(share, left if view.at_work else None, since)
 
 
+def _arm_seconds(view: RunView) -> float | None:
+    """What one arm of the gate takes, by the baseline so far; None before it says enough."""
+    stage, extent = view.stages["baseline"], stage_extent(view, "baseline")
+    if stage.state == "done":
+        return stage.seconds
+    if extent.share is None or not 0.05 < extent.share < 1 or extent.seconds_left is None:
+        return None
+    return extent.seconds_left / (1 - extent.share)
+
+
 def run_seconds_left(view: RunView) -> float | None:
     """One estimate for the planned stages that are not done; None before the price is known.
 
     The running stage's own time left; then what the probe's timing predicts for training and
-    the gate, the gate's half by the baseline's real time once that arm is through.
+    the gate, the gate's half by the baseline's real time as soon as that arm tells it.
     """
     probed = view.made.probe
     price = probed.cost if probed else None
     if price is None or not view.at_work:
         return None
-    baseline = view.stages["baseline"].seconds
-    half = baseline if baseline is not None else price.gate_seconds / 2
+    half = _arm_seconds(view)
+    half = price.gate_seconds / 2 if half is None else half
     expected = {"baseline": half, "train": price.train_seconds, "gate": half}
     total = 0.0
     for name in view.planned:
