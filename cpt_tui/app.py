@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from cpt_tui.keys import KEYS
+from cpt_tui.keys import KEYS, key_names
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.runs.launch import read_status
@@ -66,9 +66,13 @@ class CptApp(App[int]):
         """The command palette: Textual's own, and every key of the screen in front."""
         yield from super().get_system_commands(screen)
         for key in KEYS:
-            if key.palette and getattr(screen, "PLACE", "") in key.places:
-                run = partial(screen.run_action, key.action)
-                yield SystemCommand(key.label or key.help, key.help, run)
+            if not key.palette or getattr(screen, "PLACE", "") not in key.places:
+                continue
+            name, _, argument = key.action.partition("(")
+            if not screen.check_action(name, (argument,)):
+                continue
+            said = f"key {key_names(key)}" + (f": {key.help}" if key.label else "")
+            yield SystemCommand(key.label or key.help, said, partial(screen.run_action, key.action))
 
     def open_first(self) -> None:
         """The run given on the command line, else home."""

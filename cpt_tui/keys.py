@@ -29,8 +29,6 @@ class Key:
         return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
 
 
-CHANGED = "answers changed: F5"
-"""What every view says of a decision that was made on older answers."""
 ALL = ("home", "interview", "run", "report", "traceback", "items", "item")
 EVERYWHERE = (*ALL, "help", "dialog")
 
@@ -329,14 +327,17 @@ def bindings(place: str) -> list[BindingType]:
     ]
 
 
+NAMES = {
+    **{"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"},
+    **{"plus": "+", "equals_sign": "=", "minus": "-", "enter": "Enter", "slash": "/"},
+}
+
+
+def key_names(key: Key) -> str:
+    """``+ or =``"""
+    return " or ".join(NAMES.get(name, name) for name in key.keys.split(","))
+
+
 def described(place: str) -> list[tuple[str, str]]:
     """Keys and what they do on a screen, for the help page."""
-    names = {
-        **{"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"},
-        **{"plus": "+", "equals_sign": "=", "minus": "-", "enter": "Enter"},
-    }
-    return [
-        (" or ".join(names.get(k, k) for k in key.keys.split(",")), key.help)
-        for key in KEYS
-        if place in key.places
-    ]
+    return [(key_names(key), key.help) for key in KEYS if place in key.places]

@@ -11,7 +11,6 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 import engine
-from cpt_tui.keys import CHANGED
 from cpt_tui.terminal import now
 from engine.formatting import format_short_duration
 from engine.recipe.answers import answers_digest
@@ -20,6 +19,8 @@ from engine.runs.launch import Status, read_status
 from engine.runs.run import Run, list_runs
 from engine.stages import CHECK_STAGES, STAGES
 
+CHANGED = "answers changed: F5"
+"""What every view says of a decision that was made on older answers."""
 TAIL_BYTES = 64 << 10
 RESUMABLE = ("interrupted", "stopped", "failed", "paused")
 """States of a run that a worker can go on with."""
@@ -213,6 +214,16 @@ def planned_stages(run: Run) -> tuple[str, ...]:
     except OSError:
         pass
     return stages or STAGES
+
+
+def trained_runs(home: Path | None) -> list[Run]:
+    """Runs that have curves of training, newest first."""
+    after = STAGES[STAGES.index("train") + 1 :]
+    return [
+        row.run
+        for row in run_rows(home)
+        if row.stage == "train" or row.run.artifact_path("train").exists() or row.stage in after
+    ]
 
 
 def recipe_files() -> list[Path]:

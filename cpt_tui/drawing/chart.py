@@ -105,7 +105,7 @@ class Chart(Widget):
         self._beneath = ""
         self._bands: Bands | None = None
         self._window: tuple[float, float] | None = None
-        self._text = Text(empty, "dim")
+        self._text = Text("reading the log", "dim")
 
     def show(
         self,

@@ -7,11 +7,12 @@ from rich.text import Text
 from cpt_tui.drawing.bars import bar
 from cpt_tui.drawing.page import STATE_STYLES
 from cpt_tui.feed import Feed
-from cpt_tui.keys import CHANGED
+from cpt_tui.run_list import CHANGED
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
 from engine.formatting import format_duration, format_short_duration
 from engine.runs.view import RunView
+from engine.summary.log_lines import time_left
 from engine.summary.page import state_words
 from engine.summary.remaining import Extent, run_seconds_left, stage_extent
 
@@ -55,7 +56,7 @@ def _at_work(text: Text, view: RunView, stage: str) -> Text:
     extent = stage_extent(view, stage)
     _bar(text, stage, state_words(view, stage), extent)
     if extent.seconds_left is not None:
-        text.append(f"  {format_duration(extent.seconds_left)} left", "bold")
+        text.append(f"  {time_left(extent.seconds_left, extent.share or 0.0, 1.0)}", "bold")
     elif extent.seconds is not None:
         text.append(f"  {format_duration(round(extent.seconds))} so far")
     whole = run_seconds_left(view)

@@ -10,11 +10,11 @@ from cpt_tui.drawing.bars import spark
 from cpt_tui.drawing.page import STATE_STYLES, Page, column_width, wrapped
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
-from engine.formatting import format_count, format_duration, format_loss
+from engine.formatting import format_count, format_loss
 from engine.runs.events import Alarm, SampleWritten, TrainStep
 from engine.runs.view import Curve, RunView
 from engine.summary.findings import NEVER_THE_VERDICT
-from engine.summary.log_lines import progress_words
+from engine.summary.log_lines import progress_words, time_left
 
 SAMPLE_LIMIT = 1200
 """Characters shown of one continuation."""
@@ -67,7 +67,7 @@ def _left(view: RunView, step: TrainStep) -> str:
         return "done"
     if view.ended or view.failure or view.gone:
         return "stopped here"
-    return "" if step.eta_s is None else f"{format_duration(step.eta_s)} left"
+    return "" if step.eta_s is None else time_left(step.eta_s, step.step, step.total)
 
 
 def _sparks(page: Page, curve: Curve, width: int) -> None:

@@ -227,6 +227,15 @@ class HomeScreen(CptScreen):
             root = Path(given).expanduser()
         return root, []
 
+    def action_move(self, by: int) -> None:
+        """The cursor of the list in front, by rows."""
+        recipes, table = self.query_one("#home-recipes", OptionList), self.query_one(DataTable)
+        if recipes.has_focus:
+            at = (recipes.highlighted or 0) + by
+            recipes.highlighted = max(0, min(at, recipes.option_count - 1))
+        else:
+            table.move_cursor(row=max(0, min(table.cursor_row + by, table.row_count - 1)))
+
     def action_new(self) -> None:
         self.opener.open_interview(None, self._home)
 

@@ -15,9 +15,9 @@ from cpt_tui.feed import Feed
 from cpt_tui.interview import answers
 from cpt_tui.interview.draft import Draft
 from cpt_tui.interview.questions import MEASURABLE, Choice, Question, choices_for, questions
-from cpt_tui.keys import CHANGED
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
+from cpt_tui.run_list import CHANGED
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from engine.artifacts.decision import Evidence, Step, Verdict

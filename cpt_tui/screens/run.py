@@ -24,12 +24,13 @@ from cpt_tui.panels.panel import MALFORMED
 from cpt_tui.panels.stage_rail import PANEL_OF, StageRail
 from cpt_tui.panels.status_line import status_text
 from cpt_tui.panels.training import Detail, TrainingPanel
+from cpt_tui.run_list import trained_runs
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
 from cpt_tui.screens.control import ControlScreen
 from engine.formatting import format_bytes, format_short_duration
 from engine.gate import items
-from engine.runs.run import Run, list_runs
+from engine.runs.run import Run
 
 PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
@@ -271,9 +272,9 @@ class RunScreen(ControlScreen):
             self.redraw()
             return
         home = self.run.path.parent.parent
-        others = [run for run in await asyncio.to_thread(list_runs, home) if run != self.run]
+        others = [run for run in await asyncio.to_thread(trained_runs, home) if run != self.run]
         if not others:
-            self.notify("There is no other run to lay beneath.", markup=False)
+            self.notify("No other run has curves of training to lay beneath.", markup=False)
             return
         names = [run.id for run in others]
         chosen = await self.app.push_screen_wait(ChoiceScreen("Which run beneath?", names))
@@ -287,7 +288,9 @@ class RunScreen(ControlScreen):
 
         found = self.query_one(GatePanel).items
         if not found.items:
-            self.notify("No items are scored yet.", markup=False)
+            judged = self.feed.view.stages["gate"].state == "done"
+            said = "This run kept no items." if judged else "No items are scored yet."
+            self.notify(said, markup=False)
             return
         self.app.push_screen(ItemsScreen(found))
 

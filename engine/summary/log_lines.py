@@ -47,21 +47,21 @@ def progress_words(event: ev.Progress, at_work: bool) -> str:
     done = format_count(event.done)
     of = f"{done} of {format_count(event.total)}" if event.total else done
     known = at_work and event.eta_s is not None
-    left = f", {_time_left(event.eta_s, event.done, event.total)}" if known else ""
+    left = f", {time_left(event.eta_s, event.done, event.total)}" if known else ""
     return f"{one_line(event.label)}: {of} {event.unit}".rstrip() + left
 
 
 def step_words(event: ev.TrainStep, at_work: bool) -> str:
     """One optimizer step in a line; no time is left where nothing goes on."""
     known = at_work and event.eta_s is not None
-    left = f", {_time_left(event.eta_s, event.step, event.total)}" if known else ""
+    left = f", {time_left(event.eta_s, event.step, event.total)}" if known else ""
     return (
         f"step {event.step} of {event.total}, loss {format_loss(event.loss)}, lr {event.lr:.2e}, "
         f"{format_count(event.tokens_per_s)} tokens/s{left}"
     )
 
 
-def _time_left(seconds: float | None, done: float, total: float) -> str:
+def time_left(seconds: float | None, done: float, total: float) -> str:
     """``12 s left``; ``almost done`` for what is below a second and not through."""
     soon = seconds is not None and seconds < 1 and done < total
     return "almost done" if soon else f"{format_duration(seconds)} left"

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input, OptionList
 
 from cpt_tui.app import CptApp
 from cpt_tui.keys import KEYS, bindings
-from cpt_tui.screens.confirm import ConfirmScreen
+from cpt_tui.screens.confirm import ChoiceScreen, ConfirmScreen
 from cpt_tui.screens.control import kept_by_stop
 from cpt_tui.screens.help import HelpScreen
 from cpt_tui.screens.home import HomeScreen
@@ -532,8 +532,46 @@ async def test_palette_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
     app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"stop", "pause", "report", "Panel 3: training"} <= titles
+        commands = {c.title: c.help for c in app.get_system_commands(app.screen)}
+        assert {"stop", "pause", "Panel 3: training"} <= set(commands)
+        assert commands["pause"].startswith("key p: ")
+        assert commands["Panel 3: training"] == "key 3"
+        assert not {"resume", "report", "decide again"} & set(commands)  # they cannot act now
+
+
+async def test_a_list_is_walked_by_j_and_k_and_chosen_by_two_digits(tmp_path: Path) -> None:
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        chosen: list[int | None] = []
+        for keys in (("j", "j", "k", "enter"), ("1", "7"), ("9",)):
+            names = [f"page {number}" for number in range(1, 20)]
+            app.push_screen(ChoiceScreen("Go to", names), chosen.append)
+            await pilot.pause()
+            await pilot.press(*keys)
+            await settle(pilot)
+        assert chosen == [1, 16, 8]
+
+
+async def test_a_refused_text_is_kept_until_escape_is_pressed_twice(tmp_path: Path) -> None:
+    """Esc lost it without a word; and its fault stayed under the next text."""
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        await pilot.press(*"/no/model", "escape")
+        await settle(pilot)
+        assert isinstance(app.screen, InterviewScreen)
+        assert "no such folder" in screen_text(app)
+        await pilot.press("s")
+        await settle(pilot)
+        assert "no such folder" not in screen_text(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert isinstance(app.screen, HomeScreen)
 
 
 async def test_a_long_history_is_caught_up_with(
