@@ -129,12 +129,7 @@ class TrainingPanel(Vertical):
         ):
             drawn = plot(choice, view, self._points, self.change, self.overlay)
             chart = self.query_one(selector, Chart)
-            bands = None if self._beside_shown() else drawn.bands
-            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath, bands)
-
-    def _beside_shown(self) -> bool:
-        """Whether forgetting has a chart of its own beside, so that no strip is needed."""
-        return self.choice == 0 and bool(self.query_one("#beside").display)
+            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath, drawn.bands)
 
     def _points(self, curve: Curve, name: str) -> list[Point]:
         """A series on the axis that is shown, close up where its steps were read again."""

@@ -53,8 +53,7 @@ async def test_the_guard_s_band_is_drawn_and_named(tmp_path: Path, size: tuple[i
     app = CptApp(worlds.mid_training(tmp_path).run)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
-        name = "#forgetting" if size[0] >= 140 else "#heldout"
-        text = app.screen.query_one(name, Chart).render().plain
+        text = chart(app)
         for words in ("Forgetting", "generic +0.014 nats", "green", "+0.02", "red above +0.05"):
             assert words in text
         await press(pilot, "v")
