@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
 from engine.recipe.answers import answers_digest
 from engine.recipe.toml import load_recipe
 from engine.runs.events import EventLog
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
-from engine.worker.pipeline.pipeline import Pipeline
+from engine.worker.measure.decide import take_answers
 
 TEXT = '[model]\nid = "owner/name"\n\n[corpus]\npath = "/c"\n\n[interview]\nhurts = "unreadable"\n'
 
 
-def started(root: Path) -> Pipeline:
-    """A pipeline whose worker read the recipe as it was at the start."""
+def started(root: Path) -> Context:
+    """A worker that read the recipe as it was at the start."""
     run = create_run("late", TEXT, root)
     recipe, _ = load_recipe(run.recipe_path)
-    context = Context(run, recipe, EventLog(run.events_path))
-    return Pipeline(context, cast(Any, None), ("scan", "probe", "decide"))
+    return Context(run, recipe, EventLog(run.events_path))
 
 
 def test_a_late_answer_is_decided_on(tmp_path: Path) -> None:
-    pipeline = started(tmp_path)
-    path = pipeline.context.run.recipe_path
+    context = started(tmp_path)
+    path = context.run.recipe_path
     path.write_text(TEXT + 'fluency_goal = "ward notes"\n')
-    assert pipeline._take_answers() == answers_digest(path.read_text())
-    assert pipeline.recipe.interview.fluency_goal == "ward notes"
+    assert take_answers(context) == answers_digest(path.read_text())
+    assert context.recipe.interview.fluency_goal == "ward notes"
 
 
 def test_another_input_is_not_taken_and_no_file_has_its_digest(tmp_path: Path) -> None:
     """It would change what was measured: every view then asks for a new measurement."""
-    pipeline = started(tmp_path)
-    path = pipeline.context.run.recipe_path
+    context = started(tmp_path)
+    path = context.run.recipe_path
     path.write_text(TEXT.replace('"/c"', '"/other"'))
-    assert pipeline._take_answers() != answers_digest(path.read_text())
-    assert pipeline.recipe.corpus.path == "/c"
+    assert take_answers(context) != answers_digest(path.read_text())
+    assert context.recipe.corpus.path == "/c"
