@@ -8,14 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from cpt_tui.keys import KEYS
+from cpt_tui.keys import KEYS, key_names
+from cpt_tui.safe import clean_line
 from cpt_tui.terminal import ascii_only, end_when_hung_up
-from engine.runs.run import Run
+from engine.runs.launch import read_status
+from engine.runs.run import Run, list_runs
+
+MOST_RUNS = 200
+"""Runs that are looked at for a living worker when the app ends; the newest ones."""
 
 
 class PlainScrollBar(ScrollBarRender):
@@ -44,6 +50,8 @@ class CptApp(App[int]):
         self.start_run = start
         self.overlay = overlay
         self.home = home
+        self.left: Run | None = None
+        """The run whose screen was left last."""
         self.animation_level = "none"
 
     def on_mount(self) -> None:
@@ -58,9 +66,13 @@ class CptApp(App[int]):
         """The command palette: Textual's own, and every key of the screen in front."""
         yield from super().get_system_commands(screen)
         for key in KEYS:
-            if key.palette and getattr(screen, "PLACE", "") in key.places:
-                run = partial(screen.run_action, key.action)
-                yield SystemCommand(key.label or key.help, key.help, run)
+            if not key.palette or getattr(screen, "PLACE", "") not in key.places:
+                continue
+            name, _, argument = key.action.partition("(")
+            if not screen.check_action(name, (argument,)):
+                continue
+            said = f"key {key_names(key)}" + (f": {key.help}" if key.label else "")
+            yield SystemCommand(key.label or key.help, said, partial(screen.run_action, key.action))
 
     def open_first(self) -> None:
         """The run given on the command line, else home."""
@@ -72,6 +84,29 @@ class CptApp(App[int]):
             from cpt_tui.screens.home import HomeScreen
 
             self.push_screen(HomeScreen(self.home))
+
+    def open_home(self, run: Run | None = None) -> None:
+        """Back by one screen, and from the first one to home; the cursor is then on ``run``."""
+        self.left = run or self.left
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+            return
+        from cpt_tui.screens.home import HomeScreen
+
+        self.switch_screen(HomeScreen(self.home))
+
+    def leave_app(self) -> None:
+        """Quit, and say what goes on running without a screen."""
+        watched = getattr(self.screen, "watched", None)
+        runs = list_runs(self.home)[:MOST_RUNS]
+        if watched is not None and watched not in runs:
+            runs.append(watched)
+        names = [clean_line(run.id) for run in runs if read_status(run).alive]
+        self.exit(0, message=Text(goes_on(names)) if names else None)
+
+    async def action_quit(self) -> None:
+        """Ctrl+Q and the palette end the app as ``q`` does."""
+        self.leave_app()
 
     def open_run(self, run: Run, instead: bool = False) -> None:
         """A run's screen, above the screen in front or instead of it."""
@@ -97,6 +132,14 @@ class CptApp(App[int]):
         from cpt_tui.screens.glossary import GlossaryScreen
 
         self.push_screen(GlossaryScreen(topic))
+
+
+def goes_on(names: list[str]) -> str:
+    """What is said at the end of the runs whose workers go on."""
+    if len(names) == 1:
+        return f"The run goes on without this screen. Watch it again: cpt watch {names[0]}"
+    watch = "".join(f"\n  cpt watch {name}" for name in names)
+    return f"{len(names)} runs go on without this screen. Watch one again:{watch}"
 
 
 def run_app(start: Run | None = None, home: Path | None = None, overlay: Run | None = None) -> int:

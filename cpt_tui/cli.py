@@ -195,16 +195,13 @@ def runs(json_: Json = False) -> None:
     """List the runs, newest first."""
     from cpt_tui.commands import follow as lines
 
-    rows = [lines.row(r) for r in list_runs()]
+    found = list_runs()
     if json_:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([lines.row(r) for r in found]))
         return
-    for row in rows:
-        typer.echo(
-            f"{clean(row['run']):<44} {clean(row['state']):<12} {clean(row['stage']):<9} "
-            f"{clean(row['outcome'])}"
-        )
-    if not rows:
+    for line in lines.listed(found):
+        typer.echo(clean(line))
+    if not found:
         typer.echo("No runs yet; start one with: cpt demo")
 
 
@@ -362,8 +359,8 @@ def doctor(json_: Json = False) -> None:
 def main() -> None:
     """Entry point: errors become one sentence and their exit code."""
     try:
-        code = app(standalone_mode=False)  # click returns the code of typer.Exit here
-        sys.exit(code if isinstance(code, int) else int(Exit.OK))
+        code = app(home_first(sys.argv[1:]), standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else int(Exit.OK))  # the code of typer.Exit
     except CptError as error:
         fail(str(error), error.code)
     except typer.Abort:
@@ -379,7 +376,19 @@ def main() -> None:
         fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (--debug shows more)")
 
 
+def home_first(arguments: list[str]) -> list[str]:
+    """``--home DIR`` is understood after the command too; it is put before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for at, argument in enumerate(arguments[:end]):
+        taken = 2 if argument == "--home" else 1
+        if argument.split("=")[0] == "--home":
+            return [*arguments[at : at + taken], *arguments[:at], *arguments[at + taken :]]
+    return arguments
+
+
 def fail(message: str, code: Exit = Exit.INPUT) -> None:
-    """Print one sentence to stderr and leave with its code."""
+    """Leave with a code and one sentence on stderr, as JSON on stdout too where that is asked."""
+    if "--json" in sys.argv[1:]:
+        typer.echo(json.dumps({"error": clean(message), "code": int(code)}))
     typer.echo(f"cpt: {clean(message)}", err=True)
     sys.exit(int(code))

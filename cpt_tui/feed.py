@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cpt_tui.terminal import now
+from engine.recipe.answers import answers_digest
 from engine.runs import history
 from engine.runs.launch import STALE_AFTER, Status, read_status
 from engine.runs.run import Run
@@ -27,6 +28,9 @@ class Feed:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.status: Status = Status(False, "none", "", None, None)
+        self.answers_changed = False
+        """Whether an answer is newer than the run's decision."""
+        self._answered = (0, "")
         self.history = history.History(run.events_path)
 
     @property
@@ -52,7 +56,22 @@ class Feed:
         if not self.behind and self.history.worth_saving:
             await asyncio.to_thread(self.history.leave_index)
         self.status = await asyncio.to_thread(read_status, self.run)
-        return (id(self.view), self.view.version) != before
+        turned = self.view.see(self.status)
+        decided = str(self.view.evidence("decide").get("answers", ""))
+        changed = bool(decided) and await asyncio.to_thread(self._answers) != decided
+        turned = turned or changed != self.answers_changed
+        self.answers_changed = changed
+        return turned or (id(self.view), self.view.version) != before
+
+    def _answers(self) -> str:
+        """The digest of the answers as they are now; read again where the file changed."""
+        try:
+            stamp = self.run.recipe_path.stat().st_mtime_ns
+            if self._answered[0] != stamp:
+                self._answered = (stamp, answers_digest(self.run.recipe_path.read_text()))
+        except (OSError, UnicodeDecodeError):
+            return ""
+        return self._answered[1]
 
     @property
     def age_s(self) -> float | None:

@@ -44,8 +44,24 @@ KEYS = (
         ("home",),
         display="enter",
     ),
-    Key("home.resume", "r", "resume", "resume", "Go on with an interrupted run", ("home",)),
-    Key("home.stop", "s", "stop", "stop", "Stop a run at its next step (asks first)", ("home",)),
+    Key(
+        "home.resume",
+        "r",
+        "resume",
+        "resume",
+        "Go on with a run that does not run (asks first)",
+        ("home",),
+    ),
+    Key("home.stop", "s", "stop", "stop", "Stop a run; it asks and says what is kept", ("home",)),
+    Key(
+        "home.decide",
+        "f5",
+        "decide",
+        "decide again",
+        "Decide again, where answers are newer than the decision (asks first)",
+        ("home",),
+        display="F5",
+    ),
     Key(
         "interview.next",
         "pagedown",
@@ -146,8 +162,32 @@ KEYS = (
         "Hold the display still; training continues",
         ("run",),
     ),
-    Key("run.stop", "s", "stop", "stop", "Stop at the next step, with a checkpoint", ("run",)),
-    Key("run.pause", "p", "pause", "pause", "Pause or resume training (asks first)", ("run",)),
+    Key(
+        "run.stop",
+        "s",
+        "stop",
+        "stop",
+        "Stop; it asks first and says what is kept",
+        ("run",),
+    ),
+    Key("run.pause", "p", "pause", "pause", "Pause; the worker keeps its memory", ("run",)),
+    Key(
+        "run.resume",
+        "p",
+        "resume",
+        "resume",
+        "Go on, where the run is paused, stopped, interrupted or failed (asks first)",
+        ("run",),
+    ),
+    Key(
+        "run.decide",
+        "f5",
+        "decide",
+        "decide again",
+        "Decide again, where answers are newer than the decision (asks first)",
+        ("run",),
+        display="F5",
+    ),
     Key(
         "run.checkpoint",
         "c",
@@ -287,14 +327,17 @@ def bindings(place: str) -> list[BindingType]:
     ]
 
 
+NAMES = {
+    **{"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"},
+    **{"plus": "+", "equals_sign": "=", "minus": "-", "enter": "Enter", "slash": "/"},
+}
+
+
+def key_names(key: Key) -> str:
+    """``+ or =``"""
+    return " or ".join(NAMES.get(name, name) for name in key.keys.split(","))
+
+
 def described(place: str) -> list[tuple[str, str]]:
     """Keys and what they do on a screen, for the help page."""
-    names = {
-        **{"question_mark": "?", "pagedown": "PageDown", "pageup": "PageUp", "escape": "Esc"},
-        **{"plus": "+", "equals_sign": "=", "minus": "-", "enter": "Enter"},
-    }
-    return [
-        (" or ".join(names.get(k, k) for k in key.keys.split(",")), key.help)
-        for key in KEYS
-        if place in key.places
-    ]
+    return [(key_names(key), key.help) for key in KEYS if place in key.places]

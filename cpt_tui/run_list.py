@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 import engine
 from cpt_tui.terminal import now
 from engine.formatting import format_short_duration
+from engine.recipe.answers import answers_digest
 from engine.runs import events as ev
-from engine.runs.launch import read_status
+from engine.runs.launch import Status, read_status
 from engine.runs.run import Run, list_runs
-from engine.stages import STAGES
+from engine.stages import CHECK_STAGES, STAGES
 
+CHANGED = "answers changed: F5"
+"""What every view says of a decision that was made on older answers."""
 TAIL_BYTES = 64 << 10
+RESUMABLE = ("interrupted", "stopped", "failed", "paused")
+"""States of a run that a worker can go on with."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +32,36 @@ class RunRow:
 
     run: Run
     state: str
+    """``starting``, ``running``, ``paused``, ``draft``, ``ended``, or one of ``RESUMABLE``."""
     stage: str
     outcome: str
     age: str
+    alive: bool = False
+    guard: str = ""
+    """The forgetting guard; empty where nothing is known of it."""
+    changed: bool = False
+    """An answer is newer than the run's decision."""
+    about: str = ""
+    """The model, and the text it reads."""
+
+    @property
+    def word(self) -> str:
+        """What a list says of the run: its verdict, or its state."""
+        return self.outcome if self.state == "ended" and self.outcome else self.state
+
+    @property
+    def note(self) -> str:
+        """What else must be seen in a list."""
+        if self.changed:
+            return CHANGED
+        return f"forgetting {self.guard}" if self.guard in ("amber", "red") else ""
+
+    @property
+    def short_note(self) -> str:
+        """The same in eleven cells."""
+        if self.changed:
+            return "changed: F5"
+        return f"guard {self.guard}" if self.guard in ("amber", "red") else ""
 
 
 @dataclass(frozen=True)
@@ -36,9 +72,22 @@ class _End:
     stage: str = ""
     ended: bool = False
     t: float = 0.0
+    guard: str = ""
 
 
-_CACHE: dict[Path, tuple[tuple[int, int], _End]] = {}
+@dataclass(frozen=True)
+class _Intent:
+    """What a recipe says, as far as a list tells it."""
+
+    answers: str = ""
+    about: str = ""
+
+
+Stamp = tuple[int, int]
+_CACHE: dict[Path, tuple[Stamp, _End]] = {}
+_INTENTS: dict[Path, tuple[Stamp, _Intent]] = {}
+_DECIDED: dict[Path, tuple[Stamp, str]] = {}
+Kept = TypeVar("Kept")
 
 
 def run_rows(home: Path | None, limit: int = 200) -> list[RunRow]:
@@ -53,38 +102,87 @@ def run_rows(home: Path | None, limit: int = 200) -> list[RunRow]:
 
 
 def run_row(run: Run) -> RunRow:
-    """State, stage, outcome and age of a run, from its heartbeat and the end of its log."""
+    """A run as lists tell it, from its heartbeat, the end of its log, and its recipe."""
     status, end = read_status(run), log_end(run)
-    changed = end.t or run.recipe_path.stat().st_mtime
-    age = format_short_duration(max(0.0, now() - changed))
+    intent = kept(_INTENTS, run.recipe_path, _read_intent) or _Intent()
+    changed_at = end.t or run.recipe_path.stat().st_mtime
+    age = format_short_duration(max(0.0, now() - changed_at))
+    state, stage, outcome = _state(status, end)
+    early = not stage or stage in ("interview", *CHECK_STAGES)
+    decided = kept(_DECIDED, run.artifact_path("decide"), _read_decided) if early else ""
+    guard = status.guard or end.guard
+    changed = bool(decided) and decided != intent.answers
+    return RunRow(run, state, stage, outcome, age, status.alive, guard, changed, intent.about)
+
+
+def _state(status: Status, end: _End) -> tuple[str, str, str]:
+    """(state, stage, outcome) in words."""
     if status.alive:
-        return RunRow(run, status.state, status.stage or end.stage, "", age)
+        return status.state, status.stage or end.stage, ""
     if not end.t and status.state == "none":
-        return RunRow(run, "draft", "interview", "", age)
+        return "draft", "interview", ""
     if end.ended:
         state = {"FAILED": "failed", "STOPPED": "stopped"}.get(end.outcome, "ended")
-        return RunRow(run, state, end.stage, end.outcome, age)
-    return RunRow(run, "interrupted", end.stage or status.stage, "", age)
+        return state, end.stage, end.outcome
+    return "interrupted", end.stage or status.stage, ""
+
+
+def is_interview(row: RunRow) -> bool:
+    """Whether the run is a draft: nothing but measuring and deciding was ever planned."""
+    if row.stage not in ("", "interview", *CHECK_STAGES):
+        return False
+    return not row.run.events_path.exists() or set(planned_stages(row.run)) <= set(CHECK_STAGES)
+
+
+def kept(
+    cache: dict[Path, tuple[Stamp, Kept]], path: Path, read: Callable[[Path], Kept]
+) -> Kept | None:
+    """What ``read`` makes of a file, read again only where it changed; None without a file."""
+    try:
+        info = path.stat()
+        stamp = (info.st_mtime_ns, info.st_size)
+        if path not in cache or cache[path][0] != stamp:
+            cache[path] = (stamp, read(path))
+    except OSError:
+        return None
+    return cache[path][1]
+
+
+def _read_intent(path: Path) -> _Intent:
+    """A recipe's answers and what it is about; nothing of one that is not TOML."""
+    try:
+        text = path.read_text()
+        tables = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        return _Intent()
+    names = (tables.get("model"), "id"), (tables.get("corpus"), "path")
+    model, corpus = (
+        PurePath(str(table.get(key, ""))).name if isinstance(table, dict) else ""
+        for table, key in names
+    )
+    about = f"{model} on {corpus}" if model and corpus else model or corpus
+    return _Intent(answers_digest(text), about)
+
+
+def _read_decided(path: Path) -> str:
+    """The digest of the answers that a decision was made on."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        return ""
+    return str(found.get("answers", "")) if isinstance(found, dict) else ""
 
 
 def log_end(run: Run) -> _End:
-    """The newest stage and outcome, from the last block of the log; cached by its size."""
-    try:
-        info = run.events_path.stat()
-    except OSError:
-        return _End()
-    key = (info.st_mtime_ns, info.st_size)
-    held = _CACHE.get(run.path)
-    if held is None or held[0] != key:
-        held = _CACHE[run.path] = (key, _read_end(run, info.st_size))
-    return held[1]
+    """The newest stage and outcome, from the last block of the log."""
+    return kept(_CACHE, run.events_path, _read_end) or _End()
 
 
-def _read_end(run: Run, size: int) -> _End:
-    with run.events_path.open("rb") as handle:
-        handle.seek(max(0, size - TAIL_BYTES))
+def _read_end(path: Path) -> _End:
+    with path.open("rb") as handle:
+        handle.seek(max(0, handle.seek(0, os.SEEK_END) - TAIL_BYTES))
         data = handle.read(TAIL_BYTES)
-    outcome, stage, ended, t = "", "", False, 0.0
+    outcome, stage, ended, t, guard = "", "", False, 0.0, ""
     for line in data.splitlines():
         event = ev.parse(line)
         if event is None:
@@ -96,9 +194,11 @@ def _read_end(run: Run, size: int) -> _End:
             outcome, ended = event.outcome, True
         elif isinstance(event, (ev.StageStarted, ev.StageDone, ev.Failed)):
             stage = event.stage
+            if isinstance(event, ev.StageDone) and isinstance(event.evidence, dict):
+                guard = str(event.evidence.get("guard", "")) or guard
         elif isinstance(event, ev.TrainStep) and not stage:
             stage = {"train": "train"}.get(event.series, event.series)
-    return _End(outcome, stage, ended, t)
+    return _End(outcome, stage, ended, t, guard)
 
 
 def planned_stages(run: Run) -> tuple[str, ...]:
@@ -114,6 +214,16 @@ def planned_stages(run: Run) -> tuple[str, ...]:
     except OSError:
         pass
     return stages or STAGES
+
+
+def trained_runs(home: Path | None) -> list[Run]:
+    """Runs that have curves of training, newest first."""
+    after = STAGES[STAGES.index("train") + 1 :]
+    return [
+        row.run
+        for row in run_rows(home)
+        if row.stage == "train" or row.run.artifact_path("train").exists() or row.stage in after
+    ]
 
 
 def recipe_files() -> list[Path]:

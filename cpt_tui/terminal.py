@@ -24,9 +24,20 @@ def ascii_only() -> bool:
     wish = os.environ.get("CPT_ASCII")
     if wish is not None:
         return wish not in ("", "0")
-    if os.environ.get("TERM") in ("dumb", "linux", "vt100", "vt220"):
+    if os.environ.get("TERM") in ("dumb", "linux", "vt100", "vt220") or _plain_locale():
         return True
     return "utf" not in locale.getpreferredencoding(False).lower()
+
+
+def _plain_locale() -> bool:
+    """Whether the user asked for the C locale; Python's own encoding is UTF-8 even then.
+
+    ``LC_CTYPE=C.UTF-8`` beside ``LANG=C`` is what Python itself sets (PEP 538).
+    """
+    every, kind, rest = (os.environ.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    if every or kind not in ("", "C.UTF-8"):
+        return (every or kind) in ("C", "POSIX")
+    return rest in ("C", "POSIX")
 
 
 def glyphs(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Protocol
 
@@ -109,17 +111,63 @@ LEAST_SPAN = 1e-300
 """A narrower range is one value: its steps would be too small for a float."""
 
 
-def ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Round values between ``low`` and ``high``, about ``wanted`` of them."""
+def ticks(low: float, high: float, wanted: int, whole: bool = False) -> list[float]:
+    """Round values between ``low`` and ``high``: about ``wanted``, two at least where they fit.
+
+    ``whole`` gives whole numbers only, so that a short range may hold fewer than two.
+    """
     span = high - low
     if not LEAST_SPAN < span < math.inf:
         return [low]
-    raw = span / max(1, wanted)
-    base = 10.0 ** math.floor(math.log10(raw))
-    step = next((base * m for m in (1, 2, 2.5, 5) if base * m >= raw), base * 10)
-    start = math.ceil(low / step - 1e-9)
-    stop = math.floor(high / step + 1e-9)
-    return [k * step for k in range(start, stop + 1)]
+    found: list[float] = []
+    for step in _steps(span / max(1, wanted), whole):
+        start = math.ceil(low / step - 1e-9)
+        stop = math.floor(high / step + 1e-9)
+        found = [k * step for k in range(start, stop + 1)]
+        if len(found) > 1:
+            break
+    return found
+
+
+def _steps(raw: float, whole: bool) -> list[float]:
+    """Round steps: the smallest that is ``raw`` at least, and then the smaller ones."""
+    at = math.floor(math.log10(max(raw, 1.0) if whole else raw))
+    steps = [10.0**power * part for power in (at + 1, at, at - 1) for part in (5, 2.5, 2, 1)]
+    if whole:
+        steps = [step for step in steps if step >= 1 and step == round(step)]
+    return [step for i, step in enumerate(steps) if i + 1 == len(steps) or steps[i + 1] < raw]
+
+
+def tick_labels(marks: Sequence[float], digits: int = 0) -> list[str]:
+    """A label for each tick, in one unit and with the decimals that all of them need.
+
+    No label is a rounded one: what it says is the tick. ``digits`` is the fewest decimals of
+    ticks that are no whole numbers.
+    """
+    largest = max((abs(mark) for mark in marks), default=0.0)
+    if not 1e-3 <= largest < 1e15 and largest:
+        digits = _decimals([m / 10.0 ** math.floor(math.log10(abs(m))) for m in marks if m])
+        return [f"{mark:.{digits}e}" if mark else "0" for mark in marks]
+    size, unit = next(((size, u) for size, u in UNITS if largest >= size), (1.0, ""))
+    scaled = [mark / (1e3 if unit == "k" else size) for mark in marks]
+    needed = _decimals(scaled)
+    needed = max(digits, needed) if needed and not unit else needed
+    return [f"{value + 0.0:,.{needed}f}{unit if value else ''}" for value in scaled]
+
+
+UNITS = ((1e9, "B"), (1e6, "M"), (1e4, "k"))
+"""From which size on a count is told in which unit."""
+MOST_DECIMALS = 12
+
+
+def _decimals(values: Sequence[float]) -> int:
+    """The fewest decimals that tell every value as it is, but for what a float cannot hold."""
+    gaps = [abs(b - a) for a, b in pairwise(values)] or [abs(value) for value in values]
+    near = 1e-6 * (min(gaps, default=0.0) or 1.0)
+    for decimals in range(MOST_DECIMALS):
+        if all(abs(round(value, decimals) - value) <= near for value in values):
+            return decimals
+    return MOST_DECIMALS
 
 
 def format_tokens(tokens: float) -> str:

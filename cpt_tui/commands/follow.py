@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cpt_tui.run_list import run_row
 from cpt_tui.safe import clean
 from engine.errors import Exit
 from engine.gate.items import load as load_items
@@ -68,7 +69,7 @@ def follow(
                 last_life = time.monotonic()
             grace = STARTING_SECONDS if last_life == started else 2.0
             if not batch and time.monotonic() - last_life > grace:
-                return _dead(run)
+                return _dead(run, json_ or final_json)
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
@@ -109,7 +110,7 @@ def ascii_json(line: str) -> str:
 _FINAL = (StageDone, Alarm, Failed)
 
 
-def _dead(run: Run) -> int:
+def _dead(run: Run, json_: bool) -> int:
     """Say why a worker is gone: its own last words, or that it was killed."""
     try:
         words = run.log_path.read_text(errors="replace").strip().splitlines()
@@ -117,9 +118,11 @@ def _dead(run: Run) -> int:
         words = []
     reason = f" ({clean(words[-1])[:200]})" if words else ""
     name = clean(run.id)
-    typer.echo(
-        f"cpt: the worker of {name} is gone{reason}; go on with: cpt resume {name}", err=True
-    )
+    said = f"the worker of {name} is gone{reason}; go on with: cpt resume {name}"
+    if json_:
+        fault = {"run": run.id, "error": said, "code": int(Exit.INTERRUPTED)}
+        typer.echo(json.dumps(fault, ensure_ascii=True))
+    typer.echo(f"cpt: {said}", err=True)
     return int(Exit.INTERRUPTED)
 
 
@@ -169,16 +172,28 @@ def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
 
 
 def row(run: Run) -> dict[str, Json]:
-    """One run as ``cpt runs`` lists it."""
-    status = read_status(run)
-    end = last_end(run)
+    """One run as ``cpt runs`` lists it, in the words of the home screen."""
+    status, end, told = read_status(run), last_end(run), run_row(run)
     return {
         "run": run.id,
         "path": str(run.path),
-        "state": status.words,
+        "state": told.state if told.state in ("stopped", "failed") else status.words,
         "stage": status.stage,
         "outcome": end.outcome if end and not status.alive else "",
+        "guard": told.guard,
+        "answers_changed": told.changed,
+        "about": told.about,
     }
+
+
+def listed(runs: list[Run]) -> list[str]:
+    """The runs as a table of text; no header without a run."""
+    lines = [f"{'run':<44} {'state':<12} {'stage':<9} {'age':>6}  what"] if runs else []
+    for run in runs:
+        one = run_row(run)
+        what = ", ".join(words for words in (one.about, one.note) if words)
+        lines.append(f"{run.id:<44} {one.word:<12} {one.stage:<9} {one.age:>6}  {what}".rstrip())
+    return lines
 
 
 def last_end(run: Run) -> RunEnded | None:

@@ -5,5 +5,6 @@ bars     bars, sparklines, scales
 chart    lines over steps (the loss chart)
 curves   which lines a run has
 levels   dashed limits
+bands    a curve against two limits, a row a band
 zoom     which part is looked at
 """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from engine.formatting import ticks
+from engine.formatting import tick_labels, ticks
 from engine.runs.series import Point
 
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -171,8 +171,6 @@ def box(spread: Sequence[float], low: float, high: float, width: int) -> str:
 def ruler(low: float, high: float, width: int) -> str:
     """Round values of a linear range at their columns."""
     marks = ticks(low, high, max(2, width // 12))
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    digits = max(0, math.ceil(-math.log10(step) - 1e-9)) if step < 1 else 0
-    span = high - low
-    named = [(round((x - low) / span * (width - 1)), f"{x:.{digits}f}") for x in marks]
+    places = [round((x - low) / (high - low) * (width - 1)) for x in marks]
+    named = list(zip(places, tick_labels(marks), strict=True))
     return name_rows(named, width)[0]

@@ -17,9 +17,10 @@ from rich.text import Text
 from textual.events import Resize
 from textual.widget import Widget
 
-from cpt_tui.drawing.levels import Level, with_levels
+from cpt_tui.drawing.bands import Bands, band_rows
+from cpt_tui.drawing.levels import Level, axis_of, with_levels
 from cpt_tui.terminal import ascii_only, glyphs
-from engine.formatting import format_count, ticks
+from engine.formatting import tick_labels, ticks
 from engine.runs.series import Point
 
 PLAIN_MARKERS = ("*", "o", "+")
@@ -29,6 +30,8 @@ PLAIN_UNDER = ("#", "x", "=")
 UNDER = ("·", "×", "÷")
 UNDER_STYLES = ("cyan", "yellow", "magenta")
 SHOWN = {"braille": "⣀⠊"}
+BAND_ROWS = 4
+"""Rows of the bands under a chart, their title included."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ class Chart(Widget):
         self._lines: list[tuple[Line, Look]] = []
         self._levels: list[Level] = []
         self._beneath = ""
+        self._bands: Bands | None = None
         self._window: tuple[float, float] | None = None
-        self._text = Text(empty, "dim")
+        self._text = Text("reading the log", "dim")
 
     def show(
         self,
@@ -110,11 +114,13 @@ class Chart(Widget):
         levels: Sequence[Level] = (),
         window: tuple[float, float] | None = None,
         beneath: str = "",
+        bands: Bands | None = None,
     ) -> None:
         """Set what is drawn; ``window`` is the part of the x axis, None for all of it.
 
-        ``beneath`` names the lines that are under the others.
+        ``beneath`` names the lines that are under the others; ``bands`` stand below it all.
         """
+        self._bands = bands
         self._title, self._levels, self._window = title, list(levels), window
         self._beneath = beneath
         beneath_first = sorted(lines, key=lambda line: not line.under)
@@ -135,11 +141,20 @@ class Chart(Widget):
         curves = [(seen, points) for seen, points in curves if points]
         legend = self._legend(width)
         if curves:
-            drawing = self._drawing(curves, width, height - len(legend))
+            below = BAND_ROWS if self._bands and height >= 3 * BAND_ROWS - 1 else 0
+            drawing = self._drawing(curves, width, height - len(legend) - below)
             self._text = Text("\n").join([*legend, drawing])
+            if self._bands and below:
+                axis = axis_of(drawing.plain.split("\n")[:-2])
+                shown = band_rows(self._bands, axis, width, self._ends(curves))
+                self._text = Text("\n").join([self._text, *shown])
         else:
             self._text = Text.assemble((self._title + "\n", "bold"), (self._empty, "dim"))
         self.refresh()
+
+    def _ends(self, curves: list[tuple[Look, list[Point]]]) -> tuple[float, float]:
+        """The part of the x axis that is drawn."""
+        return self._window or x_range([points for _, points in curves])
 
     def _cut(self, line: Line) -> list[Point]:
         return clipped(line.points, *self._window) if self._window else list(line.points)
@@ -181,6 +196,12 @@ def y_range(curves: Sequence[Sequence[Point]], levels: Sequence[Level] = ()) -> 
     return _padded(min(ys), max(ys))
 
 
+def x_range(curves: Sequence[Sequence[Point]]) -> tuple[float, float]:
+    """From the first x of several curves to their last."""
+    xs = [x for points in curves for x, _ in points]
+    return min(xs), max(xs)
+
+
 def _padded(low: float, high: float) -> tuple[float, float]:
     """A range with a little air; a flat curve gets one too."""
     air = (high - low) * 0.06 or max(abs(high) * 0.02, 1e-6)
@@ -198,9 +219,8 @@ def draw(
     """Curves by their glyph: exactly ``height`` lines of at most ``width`` cells."""
     import plotext
 
-    xs = [x for _, points in curves for x, _ in points]
     low, high = ends or y_range([points for _, points in curves])
-    left, right = window or (min(xs), max(xs))
+    left, right = window or x_range([points for _, points in curves])
     right = max(right, left + 1)
     plotext.clf()
     plotext.theme("clear")
@@ -211,27 +231,10 @@ def draw(
     plotext.xlim(left, right)
     plotext.ylim(low, high)
     marks = ticks(low, high, max(3, height // 4))
-    plotext.yticks(marks, [_label(mark, marks, digits) for mark in marks])
-    steps = [tick for tick in ticks(left, right, max(2, width // 16)) if tick == round(tick)]
-    plotext.xticks(steps, _step_labels(steps))
+    plotext.yticks(marks, tick_labels(marks, digits))
+    steps = ticks(left, right, max(2, width // 12), whole=True)
+    plotext.xticks(steps, tick_labels(steps))
     for glyph, points in curves:
         plotext.plot([x for x, _ in points], [y for _, y in points], marker=glyph)
     drawn = plotext.uncolorize(plotext.build())
     return glyphs("\n".join(line.rstrip() for line in drawn.splitlines()[:height]))
-
-
-def _step_labels(steps: Sequence[float]) -> list[str]:
-    """Counts as short as they can be without two of them being the same."""
-    short = [format_count(step) for step in steps]
-    return short if len(set(short)) == len(short) else [f"{step:,.0f}" for step in steps]
-
-
-def _label(value: float, marks: Sequence[float], digits: int) -> str:
-    """A tick's label, with as many decimals as its neighbours need."""
-    step = abs(marks[1] - marks[0]) if len(marks) > 1 else abs(value) or 1.0
-    if abs(value) >= 10_000:
-        return format_count(value)
-    if 0 < abs(value) < 1e-3 and step < 1e-3:
-        return f"{value:.1e}"
-    needed = max(digits, math.ceil(-math.log10(step) - 1e-9)) if step < 1 else 0
-    return f"{value:.{min(needed, 6)}f}"

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rich.text import Text
+
+from cpt_tui.drawing.bands import Bands
 from cpt_tui.drawing.chart import Line
 from cpt_tui.drawing.levels import Level
+from cpt_tui.drawing.page import STATE_STYLES
 from cpt_tui.safe import clean_line
 from engine.formatting import format_signed
 from engine.runs.series import Point, Series
@@ -45,6 +49,8 @@ class Plot:
     levels: list[Level] = field(default_factory=list)
     beneath: str = ""
     """Whose lines are under the others."""
+    bands: Bands | None = None
+    """Forgetting on its own scale, for the strip below."""
 
 
 def plot(
@@ -71,7 +77,11 @@ def plot(
 def _held_out(
     view: RunView, curve: Curve, points: Points, change: bool, overlay: Overlay | None
 ) -> Plot:
-    """Domain and generic loss, and the guard's limits above the generic loss at the start."""
+    """Domain and generic loss; forgetting below on a scale of its own, where it can be read.
+
+    The guard's limits are a hundredth of the range of both losses: lines for them among these
+    would touch the generic curve while the guard is green.
+    """
     what = "Base's held-out loss" if view.current == "base" else "Held-out"
     lines = [
         Line(
@@ -87,9 +97,7 @@ def _held_out(
             last = getattr(other, side).last
             name = f"{side} {last[1]:.3f}" if last else side
             lines.append(Line(name, since_start(other, side, points, change), True, place))
-    start = curve.generic.first
-    levels = [] if start is None else guard_levels(view, 0.0 if change else start[1])
-    return Plot("Change" if change else what, lines, levels, _of(overlay))
+    return Plot("Change" if change else what, lines, [], _of(overlay), _bands(view, points))
 
 
 def _forgetting(view: RunView, curve: Curve, points: Points, overlay: Overlay | None) -> Plot:
@@ -100,26 +108,36 @@ def _forgetting(view: RunView, curve: Curve, points: Points, overlay: Overlay | 
     if overlay:
         under = since_start(overlay.curve, "generic", points, True)
         lines.append(Line("generic", under, True, 1))
-    levels = guard_levels(view, 0.0) if lines[0].points else []
+    levels = guard_levels(view) if lines[0].points else []
     return Plot("Forgetting", lines, levels, _of(overlay))
 
 
-def guard_levels(view: RunView, start: float) -> list[Level]:
-    """The forgetting guard's limits above a starting loss, in words; none while a base is made."""
+def _bands(view: RunView, points: Points) -> Bands | None:
+    """Generic loss since its start against the guard's limits; None while a base is made."""
+    curve = view.curves.get("train")
+    if curve is None or view.curve is not curve or curve.generic.first is None:
+        return None
+    rise, title = curve.generic_rise, Text("Forgetting", "bold", no_wrap=True, end="")
+    if rise is None:
+        title.append("  generic, since the start: the second evaluation is to come", "dim")
+    else:
+        title.append(f"  generic {format_signed(rise)} nats since the start: ", "not bold")
+        title.append(view.guard, STATE_STYLES[view.guard])
+    limits = view.limits
+    rises = since_start(curve, "generic", points, True)
+    return Bands(title, rises, limits["forgetting_green"], limits["forgetting_amber"])
+
+
+def guard_levels(view: RunView) -> list[Level]:
+    """The forgetting guard's limits on the rise since the start; none while a base is made."""
     if view.curve is not view.curves.get("train"):
         return []
     green, amber = view.limits["forgetting_green"], view.limits["forgetting_amber"]
+    both = f"green below {green:+g}, amber above"
     return [
-        Level(start + green, *_limit("amber", start + green, start), "yellow"),
-        Level(start + amber, *_limit("red", start + amber, start), "red"),
+        Level(green, both, f"amber above {green:+g}", "yellow"),
+        Level(amber, f"red above {amber:+g}", f"red above {amber:+g}", "red"),
     ]
-
-
-def _limit(word: str, at: float, start: float) -> tuple[str, str]:
-    """The long and the short words of a limit."""
-    value = f"{at:.3f}" if start else f"{at:+g}"
-    long = f"green below {value}, amber above" if word == "amber" else f"red above {value}"
-    return long, f"{word} {value}"
 
 
 def since_start(curve: Curve, side: str, points: Points, change: bool) -> list[Point]:

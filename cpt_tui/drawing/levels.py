@@ -38,7 +38,7 @@ def with_levels(
     """
     lines = [line.ljust(width) for line in drawing.split("\n")]
     rows = len(lines) - 2  # the axis and its labels stand below
-    axis = max((at.start() for line in lines[:rows] if (at := AXIS.search(line))), default=-1)
+    axis = axis_of(lines[:rows])
     spans: list[Span] = []
     for row, here in _rows(levels, ends, rows).items():
         if not 0 <= row < rows or axis < 0:
@@ -58,6 +58,11 @@ def with_levels(
                 spans += _shifted([(start, end)], place, width, "default bold")
                 break
     return "\n".join(lines), spans
+
+
+def axis_of(lines: Sequence[str]) -> int:
+    """The column of the y axis in the rows of a drawing; -1 where there is none."""
+    return max((at.start() for line in lines if (at := AXIS.search(line))), default=-1)
 
 
 def _rows(levels: Sequence[Level], ends: tuple[float, float], rows: int) -> dict[int, list[Level]]:

@@ -83,10 +83,13 @@ def closer(
 
 
 def scaled(points: Sequence[Point], axis: Sequence[Point]) -> list[Point]:
-    """Points by step moved to another axis, given as (step, value) pairs in order.
+    """Points by step moved to another axis that begins at (0, 0), given as (step, value) pairs.
 
-    Linear between the pairs and beyond them; unchanged where there are fewer than two.
+    Linear between the pairs and beyond the last, never below 0; unchanged without any pair.
     """
+    if not axis:
+        return list(points)
+    axis = axis if axis[0][0] <= 0 else [(0.0, 0.0), *axis]
     if len(axis) < 2:
         return list(points)
     found, at = [], 0
@@ -94,5 +97,5 @@ def scaled(points: Sequence[Point], axis: Sequence[Point]) -> list[Point]:
         while at < len(axis) - 2 and axis[at + 1][0] < x:
             at += 1
         (x1, v1), (x2, v2) = axis[at], axis[at + 1]
-        found.append((v1 + (v2 - v1) * (x - x1) / ((x2 - x1) or 1.0), y))
+        found.append((max(0.0, v1 + (v2 - v1) * (x - x1) / ((x2 - x1) or 1.0)), y))
     return found

@@ -11,6 +11,7 @@ from cpt_tui.interview.questions import VERDICT, Question
 from cpt_tui.safe import clean_line
 from engine.artifacts.decision import Evidence
 from engine.errors import InputError
+from engine.files import home
 from engine.runs import launch
 from engine.runs.launch import process_lives
 from engine.runs.view import RunView
@@ -101,12 +102,17 @@ def doing(feed: Feed | None) -> str:
     stage = feed.view.stages.get(feed.view.current or feed.status.stage)
     if stage is None:
         return f"worker {feed.status.words}"
-    told = progress_words(stage.progress) if stage.progress else "working"
+    told = progress_words(stage.progress, feed.view.at_work) if stage.progress else "working"
     return f"{stage.name}: {clean_line(told)}"
 
 
 def launch_worker(draft: Draft, stages: tuple[str, ...]) -> int:
-    """Validate the recipe and start a worker on it. Raises InputError."""
-    draft.recipe()
+    """Check the recipe and all that it points at, and start a worker on it. Raises InputError."""
+    from engine.demo.demo import is_demo
+    from engine.preflight import check_recipe
+
+    recipe = draft.recipe()
+    if not is_demo(recipe):
+        check_recipe(recipe, home(), draft.run.training_begun)
     draft.remember_measured()
     return launch.start(draft.run, stages)

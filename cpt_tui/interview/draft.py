@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,15 @@ class Draft:
         self._parsed: tuple[str, dict[str, object]] | None = None
 
     @classmethod
-    def from_recipe(cls, path: Path, home: Path | None = None) -> Draft:
-        """A draft of its own from a recipe file. InputError names its faults."""
+    def from_recipe(cls, path: Path, home: Path | None = None, root: Path | None = None) -> Draft:
+        """A draft of its own from a recipe file, its relative paths below ``root``.
+
+        InputError names its faults.
+        """
         from engine.demo.demo import materialise
         from engine.recipe.toml import dump, load_recipe
 
-        recipe, text = load_recipe(path)
+        recipe, text = load_recipe(path, root)
         ready = materialise(recipe)
         return cls(create_run(ready.recipe.name, dump(ready, text), home), home)
 
@@ -95,6 +98,10 @@ class Draft:
             _put(document, key.split("."), value)
         write_atomic(run.recipe_path, tomlkit.dumps(document))
 
+    def take_back(self, keys: Iterable[str]) -> None:
+        """Leave these paths open, so that the interview asks for them."""
+        self.set({key: "embedded" if key == "generic.path" else None for key in keys})
+
     def missing(self) -> list[str]:
         """The needed keys that have no answer yet."""
         return [key for key in NEEDED if not self.get(key)]
@@ -118,7 +125,9 @@ class Draft:
     def frozen(self, view: RunView) -> bool:
         """Whether training has begun on these answers, so that they stand."""
         return any(
-            view.stages[name].state != "waiting" for name in TRAINING_STAGES if name in view.stages
+            view.stages[name].state not in ("waiting", "stopped")
+            for name in TRAINING_STAGES
+            if name in view.stages
         )
 
     def inputs(self) -> str:
@@ -158,6 +167,23 @@ class Draft:
         from engine.decision.case import Case
 
         return Case(self.evidence(view), self.recipe(partial=True))
+
+
+def missing_files(path: Path, root: Path | None = None) -> dict[str, str]:
+    """The relative paths of a recipe file that are not below ``root``, by their dotted key.
+
+    As they are written there. InputError for a faulty recipe.
+    """
+    from engine.recipe.toml import load_recipe, local_paths, parse_toml, validate
+
+    resolved, text = load_recipe(path, root)
+    there = local_paths(resolved)
+    written = local_paths(validate(parse_toml(text, path.name), text, path.name))
+    return {
+        key: name
+        for key, name in written.items()
+        if not Path(name).expanduser().is_absolute() and not Path(there[key]).exists()
+    }
 
 
 def _put(document: tomlkit.TOMLDocument, parts: list[str], value: object) -> None:

@@ -2,6 +2,7 @@
 
 panel           what all have in common
 stage_rail      every stage with its state
+status_line     where it is and what is left
 evidence        what was measured, and the decision
 packing         the ledger and seams
 training        curves, live

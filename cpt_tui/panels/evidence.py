@@ -35,7 +35,7 @@ class EvidencePanel(Panel):
             for name in ("scan", "probe", "decide"):
                 progress = view.stages[name].progress
                 if progress:
-                    page.add(f"{name}: {progress_words(progress)}", "bold")
+                    page.add(f"{name}: {progress_words(progress, view.at_work)}", "bold")
         put_unreadable(page, made, ("decide", "scan", "probe"), width)
         if made.decide:
             path(page, made.decide.path, width)

@@ -65,7 +65,7 @@ def waiting(page: Page, view: RunView) -> None:
     for name in ("baseline", "gate"):
         stage = view.stages[name]
         if stage.progress:
-            page.add(f"{name}: {progress_words(stage.progress)}", "bold")
+            page.add(f"{name}: {progress_words(stage.progress, view.at_work)}", "bold")
 
 
 def verdict(page: Page, found: GateVerdict, width: int) -> None:
@@ -141,7 +141,7 @@ def more_arms(page: Page, view: RunView, width: int) -> None:
         return
     page.heading("More arms, beside the verdict")
     if stage.progress and not found:
-        page.add(f"arms: {progress_words(stage.progress)}", "bold")
+        page.add(f"arms: {progress_words(stage.progress, view.at_work)}", "bold")
     if found is None:
         return
     for said in found.sentences:

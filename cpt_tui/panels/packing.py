@@ -36,7 +36,7 @@ class PackingPanel(Panel):
                 return page.text
             page.add("Packing: not done yet.", "bold")
             if progress := view.stages["pack"].progress:
-                page.add(progress_words(progress))
+                page.add(progress_words(progress, view.at_work))
             page.add("Documents are separated by EOS and packed into full rows; nothing is")
             page.add("truncated, and no document can see its neighbour.")
             return page.text

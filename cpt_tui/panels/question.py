@@ -48,7 +48,7 @@ def question_text(question: Question, number: str, step: Step | None, scene: Sce
         page.put(f"  {WORDS.get(step.outcome, step.outcome)}", STYLES.get(step.outcome, ""))
         page.put("  unverified: your word, not a measurement" if step.unverified else "", "yellow")
     page.add()
-    if scene.unreadable and (question.id in DRAWERS or question.id == "explain"):
+    if scene.unreadable and (question.node in BY_NODE or question.id == "explain"):
         page.item("Fault", scene.unreadable, scene.width, "bold yellow", at=9)
     if question.id == "explain":
         _terms(page, scene)

@@ -10,6 +10,7 @@ from cpt_tui.terminal import ascii_only
 from engine.formatting import format_short_duration
 from engine.runs.view import RunView
 from engine.summary.page import state_words
+from engine.summary.remaining import stage_extent
 
 PANEL_OF = {
     "base": 3,
@@ -55,14 +56,9 @@ def rail_text(view: RunView, panel: int) -> Text:
 
 
 def _extent(view: RunView, name: str) -> str:
-    """Time taken, or how far a running stage is."""
+    """Time taken, or how far a running or paused stage is."""
     stage = view.stages[name]
     if stage.state in ("done", "skipped"):
         return format_short_duration(stage.seconds) if stage.seconds is not None else ""
-    if stage.state != "running":
-        return ""
-    step = view.curve.step if name in ("train", "base") else None
-    if step and step.total and step.series == ("train" if name == "train" else "base"):
-        return f"{100 * step.step / step.total:.0f}%"
-    progress = stage.progress
-    return f"{100 * progress.done / progress.total:.0f}%" if progress and progress.total else ""
+    share = stage_extent(view, name).share
+    return f"{share:.0%}" if share is not None and not view.gone else ""

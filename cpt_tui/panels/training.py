@@ -24,7 +24,7 @@ from engine.runs.view import Curve, RunView
 NO_CURVE = "No held-out loss yet. The first point comes before the first step."
 DENSE = 4
 """Points in a column that are as good as all of them: a column shows its lowest and highest."""
-KEYS = "v curve  x axis  +/- zoom  o overlay  w texts"
+KEYS = "v curve  x axis  d change  +/- zoom  o overlay  w texts"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class TrainingPanel(Vertical):
         ):
             drawn = plot(choice, view, self._points, self.change, self.overlay)
             chart = self.query_one(selector, Chart)
-            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath)
+            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath, drawn.bands)
 
     def _points(self, curve: Curve, name: str) -> list[Point]:
         """A series on the axis that is shown, close up where its steps were read again."""
@@ -186,7 +186,9 @@ class TrainingPanel(Vertical):
         """What the x axis shows, and the keys that change it."""
         unit = "tokens" if self.tokens else "steps"
         left, right = self._axis_window(curve) or self._axis_ends(curve)
-        said = f"{unit} {format_count(left)} to {format_count(right)}"
+        loss = CHOICES[self.choice] in (HELD_OUT, FORGETTING, TRAIN_LOSS)
+        said = f"nats/token, {unit}" if loss else unit
+        said += f" {format_count(left)} to {format_count(right)}"
         if not self.zoom.whole:
             said += glyphs("  ← → move  0 all")
         text = Text(said, no_wrap=True, overflow="ellipsis", end="")

@@ -10,11 +10,11 @@ from cpt_tui.drawing.bars import spark
 from cpt_tui.drawing.page import STATE_STYLES, Page, column_width, wrapped
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
-from engine.formatting import format_count, format_duration, format_loss
-from engine.runs.events import SampleWritten, TrainStep
+from engine.formatting import format_count, format_loss
+from engine.runs.events import Alarm, SampleWritten, TrainStep
 from engine.runs.view import Curve, RunView
 from engine.summary.findings import NEVER_THE_VERDICT
-from engine.summary.log_lines import progress_words
+from engine.summary.log_lines import progress_words, time_left
 
 SAMPLE_LIMIT = 1200
 """Characters shown of one continuation."""
@@ -28,12 +28,17 @@ def training_text(view: RunView, curve: Curve, width: int, sample: bool = False)
     page.add(NEVER_THE_VERDICT, "italic")
     if curve.step is None:
         stage = view.stages["train"]
-        waits = progress_words(stage.progress) if stage.progress else "no steps yet"
+        waits = progress_words(stage.progress, view.at_work) if stage.progress else "no steps yet"
         return page.add(f"Training: {waits}", "dim").text
-    _guard(page, view, curve)
+    if curve is not view.curves.get("train"):
+        page.add("forgetting is not watched here: a demo builds its base model first", "dim")
     _progress(page, view, curve)
+    before = view.alarms[:-1]
+    _alarms(page, view.alarms[-1:], width)
     _sparks(page, curve, width)
-    _alarms(page, view, width)
+    if before:
+        page.add(f"alarms before that, newest first ({len(before)})", "dim")
+    _alarms(page, before, width)
     _checkpoint(page, view)
     if sample and view.samples:
         newest = view.samples[-1]
@@ -41,21 +46,6 @@ def training_text(view: RunView, curve: Curve, width: int, sample: bool = False)
         page.add(clean_line(f"{newest.prompt} {newest.current}", max(20, 2 * width - 36)))
     page.text.rstrip()
     return page.text
-
-
-def _guard(page: Page, view: RunView, curve: Curve) -> None:
-    """The forgetting guard in a word, with its number and limits."""
-    page.put("forgetting ", "dim")
-    if curve is not view.curves.get("train"):
-        page.add("not watched here: a demo builds its base model first", "dim")
-        return
-    page.state(view.guard)
-    rise = curve.generic_rise
-    if rise is None:
-        page.add(" (needs two evaluations of generic text)", "dim")
-        return
-    green, amber = view.limits["forgetting_green"], view.limits["forgetting_amber"]
-    page.add(f": generic {rise:+.3f} nats (limits {green:g} and {amber:g})")
 
 
 def _progress(page: Page, view: RunView, curve: Curve) -> None:
@@ -73,9 +63,11 @@ def _left(view: RunView, step: TrainStep) -> str:
     """Time left while it runs; where it stands once it does not."""
     if view.paused:
         return "paused"
-    if view.ended or view.failure:
-        return "done" if step.step >= step.total else "stopped here"
-    return f"{format_duration(step.eta_s)} left"
+    if step.step >= step.total:
+        return "done"
+    if view.ended or view.failure or view.gone:
+        return "stopped here"
+    return "" if step.eta_s is None else time_left(step.eta_s, step.step, step.total)
 
 
 def _sparks(page: Page, curve: Curve, width: int) -> None:
@@ -97,11 +89,9 @@ def _plain(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3f}"
 
 
-def _alarms(page: Page, view: RunView, width: int) -> None:
-    """Every alarm that is kept, the newest first."""
-    if len(view.alarms) > 1:
-        page.add(f"alarms, newest first ({len(view.alarms)})", "dim")
-    for alarm in reversed(view.alarms):
+def _alarms(page: Page, alarms: list[Alarm], width: int) -> None:
+    """Alarms in their words, the newest first."""
+    for alarm in reversed(alarms):
         style, at = STATE_STYLES.get(alarm.level, ""), len(alarm.level) + 1
         page.item(alarm.level, clean_line(alarm.message, 2 * (width - at) - 8), width, style, at)
 

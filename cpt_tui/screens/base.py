@@ -11,8 +11,6 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from cpt_tui.safe import clean_line
-from engine.runs.launch import read_status
 from engine.runs.run import Run
 
 
@@ -22,6 +20,10 @@ class Opener(Protocol):
     def open_run(self, run: Run, instead: bool = False) -> None: ...
 
     def open_interview(self, run: Run | None, home: Path | None = None) -> None: ...
+
+    def open_home(self, run: Run | None = None) -> None: ...
+
+    def leave_app(self) -> None: ...
 
     def open_help(self, place: str) -> None: ...
 
@@ -64,11 +66,8 @@ class CptScreen(Screen[None]):
         self.leave()
 
     def leave(self) -> None:
-        """The screen before; the first screen ends the app."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit(0)
+        """The screen before; from the first one, home. It never ends the app."""
+        self.opener.open_home(self.watched)
 
     @property
     def watched(self) -> Run | None:
@@ -76,14 +75,8 @@ class CptScreen(Screen[None]):
         return None
 
     def action_leave_app(self) -> None:
-        """Quit; say that the worker goes on, if there is one."""
-        run = self.watched
-        if run is None or not read_status(run).alive:
-            self.app.exit(0)
-            return
-        name = clean_line(run.id)
-        said = f"The run goes on without this screen. Watch it again: cpt watch {name}"
-        self.app.exit(0, message=Text(said))
+        """Quit; what goes on running is said."""
+        self.opener.leave_app()
 
 
 class TextScreen(CptScreen):

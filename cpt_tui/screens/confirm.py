@@ -58,12 +58,15 @@ class ChoiceScreen(Dialog[int | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "give_up", "back"),
-        *(Binding(str(i), f"pick({i - 1})", show=False) for i in range(1, 10)),
+        Binding("j", "move(1)", show=False),
+        Binding("k", "move(-1)", show=False),
+        *(Binding(str(i), f"pick({i})", show=False) for i in range(10)),
     ]
 
     def __init__(self, question: str, choices: Sequence[str], start: int = 0) -> None:
         super().__init__()
         self._question, self._choices, self._start = question, list(choices), start
+        self._typed = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -84,9 +87,21 @@ class ChoiceScreen(Dialog[int | None]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_index)
 
-    def action_pick(self, index: int) -> None:
-        if index < len(self._choices):
-            self.dismiss(index)
+    def action_move(self, by: int) -> None:
+        at = (self.query_one(OptionList).highlighted or 0) + by
+        self.query_one(OptionList).highlighted = at % len(self._choices)
+
+    def action_pick(self, digit: int) -> None:
+        """A number chooses; where another digit could follow, it waits for it or for Enter."""
+        number = int(f"{self._typed}{digit}")
+        if not 1 <= number <= len(self._choices):
+            self._typed = ""
+            return
+        if number * 10 <= len(self._choices):
+            self._typed = str(number)
+            self.query_one(OptionList).highlighted = number - 1
+            return
+        self.dismiss(number - 1)
 
     def action_give_up(self) -> None:
         self.dismiss(None)

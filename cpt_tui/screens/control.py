@@ -1,16 +1,34 @@
-"""What a viewer may ask of a worker: stop, pause, checkpoint. Each asks back first."""
+"""What a viewer may ask of a worker: stop, pause, checkpoint, go on. Each asks back first."""
 
 from __future__ import annotations
+
+import asyncio
 
 from textual import work
 
 from cpt_tui.feed import Feed
+from cpt_tui.run_list import planned_stages
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import CptScreen
 from cpt_tui.screens.confirm import ConfirmScreen
 from engine.errors import CptError
 from engine.runs import launch
 from engine.runs.run import Run
+from engine.stages import CHECK_STAGES
+
+SEEDS = ("baseline", "gate", "arms")
+"""Stages that keep each seed as soon as it is through."""
+
+
+def kept_by_stop(stage: str) -> str:
+    """What a stop keeps of a stage, and where a resume goes on."""
+    if stage == "train":
+        return "It saves a checkpoint at its next step; a resume goes on from there."
+    if not stage:
+        return "No stage is at work; a resume begins with the next one."
+    if stage in SEEDS:
+        return f"Seeds that are through are kept; the one of {stage} at work begins again."
+    return f"Finished stages are kept. Of {stage} nothing is saved: a resume begins it again."
 
 
 class ControlScreen(CptScreen):
@@ -20,14 +38,42 @@ class ControlScreen(CptScreen):
         super().__init__()
         self.run = run
         self.feed = Feed(run)
+        self._offered: tuple[object, ...] = ()
 
     @property
     def watched(self) -> Run | None:
         return self.run
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that cannot act now is not offered, and does nothing."""
+        status, view = self.feed.status, self.feed.view
+        allowed = {
+            "stop": status.alive,
+            "pause": status.alive and not view.paused,
+            "checkpoint": status.alive and status.stage == "train",
+            "resume": view.paused or (not status.alive and self._unfinished),
+            "decide": self.feed.answers_changed and not status.alive,
+        }
+        return allowed.get(action, True)
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether a worker that is gone left something to go on with."""
+        view = self.feed.view
+        return view.gone or view.outcome in ("STOPPED", "FAILED")
+
+    def _offer_keys(self) -> None:
+        """Draw the footer again where a key can act that could not, or the other way round."""
+        names = ("stop", "pause", "checkpoint", "resume", "decide", "report")
+        now = tuple(self.check_action(name, ()) for name in names)
+        if now != self._offered:
+            self._offered = now
+            self.refresh_bindings()
+
     @work
     async def action_stop(self) -> None:
-        await self._ask("stop", "Stop this run?", "It saves a checkpoint and can be resumed.")
+        stage = self.feed.status.stage or self.feed.view.current
+        await self._ask("stop", "Stop this run?", kept_by_stop(stage))
 
     @work
     async def action_checkpoint(self) -> None:
@@ -35,18 +81,37 @@ class ControlScreen(CptScreen):
 
     @work
     async def action_pause(self) -> None:
+        await self._ask(
+            "pause", "Pause the run?", "The worker keeps its memory and waits for 'resume'."
+        )
+
+    @work
+    async def action_resume(self) -> None:
+        """Go on: a paused worker where it holds, a new one with what was planned."""
         if self.feed.view.paused:
-            await self._ask("resume", "Go on with training?", "From the step where it paused.")
-        else:
-            await self._ask(
-                "pause", "Pause training?", "The worker keeps its memory and waits for 'resume'."
-            )
+            await self._ask("resume", "Go on with the run?", "From where it paused.")
+            return
+        stages = planned_stages(self.run)
+        detail = f"Stages: {', '.join(stages)}. Finished ones are kept."
+        await self._start(f"Resume {clean_line(self.run.id, 40)}?", detail, stages, "resume")
+
+    @work
+    async def action_decide(self) -> None:
+        """Decide again, since answers are newer than the decision."""
+        detail = "Answers changed after it. What was measured is kept where it still holds."
+        await self._start("Decide again?", detail, CHECK_STAGES, "decide")
+
+    async def _start(self, question: str, detail: str, stages: tuple[str, ...], yes: str) -> None:
+        """Ask back, then start a worker; a fault is said in a sentence."""
+        if not await self.app.push_screen_wait(ConfirmScreen(question, detail, yes)):
+            return
+        try:
+            await asyncio.to_thread(launch.start, self.run, stages)
+        except (CptError, OSError) as error:
+            self.notify(clean_line(error), severity="error", markup=False)
 
     async def _ask(self, action: str, question: str, detail: str) -> None:
         """Ask back, then leave the request for the worker's next step."""
-        if not launch.read_status(self.run).alive:
-            self.notify("No worker is running on this run; nothing to do.", markup=False)
-            return
         if not await self.app.push_screen_wait(ConfirmScreen(question, detail, action)):
             return
         try:

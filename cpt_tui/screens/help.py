@@ -33,7 +33,7 @@ ABOUT = (
 
 
 class HelpScreen(TextScreen):
-    """One page of keys."""
+    """One page of keys, those that work here at its top."""
 
     PLACE = "help"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,11 +50,12 @@ class HelpScreen(TextScreen):
 
     def body(self) -> Text:
         page = Page()
-        for line in ABOUT:
-            page.add(line)
         order = sorted(PLACES, key=lambda place: place != self._place)
         for place in order:
             page.heading(f"Keys: {PLACES[place]}" + (" (here)" if place == self._place else ""))
             for keys, text in described(place):
                 page.item(f"  {keys}", text, 76, "bold", at=22)
+        page.heading("Beside the keys")
+        for line in ABOUT:
+            page.add(line)
         return page.text

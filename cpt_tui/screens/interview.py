@@ -86,8 +86,9 @@ class InterviewScreen(InterviewView):
     async def action_leave(self) -> None:
         """Back to the screen before; a text that was typed is kept first, if it passes."""
         field = self.query_one(Input)
-        if self.question.is_text and field.value.strip() and self._changed(field.value):
-            await self._keep_text(field.value)
+        typed = self.question.is_text and field.value.strip() and self._changed(field.value)
+        if typed and field.value != self._refused and not await self._keep_text(field.value):
+            return  # the fault is in place; Esc once more gives the text up
         self.leave()
 
     def action_watch(self) -> None:
@@ -109,6 +110,13 @@ class InterviewScreen(InterviewView):
     async def _text_given(self, event: Input.Submitted) -> None:
         if not self._changed(event.value) or await self._keep_text(event.value):
             self.go_to(self.at + 1)
+
+    @on(Input.Changed, "#field")
+    def _text_changed(self, event: Input.Changed) -> None:
+        """A fault is one of the text that it was found in."""
+        if self._refused and event.value != self._refused:
+            self._refused = ""
+            self._say("")
 
     @on(OptionList.OptionSelected, "#options")
     def _option_chosen(self, event: OptionList.OptionSelected) -> None:

@@ -17,6 +17,7 @@ from cpt_tui.interview.draft import Draft
 from cpt_tui.interview.questions import Choice, Question, choices_for, questions
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
+from cpt_tui.run_list import CHANGED
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from engine.artifacts.decision import Evidence, Step, Verdict
@@ -230,9 +231,11 @@ class InterviewView(CptScreen):
 
     def _draw_header(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis", end="")
-        text.append("Interview  ", "bold").append(clean_line(self.draft.name, 40))
+        text.append("Interview  ", "bold").append(clean_line(self.draft.name, 30))
         if self.feed is not None and self.feed.status.state != "none":
             text.append("  worker ", "dim").append(clean_line(self.feed.liveness()), "bold")
+        if self.feed is not None and self.feed.answers_changed:
+            text.append(f"  {CHANGED}", "bold yellow")
         self.put_text("#interview-header", text)
         doing = answers.doing(self.feed)
         self.put_text("#progress", Text(doing, "bold"))

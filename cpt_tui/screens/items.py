@@ -88,6 +88,13 @@ class ItemsScreen(CptScreen):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.app.push_screen(ItemScreen(self._shown[event.option_index]))
 
+    def action_move(self, by: int) -> None:
+        """The cursor of the list, by rows."""
+        listed = self.query_one(OptionList)
+        if listed.option_count:
+            at = (listed.highlighted or 0) + by
+            listed.highlighted = max(0, min(at, listed.option_count - 1))
+
     def action_open_item(self) -> None:
         self.query_one(OptionList).action_select()
 

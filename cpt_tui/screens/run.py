@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from cpt_tui.drawing.curves import Overlay
+from cpt_tui.drawing.page import STATE_STYLES, wrapped
 from cpt_tui.feed import Feed
 from cpt_tui.keys import bindings
 from cpt_tui.panels.evidence import EvidencePanel
@@ -21,16 +22,20 @@ from cpt_tui.panels.gate import GatePanel
 from cpt_tui.panels.packing import PackingPanel
 from cpt_tui.panels.panel import MALFORMED
 from cpt_tui.panels.stage_rail import PANEL_OF, StageRail
+from cpt_tui.panels.status_line import status_text
 from cpt_tui.panels.training import Detail, TrainingPanel
+from cpt_tui.run_list import trained_runs
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
 from cpt_tui.screens.control import ControlScreen
-from engine.formatting import format_bytes, format_duration
+from engine.formatting import format_bytes, format_short_duration
 from engine.gate import items
-from engine.runs.run import Run, list_runs
+from engine.runs.run import Run
 
 PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
+FAULT_ROWS = 3
+"""Rows of a failure's sentence; more stands behind a key."""
 BEAT = 1.0
 """Seconds between looks at the log; nothing is redrawn more often."""
 
@@ -55,6 +60,7 @@ class RunScreen(ControlScreen):
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False, id="run-header", classes="header")
+        yield Static(markup=False, id="run-status")
         yield Static(markup=False, id="run-fault")
         with Horizontal(id="run-body"):
             yield StageRail(id="rail")
@@ -183,25 +189,35 @@ class RunScreen(ControlScreen):
 
     def _draw_fault(self) -> None:
         """Why the run failed, in a sentence; the traceback is one key away."""
-        failure = self.feed.view.failure
-        said = f"{failure.stage} failed: {failure.message}" if failure else ""
-        self.put_text("#run-fault", Text(clean_line(said, 300)).append("  t says more", "dim"))
+        failure, width = self.feed.view.failure, max(20, self.size.width - 2)
+        said = f"{failure.stage or 'the worker'} failed: {failure.message}" if failure else ""
+        whole = wrapped(said, width)
+        lines = wrapped(said, width)[:FAULT_ROWS]
+        if len(whole) > FAULT_ROWS:
+            more = " ...  t says more"
+            lines[-1] = clean_line(lines[-1], width - len(more)) + more
+        self.put_text("#run-fault", Text("\n".join(lines)))
         self.query_one("#run-fault").display = bool(said)
 
     def _draw_header(self) -> None:
         if self.is_attached:
             self.put_text("#run-header", self.header_text())
+            self.put_text("#run-status", status_text(self.feed))
+            self._offer_keys()
 
     def header_text(self) -> Text:
         """Run, worker liveness in words, age of the data; always there."""
         feed, text = self.feed, Text(no_wrap=True, overflow="ellipsis", end="")
-        age = format_duration(round(feed.age_s)) + " old" if feed.age_s is not None else "none yet"
+        age = format_short_duration(feed.age_s) + " old" if feed.age_s is not None else "none yet"
         if feed.behind:
             read = feed.history.offset / (feed.history.offset + feed.behind)
             age = f"reading history, {read:.0%}, {format_bytes(feed.behind)} left"
-        tail = f"  worker {clean_line(feed.liveness())}  data {age}"
+        guard = f" forgetting {feed.view.guard} " if feed.view.guard in ("amber", "red") else ""
+        tail = f"  worker {clean_line(feed.liveness())}  data {age}  {guard}"
         room = max(20, self.size.width - len(tail) - 2)
         text.append(clean_line(self.run.id, room), "bold")
+        if guard:
+            text.append("  ").append(guard, f"{STATE_STYLES[feed.view.guard]} reverse")
         text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
         return text.append("  data ", "dim").append(age)
 
@@ -230,9 +246,14 @@ class RunScreen(ControlScreen):
         self.redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of a panel work while it is in front."""
+        """Keys of a panel work while it is in front; those of a worker while they can act."""
         place = {"curve": "training", "overlay": "training", "samples": "training", "items": "gate"}
-        return action not in place or PANELS[self.panel - 1] == place[action]
+        if action in place:
+            return PANELS[self.panel - 1] == place[action]
+        can = super().check_action(action, parameters)
+        if action == "report":
+            return self.run.report_path.is_file()
+        return can
 
     def action_curve(self, what: str) -> None:
         self.query_one(TrainingPanel).turn(what)
@@ -251,9 +272,9 @@ class RunScreen(ControlScreen):
             self.redraw()
             return
         home = self.run.path.parent.parent
-        others = [run for run in await asyncio.to_thread(list_runs, home) if run != self.run]
+        others = [run for run in await asyncio.to_thread(trained_runs, home) if run != self.run]
         if not others:
-            self.notify("There is no other run to lay beneath.", markup=False)
+            self.notify("No other run has curves of training to lay beneath.", markup=False)
             return
         names = [run.id for run in others]
         chosen = await self.app.push_screen_wait(ChoiceScreen("Which run beneath?", names))
@@ -267,7 +288,9 @@ class RunScreen(ControlScreen):
 
         found = self.query_one(GatePanel).items
         if not found.items:
-            self.notify("No items are scored yet.", markup=False)
+            judged = self.feed.view.stages["gate"].state == "done"
+            said = "This run kept no items." if judged else "No items are scored yet."
+            self.notify(said, markup=False)
             return
         self.app.push_screen(ItemsScreen(found))
 

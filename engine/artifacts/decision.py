@@ -50,3 +50,6 @@ class Verdict(Record):
     path: list[Step] = Field(default_factory=list)
     override: str = ""
     thresholds_overridden: dict[str, float] = Field(default_factory=dict)
+    answers: str = ""
+    """Digest of the answers it was made on (``recipe.toml.answers_digest``); empty where the
+    run is of an older version."""

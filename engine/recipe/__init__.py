@@ -5,6 +5,7 @@ sections   every section but the gate's, and the whole recipe
 gate       the sections on the gate and on stage two
 methods    the training methods: names, words, rates
 defaults   learning rates and LoRA ranks by size
+answers    which answers a decision stands on
 toml       reads and writes TOML; every fault with key and line
 schema     writes recipes/schema.json
 """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import tomlkit
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from tomlkit.exceptions import ParseError, TOMLKitError
 
 from engine.errors import InputError
 from engine.files import write_atomic
+from engine.recipe.answers import RESULTS
 from engine.recipe.sections import Recipe
 from engine.redaction import SECRET, masked
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 """A recipe is a page of text; a larger file is refused before it is parsed."""
-
-RESULTS = ("evidence", "verdict", "provenance")
-"""Tables that a run adds; they are no part of the intent."""
 
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
@@ -107,10 +106,36 @@ def _sentence(fault: ErrorDetails, text: str) -> str:
     where = f"line {line}: {dotted}" if line else dotted
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        message = "unknown key; see recipes/schema.json for the known ones"
+        message = f"unknown key{_known_keys(key)}"
     elif fault["type"] == "missing":
         message = "is required"
     return f"{where}: {message[:1].lower()}{message[1:]}"
+
+
+def _known_keys(key: tuple[str, ...]) -> str:
+    """What an unknown key may have been meant as, else every key that its table knows."""
+    model: type[BaseModel] = Recipe
+    for name in key[:-1]:
+        found = _table(model, name)
+        if found is None:
+            return ""
+        model = found
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    near = get_close_matches(key[-1], known, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    where = f"[{'.'.join(key[:-1])}]" if key[:-1] else "a recipe"
+    return f"; {where} knows {', '.join(known)}"
+
+
+def _table(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a table inside of another; None where it is not one."""
+    for held, field in model.model_fields.items():
+        if name in (held, field.alias):
+            kinds = [field.annotation, *get_args(field.annotation)]
+            models = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+            return next(models, None)
+    return None
 
 
 def load_recipe(path: Path, root: Path | None = None) -> tuple[Recipe, str]:
@@ -159,6 +184,24 @@ def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
         if place != ("model", "id") or local.exists() or value.startswith((".", "/", "~")):
             table[key] = str(local)
     return Recipe.model_validate(values)
+
+
+def local_paths(recipe: Recipe) -> dict[str, str]:
+    """The files and folders of this machine that a recipe points at, by their dotted key.
+
+    A hub's names are left out, and so is a model's that could be one (owner/name).
+    """
+    values, found = recipe.model_dump(by_alias=True), {}
+    for place in _PATH_KEYS + _FILE_KEYS:
+        *sections, key = place
+        table: Any = values
+        for section in sections:
+            table = table and table[section]
+        value = table and table[key]
+        elsewhere = not value or value == "embedded" or value.startswith(ELSEWHERE)
+        if not elsewhere and (place != ("model", "id") or value.startswith((".", "/", "~"))):
+            found[".".join(place)] = value
+    return found
 
 
 def dump(recipe: Recipe, template: str = "") -> str:

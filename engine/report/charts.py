@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from engine.formatting import ticks
+from engine.formatting import tick_labels, ticks
 
 Points = Sequence[tuple[float, float]]
 """(step, value) in order of step."""
@@ -83,16 +83,16 @@ class SvgPlot:
     def rows(self) -> None:
         """Grid lines of the y axis with their values."""
         marks = ticks(*self.y, 5)
-        for value in marks:
+        for value, label in zip(marks, tick_labels(marks), strict=True):
             y = self.py(value)
             self.line("g", LEFT, y, WIDTH - RIGHT, y)
-            self.text(LEFT - 8, y + 4, number(value, marks), "m", "end")
+            self.text(LEFT - 8, y + 4, label, "m", "end")
 
     def columns(self, label: str) -> None:
         """Values of the x axis, and what they are."""
         base, marks = self.height - self.bottom, ticks(*self.x, 6)
-        for value in marks:
-            self.text(self.px(value), base + 18, number(value, marks), "m", "middle")
+        for value, said in zip(marks, tick_labels(marks), strict=True):
+            self.text(self.px(value), base + 18, said, "m", "middle")
         self.text((LEFT + WIDTH - RIGHT) / 2, base + 36, label, "m", "middle")
 
     def curve(self, kind: str, points: Points, name: str) -> None:
@@ -113,13 +113,6 @@ class SvgPlot:
             f'<text class="t" x="4" y="18">{escape(self.title)}</text>'
         )
         return head + "".join(self.marks) + "</svg>"
-
-
-def number(value: float, marks: Sequence[float]) -> str:
-    """A tick's value with as many decimals as its step needs."""
-    step = marks[1] - marks[0] if len(marks) > 1 else abs(value) or 1.0
-    digits = max(0, math.ceil(-math.log10(step) - 1e-9)) if step < 1 else 0
-    return f"{value + 0.0:,.{min(digits, 6)}f}".replace("-0.", "-0.") if value else "0"
 
 
 def thinned(points: Points) -> list[tuple[float, float]]:

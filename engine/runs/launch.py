@@ -6,6 +6,7 @@ SSH or killing the app never reaches it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import psutil
 
 from engine.errors import InputError
+from engine.files import write_json
 from engine.runs.events import Control, Tail
 from engine.runs.run import Run
 from engine.stages import STAGES
@@ -37,6 +39,10 @@ class Status:
     pid: int | None
     age_s: float | None
     """Seconds since the last heartbeat."""
+    guard: str = ""
+    """The forgetting guard of training so far; empty before its second evaluation."""
+    begun_s: float | None = None
+    """Seconds since the worker was launched."""
 
     @property
     def paused(self) -> bool:
@@ -48,6 +54,8 @@ class Status:
         """Liveness in words, for every screen and for ``--plain``."""
         if self.state == "none":
             return "not started"
+        if self.alive and self.state == "starting" and self.begun_s is not None:
+            return f"starting, {self.begun_s:.0f} s (it loads its libraries)"
         if self.alive:
             silent = self.age_s is not None and self.age_s > STALE_AFTER
             return f"{self.state}, silent for {self.age_s:.0f} s" if silent else self.state
@@ -61,7 +69,9 @@ def read_status(run: Run) -> Status:
         pid = int(raw["pid"])
         alive = _same_process(pid, float(raw["started"])) and raw["state"] != "ended"
         age = max(0.0, time.time() - float(raw["beat"]))
-        return Status(alive, str(raw["state"]), str(raw.get("stage", "")), pid, age)
+        begun = max(0.0, time.time() - float(raw["started"]))
+        stage, guard = str(raw.get("stage", "")), str(raw.get("guard", ""))
+        return Status(alive, str(raw["state"]), stage, pid, age, guard, begun)
     except (OSError, ValueError, KeyError, TypeError):
         return Status(False, "none", "", None, None)
 
@@ -98,7 +108,16 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+    _say_starting(run, process.pid)
     return process.pid
+
+
+def _say_starting(run: Run, pid: int) -> None:
+    """A first heartbeat in the worker's place, which imports torch before its own."""
+    with contextlib.suppress(OSError, psutil.Error):
+        started = psutil.Process(pid).create_time()
+        beat = {"pid": pid, "started": started, "state": "starting", "beat": time.time()}
+        write_json(run.status_path, beat)
 
 
 DONE = {"stop": "stopping", "pause": "paused", "resume": "resumed", "checkpoint": "checkpoint"}

@@ -229,5 +229,8 @@ def find_run(name: str | None, root: Path | None = None) -> Run:
     matches = [r for r in runs if r.id == name] or [r for r in runs if r.id.startswith(name)]
     if len(matches) == 1:
         return matches[0]
-    problem = "matches several runs" if matches else "matches no run"
-    raise InputError(f"'{name}' {problem}; list them with: cpt runs")
+    if not matches:
+        raise InputError(f"'{name}' matches no run; list them with: cpt runs")
+    shown = ", ".join(run.id for run in matches[:8])
+    more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
+    raise InputError(f"'{name}' matches {len(matches)} runs: {shown}{more}; give more of the name")

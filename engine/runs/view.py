@@ -17,6 +17,7 @@ from engine.thresholds import LARGEST, effective
 
 if TYPE_CHECKING:
     from engine.artifacts.artifacts import Artifacts
+    from engine.runs.launch import Status
 
 KEPT_ALARMS = 200
 KEPT_SAMPLES = 50
@@ -28,7 +29,8 @@ class StageView:
 
     name: str
     state: str = "waiting"
-    """``waiting``, ``running``, ``done``, ``skipped`` (its artifact was there) or ``failed``."""
+    """``waiting``, ``running``, ``done``, ``skipped`` (its artifact was there), ``stopped`` (on
+    request, part done) or ``failed``."""
     seconds: float | None = None
     started: float = 0.0
     detail: str = ""
@@ -118,6 +120,8 @@ class RunView:
 
     def __post_init__(self) -> None:
         self._made: tuple[tuple[int, ...], Artifacts] | None = None
+        self.gone = False
+        """No worker lives and none said goodbye; no event tells that, so viewers set it."""
 
     def apply_all(self, batch: Iterable[ev.Event]) -> None:
         """Fold a batch of events."""
@@ -180,7 +184,20 @@ class RunView:
 
     @property
     def paused(self) -> bool:
-        return bool(self.controls) and self.controls[-1].action == "paused"
+        """Whether its worker holds; one that is gone does not hold anything."""
+        held = bool(self.controls) and self.controls[-1].action == "paused"
+        return held and not self.gone and not self.ended
+
+    @property
+    def at_work(self) -> bool:
+        """Whether anything goes on: only then is there a time left."""
+        return not (self.ended or self.gone or self.paused)
+
+    def see(self, status: Status) -> bool:
+        """Take in whether the worker lives; True if that changes what is shown."""
+        before = self.gone
+        self.gone = not status.alive and not self.ended and self.started > 0
+        return self.gone != before
 
     @property
     def ended(self) -> bool:
@@ -206,7 +223,7 @@ def _run_started(view: RunView, event: ev.RunStarted) -> None:
     for name in event.stages:
         view.stage(name)
     for stage in view.stages.values():
-        if stage.state in ("running", "failed"):
+        if stage.state in ("running", "stopped", "failed"):
             stage.state = "waiting"
 
 
@@ -291,7 +308,7 @@ def _run_ended(view: RunView, event: ev.RunEnded) -> None:
     view.current = ""
     for stage in view.stages.values():
         if stage.state == "running":
-            stage.state = "failed" if view.failure else "waiting"
+            stage.state = "failed" if view.failure else "stopped"
 
 
 _HANDLERS: dict[type[ev.Event], Any] = {

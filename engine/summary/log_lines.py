@@ -42,20 +42,29 @@ class Narrator:
         return plain_lines(event)
 
 
-def progress_words(event: ev.Progress) -> str:
-    """``reading: 30 of 100 files, 12 s left``."""
+def progress_words(event: ev.Progress, at_work: bool) -> str:
+    """``reading: 30 of 100 files, 12 s left``; no time is left where nothing goes on."""
     done = format_count(event.done)
     of = f"{done} of {format_count(event.total)}" if event.total else done
-    left = f", {format_duration(event.eta_s)} left" if event.eta_s is not None else ""
+    known = at_work and event.eta_s is not None
+    left = f", {time_left(event.eta_s, event.done, event.total)}" if known else ""
     return f"{one_line(event.label)}: {of} {event.unit}".rstrip() + left
 
 
-def step_words(event: ev.TrainStep) -> str:
-    """One optimizer step in a line."""
+def step_words(event: ev.TrainStep, at_work: bool) -> str:
+    """One optimizer step in a line; no time is left where nothing goes on."""
+    known = at_work and event.eta_s is not None
+    left = f", {time_left(event.eta_s, event.step, event.total)}" if known else ""
     return (
         f"step {event.step} of {event.total}, loss {format_loss(event.loss)}, lr {event.lr:.2e}, "
-        f"{format_count(event.tokens_per_s)} tokens/s, {format_duration(event.eta_s)} left"
+        f"{format_count(event.tokens_per_s)} tokens/s{left}"
     )
+
+
+def time_left(seconds: float | None, done: float, total: float) -> str:
+    """``12 s left``; ``almost done`` for what is below a second and not through."""
+    soon = seconds is not None and seconds < 1 and done < total
+    return "almost done" if soon else f"{format_duration(seconds)} left"
 
 
 @singledispatch
@@ -82,7 +91,7 @@ def _stage_started(event: ev.StageStarted) -> list[str]:
 
 @_tell.register
 def _progress(event: ev.Progress) -> list[str]:
-    return [f"{event.stage}: {progress_words(event)}"]
+    return [f"{event.stage}: {progress_words(event, True)}"]
 
 
 @_tell.register
@@ -99,7 +108,7 @@ def _train_step(event: ev.TrainStep) -> list[str]:
     told = max(1, event.total // 100)
     if event.step % told and event.step not in (1, event.total) and event.loss is not None:
         return []
-    return [f"{event.series}: {step_words(event)}"]
+    return [f"{event.series}: {step_words(event, True)}"]
 
 
 @_tell.register

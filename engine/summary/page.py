@@ -30,6 +30,7 @@ def summary(
     """
     now = time.time() if now is None else now
     age = format_duration(max(0.0, now - view.last_t)) if view.last_t else "no data yet"
+    view.see(status)
     lines = [
         f"run      {view.run or '(not started)'}",
         f"worker   {status.words}",
@@ -57,9 +58,9 @@ def _wrapped(head: str, text: str) -> list[str]:
 def _stage_lines(view: RunView, stage: StageView) -> list[str]:
     state = state_words(view, stage.name)
     took = format_duration(stage.seconds) if stage.seconds is not None else ""
-    lines = [f"{stage.name:<9}{state:<10}{took}".rstrip()]
+    lines = [f"{stage.name:<9}{state:<12}{took}".rstrip()]
     if stage.progress and stage.state == "running":
-        lines += _wrapped(" " * 9, progress_words(stage.progress))
+        lines += _wrapped(" " * 9, progress_words(stage.progress, view.at_work))
     for line in describe_stage(stage.name, view.made):
         lines += _wrapped(" " * 9, line)
     return lines
@@ -68,8 +69,8 @@ def _stage_lines(view: RunView, stage: StageView) -> list[str]:
 def state_words(view: RunView, name: str) -> str:
     """A stage's state as the rail says it."""
     stage = view.stages[name]
-    if stage.state == "running" and view.paused:
-        return "paused"
+    if stage.state == "running" and not view.at_work:
+        return "paused" if view.paused else "interrupted"
     if stage.state == "waiting" and view.ended:
         return "not run"
     return {"skipped": "kept"}.get(stage.state, stage.state)
@@ -79,7 +80,7 @@ def _training_lines(view: RunView) -> list[str]:
     curve = view.curve
     if curve.step is None:
         return []
-    lines = ["", f"training {step_words(curve.step)}"]
+    lines = ["", *_wrapped("training ", step_words(curve.step, view.at_work))]
     for name, series in (("domain", curve.domain), ("generic", curve.generic)):
         if series.first and series.last:
             change = series.last[1] - series.first[1]

@@ -86,12 +86,14 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
     try:
         recipe, _ = load_recipe(run.recipe_path)
         with run.lock():
-            context = Context(run, recipe, IndexedLog(run.events_path), ranks=ranks)
+            log = IndexedLog(run.events_path)
+            context = Context(run, recipe, log, state="starting", ranks=ranks)
             context.install_signals()
             context.start_heartbeat()
             try:
-                from engine.worker.pipeline.order import run_stages
+                from engine.worker.pipeline.order import run_stages  # torch: many seconds
 
+                context.say_state("running")
                 outcome = run_stages(context, stages)
                 context.emit(outcome)
                 return outcome.code

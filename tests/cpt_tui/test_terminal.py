@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cpt_tui import terminal
 from engine.runs.run import list_runs
 from tests.cpt_tui import worlds
 from tests.cpt_tui.measured import probe, scan
@@ -63,8 +64,7 @@ def test_marks_survive_a_kill(tmp_path: Path) -> None:
     world.status("ended", "probe", alive=False)
     with Terminal(tmp_path, size=(80, 24)) as app:
         app.wait_for("clinic")
-        app.go("enter", "1 Evidence")
-        app.go("i", "of 19")
+        app.go("enter", "of 19")
         app.go("f2", "Go to")
         app.go("9", "9 of 19")
         app.go("pagedown", "10 of 19")
@@ -74,3 +74,25 @@ def test_marks_survive_a_kill(tmp_path: Path) -> None:
         app.kill()
     marks = worlds.recipe_values(world.run)["interview"]["term_marks"]
     assert marks == {"Glioblastom": "passable", "Anamnese": "not_passable"}
+
+
+@pytest.mark.parametrize(
+    ("names", "plain"),
+    [
+        ({"LC_ALL": "C"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),  # as Python leaves it (PEP 538)
+        ({"LANG": "POSIX"}, True),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, False),
+        ({"LANG": "C", "LC_CTYPE": "en_US.UTF-8"}, False),
+    ],
+)
+def test_the_c_locale_is_drawn_in_ascii(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, str], plain: bool
+) -> None:
+    """Python's own UTF-8 mode hid it: Braille was drawn there."""
+    for name in ("CPT_ASCII", "LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.ascii_only() == plain

@@ -88,6 +88,8 @@ def test_resume_of_a_paused_run_follows_it_to_its_end(
 ) -> None:
     run = create_run("held", recipe(tiny_model, tiny_files))
     launch.start(run)
+    starting = launch.read_status(run)  # seconds before the worker can say anything itself
+    assert (starting.alive, starting.state) == (True, "starting")
     wait_for(lambda: launch.read_status(run).stage == "train" or events(run, TrainStep))
     assert answer(cpt, "pause", run.id)["done"]
     done = cpt("resume", run.id, "--plain")

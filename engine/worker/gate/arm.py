@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -69,7 +68,6 @@ class SftArm:
     sft: list[Example]
     gold: list[Example]
     fingerprint: str
-    started: float = field(default_factory=time.monotonic)
     probes: int = 0
     """Probes that are through, dev trials among them."""
 
@@ -230,7 +228,7 @@ class SftArm:
         total = self.trials + len(seeds)
         label = f"{self.name} arm{which}: {what}"
         done = self.probes + begun + of * share
-        self.context.progress(label, done, total, "probes", self.started)
+        self.context.progress(label, done, total, "probes")
 
     def _emit(self, found: SeedScores, seed: int, done: int) -> None:
         self.context.emit(

@@ -20,6 +20,7 @@ from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
 from engine.runs.run import Run
 from engine.worker.job.ranks import Ranks, dead
+from engine.worker.job.rate import RecentRate
 from engine.worker.job.supervisor import SUPERVISOR
 
 HEARTBEAT_SECONDS = 2.0
@@ -36,10 +37,15 @@ class Context:
     log: EventLog
     stage: str = ""
     state: str = "running"
+    guard: str = ""
+    """Forgetting so far, for those who read only the heartbeat."""
     ranks: Ranks = field(default_factory=Ranks)
     _signals: int = 0
     _stopping: bool = False
     _last_progress: tuple[str, float] = ("", 0.0)
+    _rate: RecentRate | None = None
+    _rated: tuple[str, str, float] = ("", "", 0.0)
+    """Which work the rate is of: stage, unit and total. Labels may change on the way."""
     _done: threading.Event = field(default_factory=threading.Event)
     _heart: threading.Thread | None = None
     _held: float = 0.0
@@ -59,20 +65,20 @@ class Context:
         done: float,
         total: float = 0,
         unit: str = "",
-        started: float | None = None,
         check: bool = True,
     ) -> None:
-        """Report progress (throttled), and honour a pending stop.
+        """Report progress (throttled) with the time left at the recent rate; honour a stop.
 
-        ``started`` (``time.monotonic``) gives the ETA. Raises Interrupted unless ``check``
-        is false.
+        Raises Interrupted unless ``check`` is false.
         """
         if check:
             self.raise_if_stopped()
-        eta = None
-        if started is not None and total and done:
-            eta = round((time.monotonic() - started) / done * (total - done), 1)
-        self.tell(label, done, total, unit, eta)
+        work = (self.stage, unit, total)
+        if self._rate is None or self._rated != work:
+            self._rate, self._rated = RecentRate(self.clock), work
+        self._rate.add(done)
+        left = self._rate.seconds_left(total)
+        self.tell(label, done, total, unit, left if left is None else round(left, 1))
 
     def tell(
         self, label: str, done: float, total: float, unit: str, eta: float | None = None
@@ -132,21 +138,22 @@ class Context:
     def hold(self, step: int | None = None, checkpoint: Callable[[], None] = lambda: None) -> None:
         """A pause: returns on ``resume`` or ``stop``; a checkpoint asked for is made meanwhile."""
         began = time.monotonic()
-        self._say_state("paused")
+        self.say_state("paused")
         self.emit(Control(action="paused", step=step))
         while not (asked := self.asked("checkpoint", "resume")) & {"resume", "stop"}:
             if "checkpoint" in asked:
                 checkpoint()
             time.sleep(0.2)
         self._held += time.monotonic() - began
-        self._say_state("running")
+        self.say_state("running")
         self.emit(Control(action="resumed", step=step))
 
     def clock(self) -> float:
         """Seconds that pass while the run is not paused: what budgets and ETAs count."""
         return time.monotonic() - self._held
 
-    def _say_state(self, state: str) -> None:
+    def say_state(self, state: str) -> None:
+        """Tell viewers at once: ``starting``, ``running`` or ``paused``."""
         self.state = state
         if self._heart is not None:
             self._beat()
@@ -189,6 +196,7 @@ class Context:
             "state": self.state,
             "stage": self.stage,
             "beat": time.time(),
+            "guard": self.guard,
         }
         try:
             with self._beating:

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 from engine.artifacts.decision import Verdict
 from engine.decision.decide import decide
-from engine.recipe.toml import RESULTS
+from engine.recipe.answers import LATER, answers_digest
+from engine.recipe.toml import load_recipe
+from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model.job import Job
 
 
 class DecideStage(Stage[Verdict]):
-    """Walks the decision tree."""
+    """Walks the decision tree, on the answers as they are now."""
 
     name = "decide"
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.answers = take_answers(job.context)
 
     def inputs(self) -> list[object]:
         return [
             self.job.made.evidence.model_dump(),
-            self.job.recipe.model_dump(exclude={*RESULTS, "arms", "finish"}),
+            self.job.recipe.model_dump(exclude=set(LATER)),
+            self.answers,
         ]
 
     def make(self, fingerprint: str) -> Verdict:
-        return decide(self.job.made.evidence, self.job.recipe)
+        verdict = decide(self.job.made.evidence, self.job.recipe)
+        return verdict.model_copy(update={"answers": self.answers})
+
+
+def take_answers(context: Context) -> str:
+    """Adopt what was answered while the stages before ran; returns the answers' digest.
+
+    Only the interview's own table: what else changed would change what was measured. The
+    digest is then of no file, so that every viewer asks for a new measurement.
+    """
+    fresh, text = load_recipe(context.run.recipe_path)
+    context.recipe = context.recipe.model_copy(update={"interview": fresh.interview})
+    later = set(LATER)
+    same = fresh.model_dump(exclude=later) == context.recipe.model_dump(exclude=later)
+    return answers_digest(text) if same else "other inputs"

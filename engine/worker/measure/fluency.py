@@ -63,7 +63,6 @@ class FluencyProbe:
                 min(done, probe.max_tokens),
                 probe.max_tokens,
                 "tokens",
-                started,
             )
         ratio = bits_ratio(self.domain, self.generic, probe.bootstrap, probe.seed)
         domain, generic = side_loss(self.domain), side_loss(self.generic)

@@ -154,7 +154,6 @@ class PilotRunner:
         optimizer = make_optimizer(model, self.lr(), embeddings_scale=self._embeddings_scale())
         micro = max(1, 4096 // self._length)
         stepper = Stepper(model, optimizer, self.precision, 1.0, micro)
-        started = time.monotonic()
         for step in range(steps):
             began = time.monotonic()
             part = rows[step * batch : (step + 1) * batch]
@@ -172,7 +171,7 @@ class PilotRunner:
                     series=f"pilot {label}",
                 )
             )
-            self.context.progress(f"{label} pilot", step + 1, steps, "steps", started)
+            self.context.progress(f"{label} pilot", step + 1, steps, "steps")
 
     def _model(self) -> torch.nn.Module:
         recipe = self.context.recipe

@@ -6,7 +6,6 @@ Scored once for each base and kept; a slow machine scores less of each, or none,
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,11 @@ def score_references(context: Context, scorer: Scorer, seconds_per_token: float)
         message = f"{len(waiting)} reference corpora not scored: about {expected:,.0f} s here"
         context.emit(Alarm(level="note", stage="probe", message=message))
         return found
-    started = time.monotonic()
     for number, (name, (path, documents)) in enumerate(waiting.items(), 1):
         if (reference := _score(scorer, name, documents)) is not None:
             write_json(path, reference.model_dump())
             found.append(reference)
-        context.progress("reference corpora", number, len(waiting), "corpora", started)
+        context.progress("reference corpora", number, len(waiting), "corpora")
     return sorted(found, key=lambda reference: reference.bits_per_byte)
 
 

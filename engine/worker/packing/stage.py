@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +55,13 @@ class _Packer:
 
         InputError if that is not a single row.
         """
-        ledger, started = PackLedger(), time.monotonic()
+        ledger = PackLedger()
         if budget is not None:
             order = take(store, order, budget, self.extra)
 
         def check() -> None:
             self.context.progress(
-                f"packing the {name} text", ledger.documents, len(order), "documents", started
+                f"packing the {name} text", ledger.documents, len(order), "documents"
             )
 
         check()

@@ -19,6 +19,7 @@ from engine.files import private_dir, publish
 from engine.recipe import sections
 from engine.runs.events import StageDone, StageStarted, TrainStep
 from engine.worker.job.context import Context
+from engine.worker.job.rate import RecentRate
 from engine.worker.model import base as models
 from engine.worker.model.fast_paths import allow
 from engine.worker.model.precision import Precision
@@ -126,15 +127,18 @@ def _pretrain(
     optimizer = make_optimizer(model, settings["lr"], settings["weight_decay"], (0.9, 0.98))
     stepper = Stepper(model, optimizer, FP32, 1.0, batch)
     order = np.random.default_rng(demo.SEED).permutation(len(rows))
-    started, seen = time.monotonic(), 0
+    pace, seen = RecentRate(context.clock), 0
+    pace.add(0)
     for step in range(steps):
         context.raise_if_stopped()
+        began = time.monotonic()
         picked = order[np.arange(step * batch, (step + 1) * batch) % len(order)]
         part = Rows(rows.ids[picked], rows.positions[picked], rows.labels[picked])
         rate = learning_rate(step, steps, settings["lr"], "cosine", settings["warmup"], 0.1)
         loss, norm = stepper.step(part, rate)
-        elapsed = time.monotonic() - started
         seen += part.targets
+        pace.add(step + 1)
+        left = pace.seconds_left(steps)
         context.emit(
             TrainStep(
                 step=step + 1,
@@ -143,10 +147,10 @@ def _pretrain(
                 loss=loss,
                 lr=rate,
                 grad_norm=norm,
-                tokens_per_s=round(seen / elapsed, 1),
-                eta_s=round(elapsed / (step + 1) * (steps - step - 1), 1),
+                tokens_per_s=round(part.targets / max(1e-9, time.monotonic() - began), 1),
+                eta_s=left if left is None else round(left, 1),
                 series="base",
             )
         )
-        context.progress("building the demo's base model", step + 1, steps, "steps", started)
+        context.progress("building the demo's base model", step + 1, steps, "steps")
     return seen

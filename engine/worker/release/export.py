@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,13 +142,13 @@ class ExportStage(Stage[ExportArtifact]):
         return made
 
     def _copy(self, files: list[Path], folder: Path) -> None:
-        started, total = time.monotonic(), sum(path.stat().st_size for path in files) / 1e6
+        total = sum(path.stat().st_size for path in files) / 1e6
         done = 0.0
         for path in files:
-            self.context.progress("copying", done, total, "MB", started)
+            self.context.progress("copying", done, total, "MB")
             shutil.copyfile(path, folder / path.name)
             done += path.stat().st_size / 1e6
-        self.context.progress("copying", total, total, "MB", started)
+        self.context.progress("copying", total, total, "MB")
 
     def _prove(self, folder: Path) -> ReloadProof:
         """Load ``folder`` in a fresh process and compare. InputError where it is another model."""

@@ -58,7 +58,7 @@ class TaskArm(SftArm):
     """Sees the trained model before its adapters are merged."""
 
     def tell(self, what: str, row: int, share: float) -> None:
-        self.context.progress(f"{self.name}: {what}", row + share, 4, "rows", self.started)
+        self.context.progress(f"{self.name}: {what}", row + share, 4, "rows")
 
     def score(self, model: torch.nn.Module, what: str, row: int) -> list[float]:
         """Score of every gold item by the gate's metric."""

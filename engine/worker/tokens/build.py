@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,7 +105,6 @@ def _sweep(folder: Path) -> None:
 
 def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
     """All batches; while one is tokenised in a thread, its text is looked at."""
-    started = time.monotonic()
     waiting: tuple[Batch, Future[list[Ints]]] | None = None
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -118,7 +116,7 @@ def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> No
                     writer.add(waiting[0], waiting[1].result())
                 waiting = batch, coming
                 ledger = reading.corpus.ledger
-                context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+                context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,8 +78,7 @@ def _load(path: Path) -> Overlapped | None:
 
 
 def _reread(context: Context, corpus: Corpus, overlap: Overlap, label: str) -> None:
-    started = time.monotonic()
     for batch in Reading(corpus).batches():
         overlap.feed(words_of(batch.texts))
         ledger = corpus.ledger
-        context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes", started)
+        context.progress(label, ledger.bytes_read, ledger.bytes_total, "bytes")

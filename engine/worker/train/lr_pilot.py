@@ -83,7 +83,7 @@ class LrPilot:
         stepper = Stepper(
             self.model, optimizer, self.precision, train.clip, self.micro_batch, self.on_oom
         )
-        broken, tokens, started = False, 0, time.monotonic()
+        broken, tokens = False, 0
         for step in range(self.steps):
             began = time.monotonic()
             rows = self.mix.batch(step)
@@ -104,7 +104,7 @@ class LrPilot:
                     series=f"pilot {lr:g}",
                 )
             )
-            self.context.progress(f"rate {lr:g}", step + 1, self.steps, "steps", started)
+            self.context.progress(f"rate {lr:g}", step + 1, self.steps, "steps")
         self.micro_batch = stepper.micro_batch
         domain, generic = self._losses()
         self.context.emit(

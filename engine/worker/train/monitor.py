@@ -11,6 +11,7 @@ from engine.gate.forgetting import guard_state
 from engine.runs.events import Alarm, EvalPoint, TrainStep
 from engine.thresholds import effective
 from engine.worker.job.context import Context
+from engine.worker.job.rate import RecentRate
 from engine.worker.step import memory
 from engine.worker.train.checkpoint import Checkpoints, verify
 from engine.worker.train.spikes import Spikes
@@ -58,8 +59,9 @@ class Watch:
         self.trackers = Trackers(self.context.run, lambda why: self.alarm("amber", why))
 
     def begin(self, step: int) -> None:
-        """Training goes on from ``step``: the ETA counts from here."""
-        self._first, self._started = step, self.context.clock()
+        """Training goes on from ``step``: the rate counts from here."""
+        self._rate = RecentRate(self.context.clock)
+        self._rate.add(step)
 
     def listen(self) -> None:
         """Let the trackers have what is told from here on."""
@@ -77,12 +79,13 @@ class Watch:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.evals, self.guard, self.broken = state["evals"], state["guard"], state["broken"]
+        self.context.guard = self.guard if len(self.evals) > 1 else ""
         self.spikes.restore(state["spikes"])
 
     def step(self, taken: Taken) -> str:
         """Tell a step; returns why the run must end with it, or nothing."""
-        elapsed = self.context.clock() - self._started
-        eta = elapsed / (taken.step - self._first) * (self.total - taken.step)
+        self._rate.add(taken.step)
+        left = self._rate.seconds_left(self.total)
         self.context.emit(
             TrainStep(
                 step=taken.step,
@@ -93,7 +96,7 @@ class Watch:
                 lr=taken.lr,
                 grad_norm=taken.norm if math.isfinite(taken.norm) else None,
                 tokens_per_s=round(taken.targets / taken.seconds, 1),
-                eta_s=round(eta, 1),
+                eta_s=left if left is None else round(left, 1),
                 memory_gb=round(memory.shown() / 1e9, 3),
             )
         )
@@ -129,7 +132,7 @@ class Watch:
                 "note" if better else level,
                 f"step {step}: generic loss {rise:+.3f} nats since the start, guard {level}",
             )
-        self.guard = level
+        self.guard = self.context.guard = level
         if level != "red" or not self.context.recipe.train.stop_on_red:
             return ""
         return (

@@ -21,7 +21,8 @@ from cpt_tui.drawing.bars import (
     spread_range,
 )
 from cpt_tui.drawing.chart import decimate, draw
-from engine.formatting import ticks
+from cpt_tui.drawing.zoom import scaled
+from engine.formatting import tick_labels, ticks
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 POINTS = st.lists(st.tuples(st.integers(0, 10_000), FLOATS), max_size=200).map(
@@ -143,3 +144,52 @@ def test_log_scale_points_at_the_value() -> None:
     pointer, line, names = log_scale(3.1e6, marks, 48)
     assert line.count("┼") == 3
     assert names.index("2M") < pointer.index("V") < names.index("10M")
+
+
+def value_of(label: str) -> float:
+    """The number that a label says."""
+    units = {"k": 1e3, "M": 1e6, "B": 1e9}
+    scale = units.get(label[-1], 1.0)
+    return float(label.rstrip("kMB").replace(",", "")) * scale
+
+
+@example(low=1.0, span=6.6, wanted=3)  # printed 2, 5, 8 for 2.5, 5, 7.5
+@example(low=2.3, span=0.2, wanted=1)  # printed 2 for 2.4
+@example(low=9_000.0, span=3_000.0, wanted=12)  # 10.2k for 10,250
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e9), st.integers(1, 12))
+def test_a_label_says_its_tick(low: float, span: float, wanted: int) -> None:
+    marks = ticks(low, low + span, wanted)
+    labels = tick_labels(marks, 2)
+    assert len(marks) > 1
+    assert len(set(labels)) == len(labels)
+    for mark, label in zip(marks, labels, strict=True):
+        assert value_of(label) == pytest.approx(mark, rel=1e-7, abs=1e-7 * span)
+
+
+def test_labels_are_short_where_they_can_be() -> None:
+    assert tick_labels([2.5, 5.0, 7.5]) == ["2.5", "5.0", "7.5"]
+    assert tick_labels([2.4]) == ["2.4"]
+    assert tick_labels([0.0, 0.05, 0.1], 2) == ["0.00", "0.05", "0.10"]
+    assert tick_labels([0.0, 5e5, 1e6]) == ["0.0", "0.5M", "1.0M"]
+    assert tick_labels([0.0, 2e-5, 4e-5]) == ["0", "2e-05", "4e-05"]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 100_000), st.integers(1, 9))
+def test_steps_have_two_whole_ticks_at_least(first: int, span: int, wanted: int) -> None:
+    marks = ticks(first, first + span, wanted, whole=True)
+    assert len(marks) > 1
+    assert all(mark == round(mark) for mark in marks)
+
+
+def test_a_narrow_chart_names_several_steps() -> None:
+    """At 80 columns it named one, 200, of steps 0 to 375."""
+    drawn = draw([("*", [(0.0, 1.0), (375.0, 2.0)])], 58, 9).split("\n")
+    assert len(drawn[-1].split()) > 1
+
+
+@given(st.integers(1, 400), st.integers(1, 5000), st.integers(1, 5000))
+def test_tokens_begin_at_nothing(steps: int, first: int, later: int) -> None:
+    """A first step of other size than the second put step 0 at -93 tokens."""
+    tokens = [(float(s), float(first + later * (s - 1))) for s in range(1, steps + 1)]
+    moved = scaled([(0.0, 2.1), (float(steps), 1.9)], tokens)
+    assert [x for x, _ in moved] == [0.0, tokens[-1][1]]

@@ -75,7 +75,7 @@ async def test_a_verdict_of_an_older_version_needs_none_of_it(tmp_path: Path) ->
         assert "Verdict: EARNED" in text
         assert "By tag" not in text
         assert "Items, CPT" not in text
-        assert [note.message for note in app._notifications] == ["No items are scored yet."]
+        assert [note.message for note in app._notifications] == ["This run kept no items."]
 
 
 async def test_it_is_live_while_the_arms_come_in(tmp_path: Path) -> None:

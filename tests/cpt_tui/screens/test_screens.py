@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,15 @@ from textual.widgets import DataTable, Input, OptionList
 
 from cpt_tui.app import CptApp
 from cpt_tui.keys import KEYS, bindings
-from cpt_tui.screens.confirm import ConfirmScreen
+from cpt_tui.screens.confirm import ChoiceScreen, ConfirmScreen
+from cpt_tui.screens.control import kept_by_stop
 from cpt_tui.screens.help import HelpScreen
 from cpt_tui.screens.home import HomeScreen
 from cpt_tui.screens.interview import InterviewScreen
 from cpt_tui.screens.run import RunScreen
 from engine.runs.run import list_runs
 from tests.cpt_tui import worlds
-from tests.cpt_tui.driving import screen_text, settle
+from tests.cpt_tui.driving import folded, screen_text, settle
 from tests.cpt_tui.worlds import recipe_values
 
 SMALL = (80, 24)
@@ -27,6 +29,8 @@ SMALL = (80, 24)
 
 async def beat(screen: RunScreen) -> None:
     """One look at the log, as if a second had passed since the last drawing."""
+    while screen._reading:  # its own beat, under way on a busy machine
+        await asyncio.sleep(0.01)
     screen._drawn_at = 0.0
     await screen.refresh_feed()
 
@@ -164,16 +168,130 @@ async def test_pause_and_checkpoint_leave_requests(tmp_path: Path) -> None:
     assert {p.name for p in (run.path / "control").iterdir()} == {"pause", "checkpoint"}
 
 
-async def test_nothing_is_asked_of_a_dead_worker(tmp_path: Path) -> None:
+async def test_a_dead_run_looks_it_and_offers_the_key_that_resumes_it(tmp_path: Path) -> None:
+    """It said "train running 62%", "9 min 38 s left", and p: "nothing to do"."""
     run = worlds.mid_training(tmp_path, upto=20, alive=False).run
     app = CptApp(run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        assert "interrupted" in screen_text(app)
-        await pilot.press("s")
+        text = screen_text(app)
+        assert "interrupted" in text
+        assert "p resumes" in text
+        assert "running" not in text
+        assert " left" not in text
+        assert offered(app) & {"stop", "pause", "checkpoint", "resume"} == {"resume"}
+        await pilot.press("s", "c")
         await settle(pilot)
         assert isinstance(app.screen, RunScreen)
+        await pilot.press("p")
+        await pilot.pause()
+        assert "Stages: scan, probe, decide, baseline" in folded(app)
+        await pilot.press("n")
+        await settle(pilot)
     assert not (run.path / "control").exists()
+
+
+def offered(app: CptApp) -> set[str]:
+    """The actions whose keys the screen in front offers."""
+    return {b.binding.action for b in app.screen.active_bindings.values() if b.enabled}
+
+
+async def test_a_paused_run_says_so_and_goes_on_by_the_same_key(tmp_path: Path) -> None:
+    from engine.runs import events as ev
+
+    world = worlds.mid_training(tmp_path, upto=20)
+    world.emit(ev.Control(action="paused", step=20))
+    app = CptApp(world.run)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        text = screen_text(app)
+        assert "train paused" in text
+        assert "p goes on" in text
+        assert " left" not in text
+        assert offered(app) & {"pause", "resume", "checkpoint"} == {"resume", "checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("train", "It saves a checkpoint"),
+        ("base", "Of base nothing is saved"),
+        ("probe", "Of probe nothing is saved"),
+        ("gate", "Seeds that are through are kept"),
+        ("", "No stage is at work"),
+    ],
+)
+def test_a_stop_says_what_is_saved(stage: str, words: str) -> None:
+    """The demo's base at step 380 of 400 was promised a checkpoint, and began at step 1."""
+    assert words in kept_by_stop(stage)
+
+
+async def test_escape_never_ends_the_app(tmp_path: Path) -> None:
+    run = worlds.mid_training(tmp_path, upto=5).run
+    app = CptApp(run, home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        for _ in range(3):
+            await pilot.press("escape")
+            await settle(pilot)
+        assert isinstance(app.screen, HomeScreen)
+        assert app.is_running
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, RunScreen)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_quitting_from_anywhere_names_all_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    worlds.mid_training(tmp_path, upto=5)
+    second = worlds.World(tmp_path, "other-20260101-000000-abcd")
+    second.start()
+    second.status("running", "scan", True)
+    worlds.draft(tmp_path)
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await pilot.pause()
+    said = capsys.readouterr().err
+    assert "2 runs go on without this screen" in said
+    assert "cpt watch clinic-20260101-000000-abcd" in said
+    assert "draft" not in said
+
+
+async def test_an_answer_newer_than_the_decision_marks_every_view(tmp_path: Path) -> None:
+    """Interview GO, and NOT YET in its header, on home, on the run's screen and in the recipe."""
+    world = worlds.checked(tmp_path, answers=True)
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settle(pilot)
+        assert "answers changed" not in screen_text(app)
+        assert "decide" not in offered(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        screen = app.screen
+        assert isinstance(screen, InterviewScreen)
+        screen.go_to(5)
+        await settle(pilot)
+        await pilot.press("3")
+        await screen.refresh_feed()
+        await settle(pilot)
+        assert "ended" in screen_text(app)
+        assert "answers changed: F5" in screen_text(app).split("\n")[0]
+        await pilot.press("w")
+        await settle(pilot)
+        assert "answers changed: F5" in screen_text(app)
+        assert "decide" in offered(app)
+        await pilot.press("escape", "escape")
+        await settle(pilot)
+        assert isinstance(app.screen, HomeScreen)
+        assert "answers changed: F5" in screen_text(app)
+        await pilot.press("f5")
+        await pilot.pause()
+        assert "Answers changed after its decision" in folded(app)
+    assert recipe_values(world.run)["interview"]["hurts"] == "fails_task"
 
 
 async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
@@ -418,8 +536,46 @@ async def test_palette_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
     app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"stop", "pause", "report", "Panel 3: training"} <= titles
+        commands = {c.title: c.help for c in app.get_system_commands(app.screen)}
+        assert {"stop", "pause", "Panel 3: training"} <= set(commands)
+        assert commands["pause"].startswith("key p: ")
+        assert commands["Panel 3: training"] == "key 3"
+        assert not {"resume", "report", "decide again"} & set(commands)  # they cannot act now
+
+
+async def test_a_list_is_walked_by_j_and_k_and_chosen_by_two_digits(tmp_path: Path) -> None:
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        chosen: list[int | None] = []
+        for keys in (("j", "j", "k", "enter"), ("1", "7"), ("9",)):
+            names = [f"page {number}" for number in range(1, 20)]
+            app.push_screen(ChoiceScreen("Go to", names), chosen.append)
+            await pilot.pause()
+            await pilot.press(*keys)
+            await settle(pilot)
+        assert chosen == [1, 16, 8]
+
+
+async def test_a_refused_text_is_kept_until_escape_is_pressed_twice(tmp_path: Path) -> None:
+    """Esc lost it without a word; and its fault stayed under the next text."""
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        await pilot.press(*"/no/model", "escape")
+        await settle(pilot)
+        assert isinstance(app.screen, InterviewScreen)
+        assert "no such folder" in screen_text(app)
+        await pilot.press("s")
+        await settle(pilot)
+        assert "no such folder" not in screen_text(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert isinstance(app.screen, HomeScreen)
 
 
 async def test_a_long_history_is_caught_up_with(

@@ -175,3 +175,10 @@ def test_recipe_round_trips_through_its_own_dump() -> None:
     values = {"model": {"id": "m"}, "corpus": {"path": "c"}, "train": {"lr": 0.001}}
     recipe = Recipe.model_validate(values)
     assert validate(__import__("tomllib").loads(dump(recipe)), "", "x") == recipe
+
+
+def test_an_unknown_key_is_told_with_what_may_have_been_meant(tmp_path: Path) -> None:
+    text = '[model]\nid = "m"\n[corpus]\npath = "c"\n[train]\nepoch = 1\n[lora]\nzzz = 1\n'
+    said = fault(tmp_path, text)
+    assert "train.epoch: unknown key; did you mean epochs?" in said
+    assert "lora.zzz: unknown key; [lora] knows " in said

@@ -109,7 +109,7 @@ def test_look_up(run: Run, tmp_path: Path) -> None:
     assert find_run(str(run.path), tmp_path).id == run.id
     with pytest.raises(InputError, match="matches no run"):
         find_run("zzz", tmp_path)
-    with pytest.raises(InputError, match="several"):
+    with pytest.raises(InputError, match="matches 2 runs"):
         find_run("", tmp_path) if find_run(None, tmp_path) is None else create_twin(tmp_path)
 
 
