@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from engine.recipe import sections as recipes
+from engine.worker.model import base as models
 
 Tensors = dict[str, torch.Tensor]
 SINGLE = "model.safetensors"
@@ -49,3 +54,19 @@ def change_config(folder: Path, name: str = "config.json", **values: object) -> 
     config = json.loads(path.read_text()) if path.is_file() else {}
     config |= values
     path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+def write_kind(folder: Path, tokenizer: Path, kind: str, **more: Any) -> Path:
+    """A random model of an architecture, with the tokenizer of another folder."""
+    fast = AutoTokenizer.from_pretrained(tokenizer)
+    size = {"vocab_size": len(fast), "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **size, **more))
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def resolved(folder: Path) -> models.Base:
+    """The folder as the worker finds it."""
+    return models.resolve(recipes.Model.model_validate({"id": str(folder)}))
