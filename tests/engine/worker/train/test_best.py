@@ -134,7 +134,7 @@ def changed_weights(run: Run, model: Path, files: Files) -> None:
     ("change", "named", "others"),
     [
         (changed_recipe, "another recipe;", ["tokenizer", "corpus", "weights"]),
-        (changed_corpus, "another corpus or packing;", ["tokenizer", "weights", "another recipe"]),
+        (changed_corpus, "another corpus or packing", ["tokenizer", "weights", "another recipe"]),
         (changed_tokenizer, "its tokenizer changed", ["weights", "corpus", "another recipe"]),
         (changed_weights, "its weights changed", ["tokenizer", "corpus", "another recipe"]),
     ],
