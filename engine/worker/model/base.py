@@ -187,7 +187,7 @@ def _download(model: recipes.Model) -> Path:
             snapshot_download(
                 model.id,
                 revision=model.revision,
-                allow_patterns=["*.safetensors", "*.json", "tokenizer.model", "*.txt"],
+                allow_patterns=["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"],
             )
         )
     except Exception as error:
