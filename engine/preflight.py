@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import InputError
 from engine.files import check_space
-from engine.model_folder import check_model_folder, weights_bytes
+from engine.model_folder.check import check_model_folder, weights_bytes
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
 

@@ -47,7 +47,7 @@ class Question:
 
 def check_model(answer: str) -> str:
     """A model folder is looked into; a hub id is taken as it is."""
-    from engine.model_folder import check_model_folder
+    from engine.model_folder.check import check_model_folder
 
     folder = Path(answer).expanduser()
     if folder.is_dir():

@@ -26,6 +26,8 @@ FILES = {"gold": "the gold set", "sft": "the SFT data"}
 GUARD = ("forgetting_green", "forgetting_amber")
 """The thresholds that the gate's verdict depends on."""
 PRECISION = "the precision"
+WHOLE_BASE = "the base model"
+"""One hash of the base's files, in registrations of an older cpt."""
 
 Terms = dict[str, Any]
 """What is registered, by the name that a refusal calls it."""
@@ -45,11 +47,13 @@ def _hash(source: str | None) -> str:
         return "not readable"
 
 
-def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str]) -> Terms:
+def terms(
+    recipe: Recipe, base: dict[str, str], precision: str | None, files: dict[str, str]
+) -> Terms:
     """All that the verdict depends on beside the CPT weights.
 
-    ``base`` is the base model's identity, ``files`` the ``hashes``; a precision that is not
-    chosen yet is left out.
+    ``base`` has the base's parts by name (weights, tokenizer, chat template, …), ``files`` the
+    ``hashes``; a precision that is not chosen yet is left out.
     """
     gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path"})
     probe = {**recipe.gate.probe.model_dump(), "lrs": list(recipe.gate.probe.rates)}
@@ -59,7 +63,7 @@ def terms(recipe: Recipe, base: str, precision: str | None, files: dict[str, str
         **{f"gate.probe.{key}": value for key, value in probe.items()},
         **{f"probe.thresholds.{name}": limits[name] for name in GUARD},
         **{FILES[name]: value for name, value in files.items()},
-        "the base model": base,
+        **base,
         "the way of scoring": SCORING,
         **({PRECISION: precision} if precision else {}),
     }
@@ -94,6 +98,11 @@ def check(run: Run, now: Terms) -> None:
         raise InputError(
             f"Run {run.id} was trained before its gate was registered, and a gate chosen "
             "afterwards proves nothing; start a new run"
+        )
+    if WHOLE_BASE in registered:
+        raise InputError(
+            f"The gate of run {run.id} was registered by an older cpt, which knew the base by its "
+            "files and not by what they hold; start a new run"
         )
     if changed := _changed(registered, now):
         raise InputError(

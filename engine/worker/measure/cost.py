@@ -81,7 +81,8 @@ def estimate(
 def flops_per_token(method: str, parameters: int, base: models.Base, length: int) -> float:
     """6N for full training, 4N for adapters (no weight gradients), plus attention (Kaplan 2020)."""
     weights = TRAIN_METHODS[method].flops * parameters
-    attention = 6 * int(base.config.num_hidden_layers) * length * int(base.config.hidden_size)
+    config = models.text_config(base.config)
+    attention = 6 * int(config.num_hidden_layers) * length * int(config.hidden_size)
     return float(weights + attention)
 
 

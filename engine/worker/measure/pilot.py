@@ -23,7 +23,7 @@ from engine.thresholds import effective
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods
-from engine.worker.model.base import sequence_length
+from engine.worker.model.base import sequence_length, text_config
 from engine.worker.model.precision import Precision
 from engine.worker.packing.packs import PackLedger, segments, write_pack
 from engine.worker.scoring import self_check
@@ -122,7 +122,7 @@ class PilotRunner:
         chosen = recipe.probe.pilot_lr or recipe.train.lr
         if chosen:
             return chosen
-        width = int(getattr(self.base.config, "hidden_size", PILOT_WIDTH))
+        width = int(getattr(text_config(self.base.config), "hidden_size", PILOT_WIDTH))
         return pilot_lr(recipe.train.method, width)
 
     @property

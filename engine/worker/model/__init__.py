@@ -2,6 +2,9 @@
 
 job          context, models and artifacts of a run
 base         finds, checks, loads and saves a model
+weights      are the tensors on disk those that the config describes?
+identity     what a base is made of, part by part, and whether it changed
+rehearsal    what the end of a run saves, saved at its start
 methods      full, LoRA and its variants; merging
 embeddings   finds embeddings and head
 precision    the dtype, chosen and kept

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from engine.worker.model.base import config_of
+from engine.worker.model.base import config_of, text_config
 
 
 def input_embeddings(model: torch.nn.Module) -> torch.nn.Module | None:
@@ -49,7 +49,7 @@ def width(model: torch.nn.Module) -> int:
 
 def token_rows(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """What has a row for each token: embeddings, head and its bias; a tied pair once."""
-    rows = int(config_of(model).get_text_config().vocab_size)
+    rows = int(text_config(config_of(model)).vocab_size)
     parameters = (p for layer in ends(model) for p in layer.parameters() if p.shape[0] == rows)
     return list({id(parameter): parameter for parameter in parameters}.values())
 

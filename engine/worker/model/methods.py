@@ -81,7 +81,7 @@ def check(recipe: recipes.Recipe, config: Any = None) -> None:
             raise InputError(f'{method.facts.named} needs [launch] strategy = "ddp"')
     frozen = recipe.train.freeze_layers
     if config is not None and frozen:
-        layers = int(config.get_text_config().num_hidden_layers)
+        layers = int(models.text_config(config).num_hidden_layers)
         if frozen >= layers:
             raise InputError(
                 f"[train] freeze_layers = {frozen} leaves no layer of this model to train; it has "
@@ -220,7 +220,7 @@ def transplanted(model: torch.nn.Module, fresh: torch.nn.Module) -> torch.nn.Mod
 def _layers(model: torch.nn.Module) -> tuple[str, list[torch.nn.Module]]:
     """Name and members of the decoder's list of layers. InputError if there is no such list."""
     inside = plain(model)
-    count = int(inside.config.get_text_config().num_hidden_layers)
+    count = int(models.text_config(inside.config).num_hidden_layers)
     for name, module in inside.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return name, list(module)
@@ -252,7 +252,7 @@ def _load_4bit(base: models.Base) -> torch.nn.Module:
 
     Dettmers 2023: NF4 with double quantization, computed in bf16.
     """
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     quantized = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -260,16 +260,9 @@ def _load_4bit(base: models.Base) -> torch.nn.Module:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(
-        base.folder,
-        dtype=torch.float32,
-        quantization_config=quantized,
-        device_map={"": models.device()},
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    models.config_of(model).use_cache = False
-    return model
+    models.check_unchanged(base)
+    place = {"": models.device()}
+    return models.load_folder(base.folder, quantization_config=quantized, device_map=place)
 
 
 def _merge_on_disk(model: torch.nn.Module, base: models.Base) -> torch.nn.Module:

@@ -25,6 +25,7 @@ from engine.worker.model.base import (
     device,
     load,
     sequence_length,
+    text_config,
 )
 
 FASTER_BY = 1.5
@@ -111,7 +112,7 @@ def seconds(
     Infinity where memory ends.
     """
     generator = np.random.default_rng(0)
-    vocab = config_of(model).vocab_size
+    vocab = text_config(config_of(model)).vocab_size
     ids = torch.from_numpy(generator.integers(0, vocab, shape)).to(device())
     times: list[float] = []
     try:
@@ -166,7 +167,7 @@ def _kept_precision(context: Context) -> Precision | None:
 
 
 def _choose_and_keep(context: Context, base: Base, model: torch.nn.Module | None) -> Precision:
-    shape, asked = (1, 128), context.recipe.model.dtype
+    shape, asked = (1, min(128, base.context)), context.recipe.model.dtype
     if device().type == "cuda":  # a small batch would time the launch of kernels
         length = sequence_length(context.recipe, base)
         shape = (batch_rows(length), length)

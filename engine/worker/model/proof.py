@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.files import private_dir
+from engine.worker.model.base import stated, text_config
 from engine.worker.model.fast_paths import plain
 
 ROWS, TOKENS, POSITIONS = 2, 64, 8
@@ -46,8 +47,7 @@ def kept_logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
 def keep(model: torch.nn.Module, path: Path) -> None:
     """Write the live model's tokens and logits; adapters may be on it."""
     config = plain(model).config
-    context = getattr(config, "max_position_embeddings", None) or TOKENS
-    ids = fixed_tokens(int(config.vocab_size), int(context))
+    ids = fixed_tokens(int(text_config(config).vocab_size), stated(config) or TOKENS)
     private_dir(path.parent)
     temporary = path.with_suffix(".tmp")
     save_file({"ids": ids, "logits": kept_logits(model, ids)}, temporary)

@@ -31,7 +31,7 @@ from engine.worker.measure.decide import DecideStage
 from engine.worker.measure.probe import ProbeStage
 from engine.worker.measure.scan import ScanStage
 from engine.worker.model import base as models
-from engine.worker.model import methods
+from engine.worker.model import identity, methods
 from engine.worker.model.job import Job
 from engine.worker.model.precision import PRECISION_FILE, run_precision
 from engine.worker.packing.stage import PackStage
@@ -73,8 +73,12 @@ def run_stages(context: Context, wanted: tuple[str, ...]) -> RunEnded:
     )
     lm_eval.materialise(context)
     job = Job(context, prepare(context))
+    identity.hold(context, job.base.name, dict(job.base.parts))
+    for note in job.base.notes:
+        context.emit(Alarm(level="note", stage="scan", message=f"{job.base.name}: {note}"))
     facts = {
         "model": job.base.name,
+        "weights": job.base.stored,
         "context": f"{job.base.context} tokens",
         "device": models.device().type,
     }
@@ -113,6 +117,7 @@ def prepare(context: Context) -> models.Base:
         kernels.check(recipe)
         base = models.resolve(recipe.model)
     methods.check(recipe, base.config)
+    models.check_length(recipe, base)
     return base
 
 
@@ -209,7 +214,7 @@ def is_gated(recipe: Recipe) -> bool:
 
 def gate_terms(job: Job, files: dict[str, str], precision: str | None) -> registration.Terms:
     """The gate as it would be registered now; ``files`` are the hashes of its files."""
-    return registration.terms(job.recipe, job.base.identity, precision, files)
+    return registration.terms(job.recipe, job.base.named_parts, precision, files)
 
 
 def check_registration(job: Job, files: dict[str, str]) -> None:

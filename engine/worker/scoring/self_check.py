@@ -129,7 +129,8 @@ class _Subject:
         """Training's loss is compared as it will be computed: chunked or not."""
         self.size = max(4, min(TOKENS, base.context // 8))
         self.random = np.random.default_rng(0)
-        vocabulary = min(models.config_of(model).vocab_size, len(base.tokenizer))
+        embedded = models.text_config(models.config_of(model)).vocab_size
+        vocabulary = min(embedded, len(base.tokenizer))
         self.ids = np.setdiff1d(np.arange(vocabulary), base.tokenizer.all_special_ids)
 
     def draw(self, count: int) -> list[int]:

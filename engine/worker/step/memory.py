@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import torch
 
+from engine.model_folder.memory import free_memory
 from engine.recipe import sections as recipes
 from engine.worker.model import base as models
 from engine.worker.model.precision import Precision
@@ -35,7 +36,6 @@ STATE_BYTES = 12
 LOGIT_BYTES = {"fp32": 12, "bf16": 16, "fp16": 16}
 """A logit of the chunk at hand: itself, its log-softmax, their gradients (and fp32 copies)."""
 PROC = Path("/proc/self")
-CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def forecast(model: torch.nn.Module, precision: Precision, length: int) -> Forec
         whole, half, largest = free(), 0, 0  # more than there is
     row = min(whole, 2 * (whole - half))
     trained = sum(p.numel() for p in models.trainable(model))
-    vocab = models.config_of(model).get_text_config().vocab_size
+    vocab = models.text_config(models.config_of(model)).vocab_size
     chunk = min(length, LOGIT_CHUNK) if parts(model) else length
     return Forecast(
         resident=in_use(),
@@ -113,7 +113,7 @@ def forecast(model: torch.nn.Module, precision: Precision, length: int) -> Forec
 
 def checkpointed(made: Forecast, model: torch.nn.Module, length: int) -> Forecast:
     """With gradient checkpointing: every layer's input, and the inside of one layer at a time."""
-    config = models.config_of(model).get_text_config()
+    config = models.text_config(models.config_of(model))
     layers = int(config.num_hidden_layers)
     return replace(made, row=4 * layers * length * int(config.hidden_size) + made.row // layers)
 
@@ -188,7 +188,7 @@ def reading_rows(train: recipes.Train, length: int) -> int:
 
 def random_row(model: torch.nn.Module, length: int) -> Rows:
     """One row of random tokens that is one document."""
-    vocab = models.config_of(model).get_text_config().vocab_size
+    vocab = models.text_config(models.config_of(model)).vocab_size
     ids = np.random.default_rng(0).integers(0, vocab, (1, length))
     return Rows(ids, np.arange(length)[None], ids)
 
@@ -209,11 +209,7 @@ def free() -> int:
     """Bytes that are free here: on the GPU, or on the machine within this process's limit."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0]
-    available = int(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):  # no cgroup, or "max"
-        limit = int((CGROUP / "memory.max").read_text())
-        available = min(available, limit - int((CGROUP / "memory.current").read_text()))
-    return max(0, available)
+    return free_memory()
 
 
 class Peak:

@@ -31,7 +31,7 @@ def open_stores(folders: StoreFolders) -> tuple[TokenStore, TokenStore]:
 
 def check_ids(store: TokenStore, base: models.Base) -> None:
     """InputError where a text has token ids that the model has no embedding for."""
-    path, known = store.folder / "tokens.bin", base.config.get_text_config().vocab_size
+    path, known = store.folder / "tokens.bin", models.text_config(base.config).vocab_size
     ids = np.memmap(path, store.meta["dtype"], "r") if path.stat().st_size else np.zeros(1)
     largest = max(int(ids.max()), base.eos)
     if largest >= known:

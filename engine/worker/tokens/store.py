@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.files import digest
+from engine.worker.model.identity import tokenizer_parts
 
 MIN_HELDOUT = 40
 """Held-out documents wanted, where they are no more than a quarter of all."""
@@ -177,7 +178,7 @@ def _parts(text: str) -> list[str]:
 
 
 def tokenizer_identity(tokenizer: Any) -> str:
-    """sha256 of the tokenizer's full state: another vocabulary is another store."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    state = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
-    return digest([state, tokenizer.eos_token_id, tokenizer.bos_token_id])
+    """sha256 of what decides over a text's tokens: another vocabulary is another store."""
+    parts = tokenizer_parts(tokenizer)
+    ends = [tokenizer.eos_token_id, tokenizer.bos_token_id]
+    return digest([parts["tokenizer"], parts["added tokens"], *ends])

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from engine.errors import InputError
 from engine.files import check_space, private_dir, sha256_file, write_json
 from engine.worker.model.base import device
+from engine.worker.model.identity import causes
 from engine.worker.step.parallel import Alone
 
 Tensors = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
@@ -152,7 +153,7 @@ def restore(
     changed = [k for k, v in identity.items() if state["identity"].get(k) != v]
     if changed:
         raise InputError(
-            f"{path.name} was made with another {' and '.join(changed)}; "
+            f"{path.name} was made with another {' and '.join(causes(changed))}; "
             "put it back as it was, or start a new run"
         )
     if state["stopped_because"]:

@@ -61,8 +61,7 @@ def training_identity(job: Job) -> dict[str, str]:
     return {
         "corpus or packing": digest(packed.sha256),
         "mix": digest([packed.generic_rows, packed.sequence_length]),
-        "base model": job.trained.hash_of(tokenizer=False),
-        "tokenizer": job.trained.hash_of(tokenizer=True),
+        **job.trained.named_parts,
         "recipe": digest(
             [
                 recipe.train.made_of(),

@@ -231,7 +231,7 @@ def extended_model(base: models.Base, size: int, stands_for: dict[int, Word]) ->
     """The base with ``size`` tokens at least; new rows are the mean of their old pieces' rows."""
     model = models.load(base)
     resize: Any = model.resize_token_embeddings
-    rows = max(size, int(models.config_of(model).get_text_config().vocab_size))
+    rows = max(size, int(models.text_config(models.config_of(model)).vocab_size))
     resize(rows, mean_resizing=False)
     for weight in token_rows(model):
         for token, word in stands_for.items():

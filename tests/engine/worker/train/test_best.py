@@ -116,8 +116,9 @@ def changed_corpus(run: Run, model: Path, files: Files) -> None:
 
 
 def changed_tokenizer(run: Run, model: Path, files: Files) -> None:
-    path = model / "tokenizer_config.json"
-    path.write_text(path.read_text().replace("{", '{"x_note": 1,', 1))
+    """Another rule, which gives this corpus the same tokens."""
+    path = model / "tokenizer.json"
+    path.write_text(path.read_text().replace('"normalizer": null', '"normalizer": {"type": "NFC"}'))
 
 
 def changed_weights(run: Run, model: Path, files: Files) -> None:
@@ -132,10 +133,10 @@ def changed_weights(run: Run, model: Path, files: Files) -> None:
 @pytest.mark.parametrize(
     ("change", "named", "others"),
     [
-        (changed_recipe, "recipe", ["tokenizer", "corpus", "base model"]),
-        (changed_corpus, "corpus or packing", ["tokenizer", "base model", "another recipe"]),
-        (changed_tokenizer, "tokenizer", ["base model", "corpus", "another recipe"]),
-        (changed_weights, "base model", ["tokenizer", "corpus", "another recipe"]),
+        (changed_recipe, "another recipe;", ["tokenizer", "corpus", "weights"]),
+        (changed_corpus, "another corpus or packing", ["tokenizer", "weights", "another recipe"]),
+        (changed_tokenizer, "its tokenizer changed", ["weights", "corpus", "another recipe"]),
+        (changed_weights, "its weights changed", ["tokenizer", "corpus", "another recipe"]),
     ],
 )
 def test_a_resume_of_something_else_is_refused_by_name(
@@ -149,5 +150,5 @@ def test_a_resume_of_something_else_is_refused_by_name(
     change(run, model, files)
     last = walk(run)
     assert last.code == 1
-    assert f"was made with another {named}" in last.message
+    assert named in last.message
     assert not any(other in last.message for other in others)
