@@ -173,13 +173,13 @@ def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
 
 def row(run: Run) -> dict[str, Json]:
     """One run as ``cpt runs`` lists it, in the words of the home screen."""
-    status, end, told = read_status(run), last_end(run), run_row(run)
+    status, told = read_status(run), run_row(run)
     return {
         "run": run.id,
         "path": str(run.path),
         "state": told.state if told.state in ("stopped", "failed") else status.words,
         "stage": status.stage,
-        "outcome": end.outcome if end and not status.alive else "",
+        "outcome": told.outcome,
         "guard": told.guard,
         "answers_changed": told.changed,
         "about": told.about,
@@ -194,14 +194,3 @@ def listed(runs: list[Run]) -> list[str]:
         what = ", ".join(words for words in (one.about, one.note) if words)
         lines.append(f"{run.id:<44} {one.word:<12} {one.stage:<9} {one.age:>6}  {what}".rstrip())
     return lines
-
-
-def last_end(run: Run) -> RunEnded | None:
-    """The newest end of a run, read from the last part of its log."""
-    try:
-        size = run.events_path.stat().st_size
-    except OSError:
-        return None
-    tail = Tail(run.events_path, max(0, size - (1 << 20)))
-    ends = [e for e in tail.read() if isinstance(e, RunEnded)]
-    return ends[-1] if ends else None

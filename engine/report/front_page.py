@@ -12,8 +12,8 @@ from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.formatting import format_duration, format_p_value
 from engine.recipe.sections import Recipe
 from engine.report.markdown import code, inert, table
-from engine.runs.log_times import LogTimes
 from engine.runs.run import Run
+from engine.runs.view import RunView
 from engine.stats.power import items_needed
 
 TIES = {
@@ -26,7 +26,7 @@ TIES = {
 
 
 def render_front_page(
-    run: Run, recipe: Recipe, made: Artifacts, log: LogTimes, images: Mapping[str, str]
+    run: Run, recipe: Recipe, made: Artifacts, log: RunView, images: Mapping[str, str]
 ) -> str:
     """The page as Markdown; ``images`` are the charts' image lines by name."""
     parts = [
@@ -186,9 +186,9 @@ def _describe_guard(gate: GateVerdict) -> str:
     return f"{means.get(gate.guard, 'not known')} ({gate.guard}, {loss})."
 
 
-def _render_price(made: Artifacts, log: LogTimes) -> str:
+def _render_price(made: Artifacts, log: RunView) -> str:
     """Time measured by stage, beside what was predicted before."""
-    if not log.seconds:
+    if not log.spent:
         return ""
     cost = made.evidence.cost
     text = table(("stage", "time", "predicted"), _price_rows(log, cost))
@@ -200,14 +200,14 @@ def _render_price(made: Artifacts, log: LogTimes) -> str:
     return f"## What it cost\n\n{text}"
 
 
-def _price_rows(log: LogTimes, cost: Cost | None) -> list[list[str]]:
+def _price_rows(log: RunView, cost: Cost | None) -> list[list[str]]:
     predicted = {"train": cost.train_seconds, "baseline": cost.gate_seconds} if cost else {}
     rows = [
         [inert(name), format_duration(spent), format_duration(predicted.get(name))]
-        for name, spent in log.seconds.items()
+        for name, spent in log.spent.items()
         if name != "report"
     ]
-    return [*rows, ["**all**", format_duration(sum(log.seconds.values())), ""]]
+    return [*rows, ["**all**", format_duration(sum(log.spent.values())), ""]]
 
 
 def _render_next_steps(run: Run, made: Artifacts) -> str:

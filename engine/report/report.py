@@ -17,8 +17,9 @@ from engine.report import charts
 from engine.report.appendix import render_appendix
 from engine.report.front_page import render_front_page
 from engine.report.html import render_html
-from engine.runs.log_times import LogTimes, history
+from engine.runs.history import History
 from engine.runs.run import Run
+from engine.runs.view import Curve, RunView
 from engine.thresholds import effective
 
 CHARTS = "charts"
@@ -43,7 +44,7 @@ def write_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
 
     Returns the path of ``report.md``.
     """
-    log = history(run)
+    log = History(run.events_path).catch_up()
     drawn = draw_charts(recipe, made, log)
     images = {name: f"![{chart.title}]({CHARTS}/{name}.svg)" for name, chart in drawn.items()}
     front = render_front_page(run, recipe, made, log, images)
@@ -63,7 +64,7 @@ def rewrite(run: Run) -> Path:
     return write_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
 
 
-def draw_charts(recipe: Recipe, made: Artifacts, log: LogTimes) -> dict[str, ReportChart]:
+def draw_charts(recipe: Recipe, made: Artifacts, log: RunView) -> dict[str, ReportChart]:
     """Every chart that there is data for, by its name."""
     drawn = _draw_verdict(recipe, made.gate) if made.gate else {}
     return {**drawn, **_draw_training(recipe, log)}
@@ -79,14 +80,16 @@ def _draw_verdict(recipe: Recipe, gate: GateVerdict) -> dict[str, ReportChart]:
     }
 
 
-def _draw_training(recipe: Recipe, log: LogTimes) -> dict[str, ReportChart]:
-    if min(len(log.domain), len(log.generic)) < 2:
+def _draw_training(recipe: Recipe, log: RunView) -> dict[str, ReportChart]:
+    curve = log.curves.get("train", Curve())
+    domain, generic = curve.domain.points(), curve.generic.points()
+    if min(len(domain), len(generic)) < 2:
         return {}
     limits = effective(recipe.probe.thresholds)
     edges = limits["forgetting_green"], limits["forgetting_amber"]
-    bands = charts.forgetting(log.generic, *edges)
+    bands = charts.forgetting(generic, *edges)
     return {
-        "losses": ReportChart("Held-out loss by step", charts.losses(log.domain, log.generic)),
+        "losses": ReportChart("Held-out loss by step", charts.losses(domain, generic)),
         "forgetting": ReportChart("Generic loss since the start, in the guard's bands", bands),
     }
 

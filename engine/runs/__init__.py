@@ -6,6 +6,5 @@ view        events folded into what a screen shows
 series      a curve that stays small
 history     the log as it grows
 index       a fold kept beside the log
-log_times   what a report needs of the log
 launch      starts a worker, asks things of it
 """

@@ -113,6 +113,12 @@ class RunView:
     failure: ev.Failed | None = None
     started: float = 0.0
     last_t: float = 0.0
+    before_t: float = 0.0
+    """Time of the event before the newest: a killed worker's last word, where one began again."""
+    starts: int = 0
+    """Workers that took the run."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds that workers spent in each stage, over all their attempts."""
     odd: int = 0
     """Events with fields of a wrong type, left out."""
     limits: dict[str, float] = field(default_factory=lambda: effective({}))
@@ -131,7 +137,7 @@ class RunView:
     def apply(self, event: ev.Event) -> None:
         """Fold one event; unknown kinds only move the clock."""
         self.version += 1
-        self.last_t = event.t or self.last_t
+        self.before_t, self.last_t = self.last_t, event.t or self.last_t
         handler = _HANDLERS.get(type(event))
         if handler is None:
             return
@@ -213,7 +219,16 @@ def guard_word(rise: float | None, limits: dict[str, float]) -> str:
     return "amber" if rise <= limits["forgetting_amber"] else "red"
 
 
+def _leave_stage(view: RunView, t: float) -> None:
+    """Count the time since the stage in progress began; ``t`` is when it was left."""
+    stage = view.stages.get(view.current)
+    if stage is not None and t:
+        view.spent[stage.name] = view.spent.get(stage.name, 0.0) + max(0.0, t - stage.started)
+
+
 def _run_started(view: RunView, event: ev.RunStarted) -> None:
+    _leave_stage(view, view.before_t)
+    view.starts += 1
     view.run, view.pid = event.run, event.pid
     view.planned = list(event.stages) or view.planned
     view.started = view.started or event.t
@@ -233,6 +248,7 @@ def _facts(view: RunView, event: ev.Facts) -> None:
 
 
 def _stage_started(view: RunView, event: ev.StageStarted) -> None:
+    _leave_stage(view, event.t)
     stage = view.stage(event.stage)
     stage.state, stage.started, stage.detail = "running", event.t, event.detail
     stage.progress = None
@@ -244,6 +260,7 @@ def _progress(view: RunView, event: ev.Progress) -> None:
 
 
 def _stage_done(view: RunView, event: ev.StageDone) -> None:
+    _leave_stage(view, event.t)
     stage = view.stage(event.stage)
     seen = stage.state == "done" or bool(stage.evidence)
     stage.evidence = event.evidence or stage.evidence
@@ -253,8 +270,7 @@ def _stage_done(view: RunView, event: ev.StageDone) -> None:
         stage.state, stage.seconds = "done", event.seconds
     stage.progress = None
     view.latest = event.stage
-    if view.current == event.stage:
-        view.current = ""
+    view.current = ""
     if event.stage == "decide":
         view.limits = effective(_numbers(stage.evidence.get("thresholds_overridden")))
 
@@ -304,6 +320,7 @@ def _failed(view: RunView, event: ev.Failed) -> None:
 
 
 def _run_ended(view: RunView, event: ev.RunEnded) -> None:
+    _leave_stage(view, event.t)
     view.outcome, view.code, view.message = event.outcome, event.code, event.message
     view.current = ""
     for stage in view.stages.values():
