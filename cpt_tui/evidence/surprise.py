@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cpt_tui.drawing.bars import Mark, bar, box, interval_scale, ridge, ruler, spread_range
-from cpt_tui.drawing.page import Page, padded
+from cpt_tui.drawing.page import Page
 from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
 from engine.artifacts.base import Interval
@@ -16,7 +16,7 @@ SHOWN_TERMS = 8
 
 
 def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
-    """Distributions, ratio, pilot, classes, references, and the most surprising text."""
+    """Distributions, ratio, pilot, classes, and the most surprising text."""
     fluency = found.fluency
     if fluency:
         page.heading("Loss of the base on held-out documents, bits per byte")
@@ -26,7 +26,6 @@ def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
     if fluency:
         _sides(page, fluency)
         _classes(page, fluency.classes)
-        _references(page, fluency, width)
         _documents(page, fluency, width)
 
 
@@ -146,23 +145,6 @@ def _classes(page: Page, classes: list[TokenClass]) -> None:
         page.put(f"{one.domain_share:>9.1%}{one.generic_share:>9.1%}")
         page.put(f"{one.domain_nats:>9.2f}{one.generic_nats:>9.2f}")
         page.add(f"{one.domain_nats - one.generic_nats:>+9.2f}", "bold")
-
-
-def _references(page: Page, fluency: Fluency, width: int) -> None:
-    """The corpus among reference texts under the same base."""
-    if not fluency.references:
-        return
-    share = fluency.percentile
-    place = f": harder than {share:.0f}% of them" if share is not None else ""
-    page.heading(f"Among reference texts{place}")
-    rows = [(one.bits_per_byte, clean_line(one.name, 28), "") for one in fluency.references]
-    rows.append((fluency.domain.bits_per_byte, "your corpus", "bold cyan"))
-    rows.append((fluency.generic.bits_per_byte, "your generic text", "bold yellow"))
-    largest = max(value for value, _, _ in rows)
-    for value, name, style in sorted(rows):
-        page.put(padded(name, 30), style or "dim")
-        page.draw(bar(value, largest, max(8, min(30, width - 40))), style)
-        page.add(f" {value:.3f}", style)
 
 
 def _documents(page: Page, fluency: Fluency, width: int) -> None:

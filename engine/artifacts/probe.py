@@ -39,14 +39,6 @@ class TokenClass(Record):
     generic_nats: float
 
 
-class Reference(Record):
-    """A reference corpus scored under the same base."""
-
-    name: str
-    bits_per_byte: float
-    documents: int
-
-
 class Surprise(Record):
     """A document (excerpt) or a term with its bits per byte under the base."""
 
@@ -67,9 +59,6 @@ class Fluency(Record):
     surprising_terms: list[Surprise] = Field(default_factory=list)
     seconds: float = 0
     classes: list[TokenClass] = Field(default_factory=list)
-    references: list[Reference] = Field(default_factory=list)
-    percentile: float | None = None
-    """Share of reference corpora with fewer bits per byte than the domain, 0 to 100."""
     budget_ended: bool = False
     """The time or token budget ended before the interval decided."""
 

@@ -128,7 +128,7 @@ class Probe(Section):
     budget_seconds: Positive = Field(600, description="time limit of the scoring, and of the pilot")
     references: list[str] = Field(
         default_factory=list,
-        description="files, folders or hub:owner/name of further reference corpora",
+        description="no longer read; here so that recipes of older runs still load",
     )
     seed: int = 0
     thresholds: dict[str, float] = Field(

@@ -162,7 +162,6 @@ def _render_fluency(fluency: Fluency) -> list[str]:
     return [
         _render_losses(fluency),
         _render_classes(fluency.classes) if fluency.classes else "",
-        _render_references(fluency) if fluency.references else "",
         *_list_surprises(fluency),
     ]
 
@@ -189,15 +188,6 @@ def _render_classes(classes: Sequence[TokenClass]) -> str:
     ]
     head = ("tokens", "domain share", "generic share", "domain nats/token", "generic nats/token")
     return table(head, rows)
-
-
-def _render_references(fluency: Fluency) -> str:
-    """The corpus among reference texts under the same base."""
-    ordered = sorted(fluency.references, key=lambda one: one.bits_per_byte)
-    rows = [[inert(one.name), f"{one.bits_per_byte:.3f}", f"{one.documents:,}"] for one in ordered]
-    share = fluency.percentile
-    place = f"\n\nThe corpus is harder than {share:.0f}% of them." if share is not None else ""
-    return table(("reference text", "bits/byte", "documents"), rows) + place
 
 
 def _list_surprises(fluency: Fluency) -> list[str]:

@@ -129,7 +129,6 @@ def _fluency(fluency: Fluency) -> list[str]:
         f"generic {fluency.generic.bits_per_byte:.3f}, "
         f"ratio {format_interval(fluency.ratio)}",
         *_classes(fluency),
-        *_place(fluency),
         *_terms(fluency),
     ]
 
@@ -140,14 +139,6 @@ def _classes(fluency: Fluency) -> list[str]:
         f"{one_line(one.name)} {one.domain_nats - one.generic_nats:+.2f}" for one in fluency.classes
     ]
     return [f"nats/token more than generic: {', '.join(gaps)}"] if gaps else []
-
-
-def _place(fluency: Fluency) -> list[str]:
-    """The corpus among the reference texts."""
-    references, share = fluency.references, fluency.percentile
-    if not references or share is None:
-        return []
-    return [f"harder for this base than {share:.0f}% of {len(references)} reference texts"]
 
 
 def _terms(fluency: Fluency) -> list[str]:

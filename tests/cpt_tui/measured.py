@@ -221,13 +221,6 @@ def _fluency(hostile: bool) -> dict[str, Any]:
         ],
         "seconds": 21.0,
         "classes": _classes(),
-        "references": [
-            {"name": EVIL if hostile else "encyclopedia", "bits_per_byte": 0.95, "documents": 40},
-            {"name": "news", "bits_per_byte": 1.02, "documents": 40},
-            {"name": "dialogue", "bits_per_byte": 1.11, "documents": 40},
-            {"name": "terms of service (cached)", "bits_per_byte": 1.38, "documents": 200},
-        ],
-        "percentile": 75.0,
         "budget_ended": False,
     }
 
@@ -268,7 +261,7 @@ def _explanations(hostile: bool) -> list[dict[str, Any]]:
 
 NEW_IN_SCAN = {"parts", "quality", "contamination", "encodings", "mojibake_documents", "saved"}
 NEW_IN_SCAN |= {"whole_word_saving", "contaminated_items"}
-NEW_IN_PROBE = {"spread", "classes", "order_ratio", "references", "percentile", "budget_ended"}
+NEW_IN_PROBE = {"spread", "classes", "order_ratio", "budget_ended"}
 NEW_IN_PROBE |= {"passages", "gate_flops", "gate_memory_gb"}
 
 

@@ -37,7 +37,6 @@ LABELS = (
         "interval",
         "held-out",
         "micro-batch",
-        "reference texts",
         "Moved",
         "exact copies",
         "order",

@@ -8,6 +8,4 @@ pilot             how much of it a short run can learn
 surprise          what surprises the most
 explain           what the base says of a term
 cost              the price before it is paid
-references        other texts beside it
-reference_texts   those texts
 """

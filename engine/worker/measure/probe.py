@@ -16,7 +16,6 @@ from engine.worker.measure.cost import cost_inputs, estimate
 from engine.worker.measure.explain import explain_terms
 from engine.worker.measure.fluency import ROUND_TOKENS, FluencyProbe
 from engine.worker.measure.pilot import EVAL_DOCUMENTS, EVAL_TOKENS, PilotRunner
-from engine.worker.measure.references import percentile, score_references
 from engine.worker.measure.surprise import surprising_documents, surprising_terms
 from engine.worker.model import base as models
 from engine.worker.model.job import Job, need
@@ -128,13 +127,9 @@ def measure(context: Context, scorer: Scorer, domain: Scores, generic: Scores) -
                 f"[{name}]: no held-out document is left to score; give at least two documents"
             )
     fluency = FluencyProbe(context, scorer, domain, generic).run()
-    speed = fluency.seconds / max(1, domain.read_tokens + generic.read_tokens)
-    references = score_references(context, scorer, speed)
     found = {
         "surprising_documents": surprising_documents(domain, scorer.base),
         "surprising_terms": surprising_terms(domain, generic, scorer.base),
-        "references": references,
-        "percentile": percentile(fluency.domain.bits_per_byte, references),
     }
     return fluency.model_copy(update=found)
 

@@ -122,7 +122,6 @@ def test_findings_tell_the_new_facts_in_a_line_each() -> None:
         "near-duplicates: 12.7% of tokens; 2.71M effective tokens are left",
         "contamination: 2 of 400 gold items",
         "words +0.79",
-        "harder for this base than 75% of 4 reference texts",
         "price here: training 25 min 20 s",
         "not answered: explain, facts, distil",
     ):

@@ -149,7 +149,8 @@ def damage(log: Path, how: str) -> None:
     elif how == "a flipped bit":
         kept.write_bytes(raw[:-40] + bytes([raw[-40] ^ 1]) + raw[-39:])
     elif how == "another format":
-        kept.write_bytes(raw.replace(b'"format": 2', b'"format": 1', 1))
+        now = f'"format": {index.FORMAT}'.encode()
+        kept.write_bytes(raw.replace(now, b'"format": 1', 1))
     elif how == "no JSON":
         kept.write_bytes(b"\x00\xff" * 100)
     elif how == "a log that shrank":

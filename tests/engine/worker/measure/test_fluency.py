@@ -1,4 +1,4 @@
-"""The probe's parts: token losses, classes of tokens, references, passages, the pilot's rule."""
+"""The probe's parts: token losses, classes of tokens, passages, the pilot's rule."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from engine.thresholds import effective
 from engine.worker.measure.explain import passages
 from engine.worker.measure.fluency import CLASSES, class_table, token_classes
 from engine.worker.measure.pilot import LOOK, decided, evaluated, order_ratio
-from engine.worker.measure.reference_texts import reference_texts
-from engine.worker.measure.references import percentile, score_references
 from engine.worker.measure.surprise import surprising_terms
 from engine.worker.model import base as models
 from engine.worker.model.fast_paths import Check, Paths, allow
@@ -97,33 +95,6 @@ def test_token_classes_cover_every_token(scorer: Scorer) -> None:
     assert mean == pytest.approx(side.sums.sum() / side.counts.sum())
 
 
-def test_references_are_scored_once(scorer: Scorer, private_home: Path) -> None:
-    seen: list[str] = []
-    context = SimpleNamespace(
-        recipe=SimpleNamespace(probe=sections.Probe()),
-        emit=lambda event: seen.append(event.message),
-        progress=lambda label, done, *a, **k: seen.append(label),
-    )
-    first = score_references(context, scorer, 1e-4)  # type: ignore[arg-type]
-    assert {r.name for r in first} == set(reference_texts())
-    assert [r.bits_per_byte for r in first] == sorted(r.bits_per_byte for r in first)
-    assert seen
-    seen.clear()
-    again = score_references(context, scorer, 1e9)  # type: ignore[arg-type]
-    assert sorted(again, key=lambda r: r.name) == sorted(first, key=lambda r: r.name)
-    assert seen == []
-
-
-def test_a_slow_machine_says_that_references_are_missing(scorer: Scorer) -> None:
-    seen: list[str] = []
-    context = SimpleNamespace(
-        recipe=SimpleNamespace(probe=sections.Probe()), emit=lambda e: seen.append(e.message)
-    )
-    assert score_references(context, scorer, 10.0) == []  # type: ignore[arg-type]
-    assert "not scored" in seen[0]
-    assert percentile(1.0, []) is None
-
-
 def test_passages_show_the_term_in_the_corpus(scorer: Scorer) -> None:
     side = scored(scorer, documents(12, 8, domain=True))
     found = passages(["zorvik", "nowhere"], side, scorer.base)
@@ -179,15 +150,6 @@ def test_a_look_ends_the_pilot_only_where_it_decides(
         seconds=0,
     )
     assert decided(pilot, LOOK, effective({})) is ends
-
-
-def test_references_are_the_same_every_time() -> None:
-    first, again = reference_texts(), reference_texts()
-    assert first == again
-    assert len(first) >= 8
-    plain, mixed = first["embedded English"], first["English, words shuffled"]
-    assert all(sorted(a.split()) == sorted(b.split()) for a, b in zip(plain, mixed, strict=True))
-    assert plain != mixed
 
 
 def test_a_document_without_a_space_has_no_surprising_terms(scorer: Scorer) -> None:
