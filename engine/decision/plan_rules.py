@@ -38,7 +38,7 @@ def distil(case: Case) -> Finding:
 def method(case: Case) -> Finding:
     """What the recipe will do, why, and where it leaves the proposal."""
     parts = [_method(case), _epochs(case), _mix_back(case)]
-    return asked("note", "; ".join(parts), source="DESIGN 7; Biderman 2024; Ibrahim 2024")
+    return asked("note", "; ".join(parts), source="Biderman 2024; Ibrahim 2024")
 
 
 def _method(case: Case) -> str:

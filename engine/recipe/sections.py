@@ -170,9 +170,7 @@ class Train(Section):
     epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
     why_epochs: str = Field("", description="required when epochs > 1")
     max_tokens: Positive | None = Field(None, description="cap on training tokens, mix included")
-    lr: Rate | None = Field(
-        None, description="peak rate; default 1e-4 for LoRA, by size for full (DESIGN 7)"
-    )
+    lr: Rate | None = Field(None, description="peak rate; default 1e-4 for LoRA, by size for full")
     freeze_layers: Annotated[int, Field(ge=0)] = Field(
         0, description="lowest decoder layers kept as they are; with LoRA they get no adapters"
     )

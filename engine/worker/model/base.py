@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -20,6 +20,10 @@ from engine.model_folder.headers import ITEM_BITS, StoredTensor, stored_tensors
 from engine.recipe import sections as recipes
 from engine.worker.model import identity, rehearsal, weights
 from engine.worker.model.weights import first_line
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
 
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 16_384}
 """Tokens of a micro-batch at most. On a CPU larger ones were not faster (measured); the GPU's
@@ -40,8 +44,8 @@ class Base:
     name: str
     identity: str
     """sha256 over ``parts``."""
-    tokenizer: Any
-    config: Any
+    tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig
     parts: tuple[tuple[str, str], ...] = ()
     """(name, sha256) of what makes this base: weights, config, tokenizer, chat template, …"""
     notes: tuple[str, ...] = ()
@@ -74,18 +78,18 @@ class Base:
         return int(bos) if bos is not None and len(ids) > 1 and ids[0] == bos else None
 
 
-def text_config(config: Any) -> Any:
+def text_config(config: PretrainedConfig) -> PretrainedConfig:
     """The config of the part that reads and writes text: a multimodal wrapper nests it."""
     return config.get_text_config(decoder=True)
 
 
-def stated(config: Any) -> int | None:
+def stated(config: PretrainedConfig) -> int | None:
     """The context that a config states, under any of its names."""
     inner = text_config(config)
     return stated_context(lambda name: getattr(inner, name, None))
 
 
-def known_context(config: Any, tokenizer: Any) -> int | None:
+def known_context(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The context that the config states, else the tokenizer's; None where neither does."""
     limit: object = getattr(tokenizer, "model_max_length", None)
     if isinstance(limit, int | float) and 0 < limit <= SANE_CONTEXT:
@@ -122,7 +126,7 @@ def resolve(model: recipes.Model) -> Base:
     )
 
 
-def load_config(folder: Path) -> Any:
+def load_config(folder: Path) -> PretrainedConfig:
     """A folder's config; which attention kernel runs is not its to say. Raises InputError."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -136,7 +140,7 @@ def load_config(folder: Path) -> Any:
     return config
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """A folder's tokenizer. Raises InputError."""
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -148,7 +152,10 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _notes(
-    config: Any, tokenizer: Any, surplus: tuple[str, ...], repaired: list[str]
+    config: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    surplus: tuple[str, ...],
+    repaired: list[str],
 ) -> tuple[str, ...]:
     notes = [weights.surplus_sentence(surplus)] if surplus else []
     if stated(config) is None:
@@ -267,7 +274,7 @@ def weights_sha256(folder: Path) -> str:
     return digest([sha256_file(p) for p in sorted(folder.glob("*.safetensors"))])
 
 
-def config_of(model: torch.nn.Module) -> Any:
+def config_of(model: torch.nn.Module) -> PretrainedConfig:
     """The transformers config of a model, wrapped by peft or not."""
     return model.config
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.corpus.files.digests import UNREADABLE, digests
 from engine.errors import InputError
@@ -17,6 +17,10 @@ from engine.files import digest, private_dir, sha256_file, write_json
 from engine.model_folder.headers import SINGLE, weight_files, weight_map
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 OF_THE_BASE = "base "
 """Begins the name of a part in a registration and in a checkpoint: ``base chat template``."""
@@ -31,7 +35,7 @@ MARKER = ',"normalizer":'
 change the first two, and the third is a part of its own. Within a string its quotes are escaped."""
 
 
-def parts_of(folder: Path, tokenizer: Any) -> dict[str, str]:
+def parts_of(folder: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """The sha256 of each part of a model folder."""
     return {WEIGHTS: weights_part(folder), "config": config_part(folder)} | {
         "generation config": generation_part(folder),
@@ -70,7 +74,7 @@ def _values(path: Path) -> str:
     return digest(found)
 
 
-def tokenizer_parts(tokenizer: Any) -> dict[str, str]:
+def tokenizer_parts(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """The sha256 of a tokenizer's vocabulary and rules, added and special tokens, chat template."""
     added = {
         number: repr(token) if isinstance(token, str) else _token(token)
@@ -93,12 +97,12 @@ def _token(token: Any) -> list[Any]:
     return [token.content, *(getattr(token, flag, None) for flag in flags)]
 
 
-def _ids(tokenizer: Any, value: Any) -> Any:
+def _ids(tokenizer: PreTrainedTokenizerBase, value: Any) -> Any:
     names = [str(one) for one in value] if isinstance(value, list) else str(value)
     return tokenizer.convert_tokens_to_ids(names)
 
 
-def _rules(tokenizer: Any) -> str:
+def _rules(tokenizer: PreTrainedTokenizerBase) -> str:
     """The vocabulary and the rules of a tokenizer in memory."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:

@@ -10,7 +10,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,6 +20,10 @@ from engine.recipe.methods import FULL, LORA_VARIANTS, MethodFacts
 from engine.worker.model import base as models
 from engine.worker.model.embeddings import ends
 from engine.worker.model.fast_paths import plain
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 RSLORA_ALPHA = 8
 """With rsLoRA's scale alpha / sqrt(rank): 2 at rank 16, as LoRA's 2 x rank / rank is at any."""
@@ -67,7 +71,7 @@ def method_of(recipe: recipes.Recipe) -> Method:
     return METHODS[recipe.method.name]
 
 
-def check(recipe: recipes.Recipe, config: Any = None) -> None:
+def check(recipe: recipes.Recipe, config: PretrainedConfig | None = None) -> None:
     """InputError for a method that cannot work here, or (``config``) not on this model."""
     method = method_of(recipe)
     method.check()

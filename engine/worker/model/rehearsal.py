@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from engine.errors import InputError
 from engine.worker.model.weights import first_line, quiet
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
 
 SAMPLING = {
     "temperature": 1.0,
@@ -32,7 +36,7 @@ READ = "Measure, decide, train, prove: 3.14 → Überraschung\n\t日本"
 """Must give the same ids after saving."""
 
 
-def repair(config: Any) -> list[str]:
+def repair(config: PretrainedConfig) -> list[str]:
     """Unset, in place, the flags of a generation config that do nothing; returns their names."""
     idle = {} if config.do_sample is True else dict(SAMPLING)
     if (config.num_beams or 1) == 1:
@@ -62,7 +66,7 @@ def generation_config(folder: Path) -> Any:
         ) from error
 
 
-def rehearse(folder: Path, model: Any, tokenizer: Any) -> list[str]:
+def rehearse(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Save and read all but the weights, in a scratch folder; returns what had to be repaired.
 
     ``model`` may be without weights. InputError where the end of a run would fail.

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -23,6 +23,10 @@ from engine.errors import InputError
 from engine.model_folder.headers import StoredTensor, shown_names
 from engine.model_folder.layers import LAYER, check_count, incomplete, renamed
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
 Info = Mapping[str, Any]
 """transformers' loading info: missing, unexpected and mismatched keys."""
 
@@ -31,12 +35,14 @@ Info = Mapping[str, Any]
 class Skeleton:
     """A model without weights, whose names and shapes are those of its folder's files."""
 
-    model: Any
+    model: PreTrainedModel
     surplus: tuple[str, ...]
     """Tensors of the files that the model has no use for."""
 
 
-def skeleton(folder: Path, config: Any, tensors: Mapping[str, StoredTensor]) -> Skeleton:
+def skeleton(
+    folder: Path, config: PretrainedConfig, tensors: Mapping[str, StoredTensor]
+) -> Skeleton:
     """The model that the config describes, on the meta device, compared with the files' headers.
 
     InputError where transformers has no causal model of this kind or cannot build it, and where
@@ -73,7 +79,7 @@ def skeleton(folder: Path, config: Any, tensors: Mapping[str, StoredTensor]) -> 
     return Skeleton(model, tuple(surplus))
 
 
-def model_class(folder: Path, config: Any) -> Any:
+def model_class(folder: Path, config: PretrainedConfig) -> Any:
     """The causal model of a config's kind. InputError where transformers has none."""
     if getattr(config, "is_encoder_decoder", False) or type(config) not in (
         MODEL_FOR_CAUSAL_LM_MAPPING
@@ -89,7 +95,7 @@ def model_class(folder: Path, config: Any) -> Any:
     return next((named[n] for n in config.architectures or [] if n in named), found[0])
 
 
-def check_info(folder: Path, model: Any, info: Info) -> None:
+def check_info(folder: Path, model: PreTrainedModel, info: Info) -> None:
     """InputError where tensors of the model were not in the files, or had another shape."""
     missing, total = sorted(info["missing_keys"]), len(model.state_dict())
     if missing:
@@ -112,7 +118,7 @@ def check_info(folder: Path, model: Any, info: Info) -> None:
         )
 
 
-def check_tied(folder: Path, model: Any) -> None:
+def check_tied(folder: Path, model: PreTrainedModel) -> None:
     """InputError where the config ties head and embeddings, and the loaded ones are two."""
     head, table = model.get_output_embeddings(), model.get_input_embeddings()
     if not is_tied(model.config) or head is None or table is None:
@@ -123,14 +129,17 @@ def check_tied(folder: Path, model: Any) -> None:
         raise InputError(two_heads(folder))
 
 
-def is_tied(config: Any) -> bool:
+def is_tied(config: PretrainedConfig) -> bool:
     """Whether a config ties the head to the embeddings."""
     parts = (config, config.get_text_config(decoder=True))
     return any(getattr(part, "tie_word_embeddings", False) for part in parts)
 
 
 def check_head(
-    folder: Path, kind: Any, config: Any, tensors: Mapping[str, StoredTensor]
+    folder: Path,
+    kind: type[PreTrainedModel],
+    config: PretrainedConfig,
+    tensors: Mapping[str, StoredTensor],
 ) -> set[str]:
     """Names of heads that are stored although they are tied. InputError where they differ."""
     ties = getattr(kind, "_tied_weights_keys", None)
@@ -172,7 +181,7 @@ def _read(tensors: Mapping[str, StoredTensor], name: str) -> torch.Tensor:
         return tensor
 
 
-def _check_surplus(folder: Path, model: Any, info: Info, surplus: list[str]) -> None:
+def _check_surplus(folder: Path, model: PreTrainedModel, info: Info, surplus: list[str]) -> None:
     """InputError where surplus tensors are the model's own under other names, or more layers."""
     missing = set(info["missing_keys"])
     prefixes = [

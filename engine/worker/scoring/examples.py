@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from engine.gold.example import Example
 from engine.worker.model import base as models
 from engine.worker.packing.best_fit import BestFit
 from engine.worker.step.rows import IGNORE, Rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 PAIR: Any = np.dtype([("id", np.int64), ("label", np.int64)])
 """One token of a training example and its label."""
@@ -137,7 +141,7 @@ def _rendered(encoder: Encoder, turns: Sequence[tuple[str, str]]) -> str:
     return text
 
 
-def _parsed(tokenizer: Any, text: str) -> list[int]:
+def _parsed(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Ids of template text, in which special tokens are special."""
     found: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return found

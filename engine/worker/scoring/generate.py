@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
@@ -19,6 +19,10 @@ from engine.worker.model.fast_paths import paths_of
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.likelihood import Kept, Told, untold
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 BATCH = 32
 """Prompts that are continued together."""
@@ -176,7 +180,7 @@ def continued(
 
 
 @contextlib.contextmanager
-def _own_settings(model: Any) -> Iterator[None]:
+def _own_settings(model: PreTrainedModel) -> Iterator[None]:
     """Without the model's own generation settings: a repetition penalty is not greedy."""
     kept = model.generation_config
     model.generation_config = GenerationConfig()

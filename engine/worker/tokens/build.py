@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,10 @@ from engine.worker.tokens.store import (
     tokenizer_identity,
 )
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
 STORE_VERSION = 3
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
@@ -48,7 +52,7 @@ COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
 Tick = Callable[[int, int], None]
 
 
-def store_folder(corpus: Corpus, tokenizer: Any) -> Path:
+def store_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Where the store of this text, tokenizer and split is, or will be."""
     identity = tokenizer_identity(tokenizer)
     parts = [STORE_VERSION, corpus.fingerprint(), identity, corpus.source.heldout_share]
@@ -58,7 +62,7 @@ def store_folder(corpus: Corpus, tokenizer: Any) -> Path:
 def build_store(
     context: Context,
     corpus: Corpus,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     folder: Path,
     label: str,
     overlap: Overlap | None = None,
@@ -128,7 +132,11 @@ class _Writer:
     """Accumulates one store; everything but counters goes straight to disk."""
 
     def __init__(
-        self, folder: Path, tokenizer: Any, overlap: Overlap | None, stack: ExitStack
+        self,
+        folder: Path,
+        tokenizer: PreTrainedTokenizerBase,
+        overlap: Overlap | None,
+        stack: ExitStack,
     ) -> None:
         self._folder, self._tokenizer, self._overlap = folder, tokenizer, overlap
         self._dtype = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"

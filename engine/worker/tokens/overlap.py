@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.corpus.corpus import Corpus
 from engine.corpus.files.seals import find_damage
@@ -26,11 +26,19 @@ from engine.worker.tokens.batches import Reading
 from engine.worker.tokens.build import build_store, store_folder
 from engine.worker.tokens.store import TokenStore
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
 OVERLAP_VERSION = 1
 
 
 def open_store(
-    context: Context, corpus: Corpus, tokenizer: Any, label: str, gold: Sequence[Example]
+    context: Context,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    label: str,
+    gold: Sequence[Example],
 ) -> tuple[TokenStore, Overlapped | None]:
     """The token store of a corpus and what it holds of the gold items (None without any)."""
     folder = store_folder(corpus, tokenizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,19 @@ from engine.quality.near_duplicates import Clusters
 from engine.quality.shingles import LONG, words_of
 from engine.worker.tokens.store import Ints, TokenStore
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
 SHOWN = 5
 HEAD_TOKENS = 60
 """Tokens decoded to show how a document starts."""
 HEAD = 120
 
 
-def near_pairs(store: TokenStore, clusters: Clusters, tokenizer: Any) -> list[NearPair]:
+def near_pairs(
+    store: TokenStore, clusters: Clusters, tokenizer: PreTrainedTokenizerBase
+) -> list[NearPair]:
     """One pair out of each of the largest groups."""
     linked = np.flatnonzero(clusters.twin >= 0)
     _, first, sizes = np.unique(clusters.first[linked], return_index=True, return_counts=True)
@@ -36,7 +42,7 @@ def near_pairs(store: TokenStore, clusters: Clusters, tokenizer: Any) -> list[Ne
     ]
 
 
-def _head(store: TokenStore, index: int, tokenizer: Any) -> str:
+def _head(store: TokenStore, index: int, tokenizer: PreTrainedTokenizerBase) -> str:
     """How a document starts."""
     text = clean(tokenizer.decode(store.document(index)[:HEAD_TOKENS].tolist()))
     return " ".join(text.split())[:HEAD]
@@ -52,7 +58,10 @@ def exact(store: TokenStore, repeated: list[tuple[str, int]]) -> list[str]:
 
 
 def leaks(
-    store: TokenStore, leaked: Ints, shared: npt.NDArray[np.uint64], tokenizer: Any
+    store: TokenStore,
+    leaked: Ints,
+    shared: npt.NDArray[np.uint64],
+    tokenizer: PreTrainedTokenizerBase,
 ) -> list[str]:
     """Held-out documents with 13 words that training documents hold too."""
     lines = []

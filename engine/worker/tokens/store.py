@@ -13,13 +13,17 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.files import digest
 from engine.worker.model.identity import tokenizer_parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 MIN_HELDOUT = 40
 """Held-out documents wanted, where they are no more than a quarter of all."""
@@ -134,7 +138,7 @@ def heldout_mask(
     return mask
 
 
-def encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids of each text, no special tokens added, none parsed out of the text.
 
     WikiText's literal ``<unk>`` would otherwise be read as a special token.
@@ -150,7 +154,7 @@ def encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     return encoded
 
 
-def encode_long(tokenizer: Any, texts: list[str], dtype: str) -> list[Ints]:
+def encode_long(tokenizer: PreTrainedTokenizerBase, texts: list[str], dtype: str) -> list[Ints]:
     """``encode`` as arrays, in flat memory: a huge document in parts cut at a blank."""
     found: list[Ints] = []
     short: list[str] = []
@@ -177,7 +181,7 @@ def _parts(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def tokenizer_identity(tokenizer: Any) -> str:
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
     """sha256 of what decides over a text's tokens: another vocabulary is another store."""
     parts = tokenizer_parts(tokenizer)
     ends = [tokenizer.eos_token_id, tokenizer.bos_token_id]

@@ -1,6 +1,6 @@
 """What allows a vocabulary extension: a finished run that measured the tokens as the bottleneck.
 
-DESIGN 4: off on a first run. No published gain in quality is separable from the continued
+Off on a first run. No published gain in quality is separable from the continued
 pretraining itself, so a larger vocabulary has to be argued from this base and this corpus.
 """
 
