@@ -186,6 +186,14 @@ def test_a_public_class_name_exists_once() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+def test_any_is_rare() -> None:
+    """``Any`` stands at a library's edge only: at most 5 in a thousand lines."""
+    texts = [path.read_text() for path in sources().values()]
+    nodes = (node for text in texts for node in ast.walk(ast.parse(text)))
+    count = sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
+    assert 1000 * count <= 5 * sum(text.count("\n") for text in texts)
+
+
 def loaded(code: str) -> set[str]:
     """The top-level modules that a fresh interpreter holds after ``code``."""
     code = f"import sys\n{code}\nprint(*{{m.split('.')[0] for m in sys.modules}})"

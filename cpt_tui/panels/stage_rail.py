@@ -18,6 +18,7 @@ PANEL_OF = {
     "probe": 1,
     "decide": 1,
     "baseline": 4,
+    "extend": 2,
     "pack": 2,
     "train": 3,
     "gate": 4,

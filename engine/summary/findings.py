@@ -54,7 +54,7 @@ def describe_stage(stage: str, made: Artifacts) -> list[str]:
     """
     if unreadable := made.describe_unreadable(stage):
         return [unreadable]
-    teller = _TELLERS.get(stage)
+    teller = TELLERS.get(stage)
     return teller(made) if teller else []
 
 
@@ -295,7 +295,7 @@ def _tell(artifact: Callable[[Artifacts], A | None], describe: Callable[[A], lis
     return tell
 
 
-_TELLERS: dict[str, Teller] = {
+TELLERS: dict[str, Teller] = {
     "scan": _tell(lambda made: made.scan, _scan),
     "probe": _tell(lambda made: made.probe, _probe),
     "decide": _tell(lambda made: made.decide, _decide),
