@@ -120,13 +120,16 @@ def check_info(folder: Path, model: PreTrainedModel, info: Info) -> None:
 
 def check_tied(folder: Path, model: PreTrainedModel) -> None:
     """InputError where the config ties head and embeddings, and the loaded ones are two."""
-    head, table = model.get_output_embeddings(), model.get_input_embeddings()
-    if not is_tied(model.config) or head is None or table is None:
+    ties = getattr(model, "_tied_weights_keys", None)
+    if not is_tied(model.config) or not isinstance(ties, dict):
         return
-    one, other = head.weight, table.weight
-    separate = one.data_ptr() != other.data_ptr() and one.shape == other.shape
-    if separate and not torch.equal(one, other):
-        raise InputError(two_heads(folder))
+    named = dict(model.named_parameters(remove_duplicate=False))
+    for target, source in ties.items():
+        one, other = named.get(target), named.get(source)
+        if one is None or other is None or one.data_ptr() == other.data_ptr():
+            continue
+        if one.shape == other.shape and not torch.equal(one, other):
+            raise InputError(two_heads(folder))
 
 
 def is_tied(config: PretrainedConfig) -> bool:
