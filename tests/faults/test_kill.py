@@ -34,7 +34,7 @@ from tests.faults.driving import (
     weights,
 )
 
-LONG = "epochs = 8\nwhy_epochs = 'a long enough run to be killed in'\n"
+LONG = "epochs = 4\nwhy_epochs = 'a long enough run to be killed in'\n"
 
 
 def make_run(name: str, unbroken: dict[str, Any]) -> Run:
