@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.files import home, private_dir, sha256_file, write_atomic, write_json
@@ -25,6 +25,9 @@ from engine.stages import EXTEND, LATER_STAGES, STAGES
 
 if TYPE_CHECKING:
     from engine.artifacts.artifacts import Artifacts
+
+LOCK_PATIENCE = 3.0
+"""Seconds that a new worker waits for the lock of one that has just died."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,11 @@ class Run:
         """
         handle = (self.path / "lock").open("a+")
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _take_lock(handle):
                 raise InputError(
                     f"Run {self.id} is already worked on by another process; "
                     f"watch it with: cpt watch {self.id}"
-                ) from None
+                )
             yield
         finally:
             handle.close()
@@ -180,6 +181,23 @@ class Run:
         except OSError:
             return False
         return True
+
+
+def _take_lock(handle: IO[str]) -> bool:
+    """Lock an open file for this process; False where another holds it and goes on holding it.
+
+    A killed process lets go only when its last thread has ended, which on a busy machine comes
+    after it counts as dead: so a while is given.
+    """
+    end = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
 
 
 def slug(name: str) -> str:

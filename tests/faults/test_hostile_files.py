@@ -109,7 +109,7 @@ def test_permission_denied_for_real() -> None:
     """As a user without rights: root, who runs some CI, may read everything."""
     code = (
         "import os, sys\n"
-        "from engine.corpus import Corpus; from engine.recipe import Source\n"
+        "from engine.corpus.corpus import Corpus; from engine.recipe.sections import Source\n"
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "source = Corpus(Source(path=sys.argv[1])); source.check()\n"
         "print([d.text for d in source.documents()], source.ledger.skipped)"

@@ -49,7 +49,7 @@ PAGES = [
         (
             *("├", "median document", "1.42 (95% 1.31 to 1.55)", "1.1 fluent below", "0.05 go"),
             *("1.14 (95% 1.11 to 1.17) if words", "1.03 least", "punctuation", "+0.79"),
-            *("harder than 75%", "terms of service", "Hemiparese 3.7 (26x)", "Z.n. GBM"),
+            *("Hemiparese 3.7 (26x)", "Z.n. GBM"),
         ),
     ),
     ("fertility", ("1.63", "1.5 noted", "2 problem", "An | am | nese", "1,280", "would save 4.3%")),

@@ -48,9 +48,9 @@ MEASURE = """
 import sys
 from pathlib import Path
 import chardet, pyarrow, resiliparse.extract.html2text
-from engine.corpus import Corpus
+from engine.corpus.corpus import Corpus
 from engine.errors import InputError
-from engine.recipe import Source
+from engine.recipe.sections import Source
 
 def peak():
     # Not getrusage: its peak is inherited from the process that started this one.

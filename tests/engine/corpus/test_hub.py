@@ -29,9 +29,9 @@ LONG = "".join(json.dumps({"text": f"{n} " + os.urandom(2000).hex()}) + "\n" for
 
 ASKER = """
 import json, sys, time
-from engine.corpus import Corpus
+from engine.corpus.corpus import Corpus
 from engine.errors import InputError
-from engine.recipe import Source
+from engine.recipe.sections import Source
 for line in sys.stdin:
     asked = json.loads(line)
     source, begun, said = Corpus(Source(**asked["source"])), time.monotonic(), {}

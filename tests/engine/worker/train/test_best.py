@@ -28,7 +28,7 @@ max_tokens = 9000
 
 
 def run_of(model: Path, files: Files, extra: str, limit: float = 99.0) -> Run:
-    text = recipe(model, files, WILD + extra).replace("lr = 1e-3", "lr = 1.0")
+    text = recipe(model, files, WILD + extra).replace("lr = 1e-3", "lr = 0.5")
     limits = f"thresholds = {{ forgetting_green = {limit - 1}, forgetting_amber = {limit} }}"
     return create_run("best", text.replace("[probe]", f"[probe]\n{limits}"))
 
