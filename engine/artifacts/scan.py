@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Record
+from engine.artifacts.base import Interval, Record
 from engine.artifacts.gate import GateFiles
 
 
@@ -62,6 +62,23 @@ class Language(Record):
     share: float
 
 
+class WordOrder(Record):
+    """What the order of the words is worth, measured without a model."""
+
+    words: int
+    """Words looked at; a script without blanks is counted by characters."""
+    run: int = 2
+    """Words in a row that are compared."""
+    share: float = 0
+    """Share of the runs that stand in another document too."""
+    shuffled_share: float = 0
+    """The same with the words of each document shuffled."""
+    ratio: Interval | None = None
+    """``share`` over ``shuffled_share``, 95% jackknife over documents; None where unknown."""
+    why: str = ""
+    """Why the ratio is unknown."""
+
+
 class Quality(Record):
     """What the text of one side is like, and how much of it is new."""
 
@@ -83,6 +100,8 @@ class Quality(Record):
     odd_characters_share: float = 0
     """Share of characters that are replacement, control or private-use ones."""
     languages: list[Language] = Field(default_factory=list)
+    word_order: WordOrder | None = None
+    """None in a run of an older version."""
     notes: list[str] = Field(default_factory=list)
     """What was sampled instead of read whole, in words."""
 

@@ -9,7 +9,15 @@ from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence
 from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
-from engine.artifacts.scan import Fertility, Quality, Scan, Shape, ShatteredTerm, SideScan
+from engine.artifacts.scan import (
+    Fertility,
+    Quality,
+    Scan,
+    Shape,
+    ShatteredTerm,
+    SideScan,
+    WordOrder,
+)
 from engine.recipe.sections import Recipe
 
 ORDER = [
@@ -68,10 +76,15 @@ def pilot(value: float, low: float, high: float, generic: float = 0.0) -> Pilot:
     )
 
 
-def unordered(low: float, high: float) -> Pilot:
-    """A pilot that gains, and what shuffling the words costs after it."""
-    order = Interval(value=(low + high) / 2, low=low, high=high)
-    return pilot(0.3, 0.25, 0.35).model_copy(update={"order_ratio": order})
+def ordered(low: float, high: float) -> Scan:
+    """A text whose word order is worth so much."""
+    ratio = Interval(value=(low + high) / 2, low=low, high=high)
+    return scan(quality=quality(word_order=WordOrder(words=300_000, ratio=ratio)))
+
+
+def unread(why: str) -> Scan:
+    """A text whose word order could not be measured."""
+    return scan(quality=quality(word_order=WordOrder(words=90, why=why)))
 
 
 def files(**more: Any) -> GateFiles:
@@ -127,8 +140,9 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="preference")}, {}, "no_go", "preference data"),
     ("shape", {"scan": scan(kind="short_rows", padding_share=0.83)}, {}, "note", "83%"),
     ("shape", {"scan": scan(kind="mixed")}, {}, "note", "mixed"),
-    ("surprise", {"pilot": unordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
-    ("surprise", {"pilot": unordered(1.01, 1.04)}, {}, "go", "permission"),
+    ("surprise", {"scan": ordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
+    ("surprise", {"scan": ordered(1.0, 1.2)}, {}, "go", "permission"),
+    ("surprise", {"scan": unread("it has no words")}, {}, "go", "permission"),
     ("shape", {"scan": scan(kind="classification")}, {}, "no_go", "that is task data"),
     ("shape", {"scan": scan(kind="code")}, {}, "note", "source code"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.02))}, {}, "note", "2.0% of the w"),
