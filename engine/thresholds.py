@@ -52,7 +52,13 @@ THRESHOLDS: dict[str, Threshold] = {
     "contamination": Threshold(
         0.01, "share of gold items", "13-gram overlap, n from Brown 2020 (GPT-3)"
     ),
-    "near_duplicates": Threshold(0.30, "share of documents", "engineering choice"),
+    "near_duplicates": Threshold(
+        0.10,
+        "share of documents",
+        "Chudnovsky 2026 (2606.24998, its abstract): repeats in 10% of the compute cost a 344M "
+        "model as much as a third of it",
+    ),
+    "heldout_leaks": Threshold(0.10, "share of held-out documents", "engineering choice"),
     "odd_words": Threshold(
         0.01,
         "share of words",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from engine.artifacts.scan import Quality, Scan, SideScan
+from engine.artifacts.scan import Contamination, Quality, Scan, SideScan
 from engine.decision import corpus_rules
 from engine.decision.case import Case, Finding, asked, unmeasured
 from engine.formatting import format_tokens
 from engine.thresholds import THRESHOLDS
 
+PASSAGES_TOLD = 0.01
+"""Share of the tokens from which repeated passages are named."""
 ODD_DOCUMENTS = 1.05
 """Mean over trimmed mean of bits per byte from which a few documents carry it; engine choice."""
 
@@ -74,7 +76,7 @@ def shape(case: Case) -> Finding:
         answer, instead = SHAPES[kind]
         return Finding("no_go", f"{answer} ({scan.shape.why})", instead)
     outcome, answer, way = _readable(scan)
-    odd = corpus_rules.remarks(side, case.limits)
+    odd = corpus_rules.remarks(scan, case.limits)
     if not odd:
         return Finding(outcome, answer, way)
     clean = "look at these before training; clean text first"
@@ -130,10 +132,11 @@ def _small(case: Case, found: str, source: str) -> Finding:
     return Finding("not_yet", f"{found}: below {least} only task-near text pays", way, source)
 
 
-def remarks(side: SideScan, limits: dict[str, float]) -> list[str]:
+def remarks(scan: Scan, limits: dict[str, float]) -> list[str]:
     """What is odd about the text; empty where nothing is."""
+    side = scan.domain
     found = side.quality
-    said = []
+    said = _leaks(scan.contamination, limits)
     if found and found.odd_words_share >= limits["odd_words"]:
         said.append(
             f"{found.odd_words_share:.1%} of the words look like OCR noise or hashes (clean text "
@@ -153,19 +156,36 @@ def remarks(side: SideScan, limits: dict[str, float]) -> list[str]:
     return said
 
 
+def _leaks(found: Contamination | None, limits: dict[str, float]) -> list[str]:
+    """Held-out documents that also stand in the training text, where they are many."""
+    if found is None or not found.heldout_documents:
+        return []
+    share = found.heldout_in_train / found.heldout_documents
+    if share <= limits["heldout_leaks"]:
+        return []
+    return [
+        f"{share:.0%} of the held-out documents also stood in the training text and left the "
+        "held-out side: documents repeat each other's text"
+    ]
+
+
 def near_share(found: Quality | None) -> float:
     """Share of the documents that are near-duplicates of another one."""
     return found.near_duplicate_documents / max(1, found.documents) if found else 0.0
 
 
 def unique(side: SideScan) -> str:
-    """``2.1M unique tokens (0.4M in 310 near-duplicates left out)``"""
+    """``2.1M unique tokens (0.4M in 310 near-duplicates left out, 0.2M in repeated passages)``"""
     text = f"{format_tokens(side.effective_tokens)} unique tokens"
-    found = side.quality
-    if not found or not found.near_duplicate_documents:
-        return text
-    left = f"{format_tokens(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
-    return f"{text} ({left} near-duplicates left out)"
+    found, twice = side.quality, []
+    if found and found.near_duplicate_documents:
+        near = f"{format_tokens(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
+        done = "left out" if side.left_out_documents else "counted off, but kept"
+        twice.append(f"{near} near-duplicates {done}")
+    if found and found.repeated_passages_tokens > PASSAGES_TOLD * side.tokens:
+        again = f"{format_tokens(found.repeated_passages_tokens)} in passages that came before"
+        twice.append(f"{again} counted off")
+    return f"{text} ({', '.join(twice)})" if twice else text
 
 
 def repeats(side: SideScan) -> str:

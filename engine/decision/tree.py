@@ -84,7 +84,8 @@ NODES: tuple[Node, ...] = (
     ),
     Node(
         "size",
-        "How large is it after removing duplicates?",
+        "How large is it without what it says twice?",
+        "Near-duplicates and repeated passages of 13 words do not count. "
         "Below {tokens_noise:,.0f} tokens NO-GO (noise); below {tokens_small:,.0f} NOT YET unless "
         "the text was chosen for the gate's task; below {tokens_marginal:,.0f} marginal.",
         corpus_size,

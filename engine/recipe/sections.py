@@ -78,6 +78,21 @@ class Source(Section):
     repair_mojibake: bool = Field(
         False, description="repair wrongly decoded text (ftfy) while reading"
     )
+    keep_near_duplicates: bool = Field(
+        False, description="train on near-duplicates of other documents too"
+    )
+    why_keep_near_duplicates: str = Field(
+        "", max_length=2000, description="required when keep_near_duplicates = true"
+    )
+
+    @model_validator(mode="after")
+    def _argued(self) -> Source:
+        if self.keep_near_duplicates and not self.why_keep_near_duplicates:
+            raise ValueError(
+                "keep_near_duplicates = true trains on the same text again; say why in "
+                "why_keep_near_duplicates"
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod

@@ -59,6 +59,8 @@ class ScanStage(Stage[ScanArtifact]):
             tokenizer_identity(self.job.base.tokenizer),
             recipe.corpus.heldout_share,
             recipe.generic.heldout_share,
+            recipe.corpus.keep_near_duplicates,
+            recipe.generic.keep_near_duplicates,
             gate.model_dump(include=set(READS)),
             len(gate.seeds),
             gate.plausible_gain,
@@ -124,6 +126,8 @@ def side_scan(store: TokenStore, base: Base) -> SideScan:
         heldout_tokens=int(lengths[heldout].sum()),
         duplicate_documents=meta["duplicates"],
         duplicate_bytes=meta["duplicate_bytes"],
+        left_out_documents=len(store.dropped),
+        left_out_tokens=int(lengths[store.dropped].sum()),
         skipped=meta["skipped"],
         skipped_bytes=meta["skipped_bytes"],
         notes=meta["notes"],
@@ -144,7 +148,7 @@ def contamination(store: TokenStore, overlapped: Overlapped | None, items: int) 
         gold_in_corpus=found.contaminated,
         gold_common=found.common,
         gold_short=found.short,
-        heldout_documents=int(store.heldout.sum()),
+        heldout_documents=int(store.heldout.sum() + (~store.heldout[store.leaked]).sum()),
         heldout_in_train=len(store.leaked),
         examples=[
             f'gold item {item + 1} in {store.origin(document)}: "{said}"'
