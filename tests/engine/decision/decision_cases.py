@@ -10,6 +10,7 @@ from engine.artifacts.decision import Evidence
 from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
 from engine.artifacts.scan import (
+    Contamination,
     Fertility,
     Quality,
     Scan,
@@ -80,6 +81,17 @@ def ordered(low: float, high: float) -> Scan:
     """A text whose word order is worth so much."""
     ratio = Interval(value=(low + high) / 2, low=low, high=high)
     return scan(quality=quality(word_order=WordOrder(words=300_000, ratio=ratio)))
+
+
+def repeating(tokens: int, passages: int) -> Scan:
+    """A text of which so much came before."""
+    return scan(tokens, quality=quality(0, repeated_passages_tokens=passages))
+
+
+def leaking(documents: int) -> Scan:
+    """So many of 100 held-out documents stand in the training text."""
+    found = Contamination(heldout_documents=100, heldout_in_train=documents)
+    return scan().model_copy(update={"contamination": found})
 
 
 def unread(why: str) -> Scan:
@@ -158,7 +170,11 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("size", {"scan": scan(9_999_999)}, {}, "note", "marginal"),
     ("size", {"scan": scan(10_000_000)}, {}, "go", "10.0M unique tokens"),
     ("size", {"scan": scan(30_000_000, quality=quality(tokens=29_900_000))}, {}, "no_go", "100k"),
-    ("size", {"scan": scan(30_000_000, quality=quality(tokens=9_000_000))}, {}, "go", "21.0M"),
+    ("size", {"scan": scan(30_000_000, quality=quality(9, 9_000_000))}, {}, "go", "21.0M"),
+    ("size", {"scan": scan(30_000_000, quality=quality(10, 9))}, {}, "note", "repeats itself"),
+    ("size", {"scan": repeating(12_000_000, 11_000_000)}, {}, "not_yet", "came before"),
+    ("shape", {"scan": leaking(10)}, {}, "go", "raw documents"),
+    ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
     ("surprise", {"fluency": None}, {"surprising": True}, "not_yet", "unverified"),

@@ -101,7 +101,7 @@ def test_near_duplicates_are_counted_and_left_out(
     assert len(store.dropped) == quality.near_duplicate_documents
     assert store.dropped.min() >= 200
     sides = [store.side(heldout).tolist() for heldout in (True, False)]
-    assert sorted(sum(sides, [])) == sorted(set(range(300)) - set(store.dropped.tolist()))
+    assert sorted([*sides[0], *sides[1]]) == sorted(set(range(300)) - set(store.dropped.tolist()))
     assert len(sides[0]) == MIN_HELDOUT
     assert quality.repeated_passages_share == pytest.approx(0.3, abs=0.05)
     assert quality.repeated_passages_tokens < 0.02 * store.lengths.sum()
