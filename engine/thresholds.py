@@ -52,6 +52,9 @@ THRESHOLDS: dict[str, Threshold] = {
     "contamination": Threshold(
         0.01, "share of gold items", "13-gram overlap, n from Brown 2020 (GPT-3)"
     ),
+    "overlong_prompts": Threshold(
+        0.20, "share of prompts longer than the model's context", "engineering choice"
+    ),
     "near_duplicates": Threshold(
         0.10,
         "share of documents",

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from engine.corpus.normal_form import normal_text
+
 WHOLE = 16_000
 """A text file of up to this many characters is one document."""
 
@@ -51,11 +53,11 @@ def without_surrogates(text: str) -> str:
 
 
 def content_hash(text: str) -> bytes:
-    """16 bytes of blake2b over the text with its whitespace collapsed.
+    """16 bytes of blake2b over the text's normal form with its whitespace collapsed.
 
     The key of exact deduplication and of the held-out split.
     """
-    collapsed = " ".join(text.split()).encode("utf-8", "surrogatepass")
+    collapsed = " ".join(normal_text(text).split()).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(collapsed, digest_size=16).digest()
 
 

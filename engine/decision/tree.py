@@ -147,7 +147,8 @@ NODES: tuple[Node, ...] = (
         "gate",
         "Is there a gate that could answer?",
         "No gold set or no SFT data: no gate, no CPT. A minimum detectable effect above your "
-        "plausible gain: NOT YET. More than {contamination:.1%} of items in the corpus is noted.",
+        "plausible gain, or more than {overlong_prompts:.0%} of prompts longer than the model's "
+        "context: NOT YET. More than {contamination:.1%} of items in the corpus is noted.",
         gate,
         asks="gate.gold",
         required=True,

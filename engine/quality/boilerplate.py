@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.artifacts.scan import SharedLine
+from engine.corpus.normal_form import normal_text
 
 SHORTEST = 20
 """Characters of a line that counts; shorter ones repeat in any text (braces, "Chapter I")."""
@@ -53,7 +54,7 @@ class Boilerplate:
             self._again = dict(most[: CAPACITY // 2])
 
     def _add(self, line: str, size: int) -> None:
-        key = hash(line)
+        key = hash(normal_text(line))
         count = self._again.get(key)
         if count is None:
             before = self._once.pop(key, None)

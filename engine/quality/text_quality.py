@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 
 from engine.artifacts.scan import Quality
+from engine.corpus.normal_form import composed
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.languages import languages
 from engine.quality.near_duplicates import MOST
@@ -59,6 +60,7 @@ class TextQuality:
     def measure(self) -> Quality:
         """All but the duplicates, which their search knows."""
         sample = sorted(self._sample, reverse=True)
+        sample = [(key, composed(text), size) for key, text, size in sample]
         texts = [text for _, text, _ in sample[:SAMPLE]]
         return Quality(
             documents=min(self._documents, MOST),

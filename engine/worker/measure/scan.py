@@ -101,8 +101,8 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
     )
     checked = None
     if files:
-        cut = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
-        checked = gate_files(*files, gate, overlapped, cut)
+        cuts = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+        checked = gate_files(*files, gate, overlapped, cuts)
     return ScanArtifact(
         scan=scan,
         fertility=measure_fertility(store, other, base),

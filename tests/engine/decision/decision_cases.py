@@ -174,6 +174,8 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("size", {"scan": scan(30_000_000, quality=quality(10, 9))}, {}, "note", "repeats itself"),
     ("size", {"scan": repeating(12_000_000, 11_000_000)}, {}, "not_yet", "came before"),
     ("shape", {"scan": leaking(10)}, {}, "go", "raw documents"),
+    ("gate", {"gate": files(overlong_share=0.2)}, {}, "go", "400 gold items"),
+    ("gate", {"gate": files(overlong_share=0.21)}, {}, "not_yet", "21% of the prompts do not fit"),
     ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
