@@ -182,6 +182,8 @@ class Scan(Record):
     domain: SideScan
     generic: SideScan
     shape: Shape
+    generic_kind: str = ""
+    """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from engine.corpus.line_records import are_line_records
 from engine.corpus.normal_form import normal_text
 
 WHOLE = 16_000
@@ -72,6 +73,7 @@ class Cut:
 
 AT_SEPARATORS = Cut("at <|endoftext|> lines", SEPARATOR, LONGEST)
 AT_HEADINGS = Cut("at article headings (= Title =)", HEADING, LONGEST)
+AT_LINES = Cut("at line ends, each line being a record", re.compile(r"\n"), LONGEST)
 IN_BLOCKS = Cut(f"at blank lines, into blocks of about {BLOCK:,} characters", SEPARATOR, WHOLE)
 
 
@@ -81,6 +83,8 @@ def choose_cut(head: str) -> Cut | None:
         return AT_SEPARATORS
     if len(head) <= WHOLE:
         return None
+    if are_line_records(head):
+        return AT_LINES
     return AT_HEADINGS if HEADING.search(head) else IN_BLOCKS
 
 

@@ -80,7 +80,8 @@ def shape(case: Case) -> Finding:
     if not odd:
         return Finding(outcome, answer, way)
     clean = "look at these before training; clean text first"
-    noisy = side.quality is not None and side.quality.odd_words_share >= case.limits["odd_most"]
+    words = side.quality.odd_words_share if side.quality and _speaks_of_words(scan) else 0.0
+    noisy = words >= case.limits["odd_most"]
     if noisy:
         outcome, way = "not_yet", "clean it (better OCR, or a filter): CPT would learn the noise"
     source = THRESHOLDS["odd_most" if noisy else "odd_words"].source
@@ -93,12 +94,38 @@ def _readable(scan: Scan) -> tuple[str, str, str]:
     if kind == "short_rows":
         saved = f"padding would have been {side.padding_share:.0%} of every batch"
         return "note", f"short rows, so they are packed: unpacked, {saved}", ""
-    if kind == "mixed":
+    kinds = {part.kind for part in scan.shape.parts}
+    if kind == "mixed" and not (kinds and kinds <= set(READ)):
         return "note", f"mixed: {scan.shape.why}", "sort task data out of the corpus"
-    if kind == "code":
-        way = "give generic code as the generic side; prose would make any code look surprising"
-        return "note", f"source code: {side.documents:,} documents, packed like text", way
+    if kind == "mixed" and not _is_code(scan):
+        return "note", f"running text and source code: {scan.shape.why}", ""
+    if _is_code(scan):
+        answer = f"source code: {side.documents:,} documents, packed like text"
+        return "note", answer, "" if scan.generic_kind == "code" else GENERIC_CODE
     return "go", f"raw documents: {side.documents:,}", ""
+
+
+GENERIC_CODE = "give generic code as the generic side; prose would make any code look surprising"
+READ = ("raw", "code", "short_rows")
+"""Kinds that CPT reads."""
+
+
+def _is_code(scan: Scan) -> bool:
+    """A repository: source code for most of its bytes, with its documentation."""
+    parts = {part.kind: part.share for part in scan.shape.parts}
+    code = parts.get("code", 0.0)
+    mixed = scan.shape.kind == "mixed" and set(parts) <= set(READ)
+    return scan.shape.kind == "code" or (mixed and code > sum(parts.values()) / 2)
+
+
+def _speaks_of_words(scan: Scan) -> bool:
+    """Whether odd words mean noise here.
+
+    Names in code, molecules, hashes and fields of a log are odd by nature, so only running text
+    is judged by them.
+    """
+    code = any(part.kind == "code" for part in scan.shape.parts)
+    return scan.shape.kind == "raw" or (scan.shape.kind == "mixed" and not code)
 
 
 def corpus_size(case: Case) -> Finding:
@@ -137,7 +164,7 @@ def remarks(scan: Scan, limits: dict[str, float]) -> list[str]:
     side = scan.domain
     found = side.quality
     said = _leaks(scan.contamination, limits)
-    if found and found.odd_words_share >= limits["odd_words"]:
+    if found and _speaks_of_words(scan) and found.odd_words_share >= limits["odd_words"]:
         said.append(
             f"{found.odd_words_share:.1%} of the words look like OCR noise or hashes (clean text "
             f"stays below {limits['odd_words']:.1%}): the base may be surprised by the noise alone"

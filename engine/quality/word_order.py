@@ -36,6 +36,10 @@ SATURATED = 0.5
 """A length of which so large a share stands in other documents even when shuffled says little:
 the next one is taken. English words pass at pairs, Chinese characters at pairs, Thai letters at
 four to five."""
+CLEAR = 1.25
+"""A lower bound beyond which no longer run is looked at. A log of a few set phrases between random
+fields has pairs as common in any order, and runs of four that are not; the length with the greatest
+lower bound stands, and for shuffled words none exceeds 1."""
 GROUPS = 20
 """Groups of documents for the jackknife."""
 LEAST_DOCUMENTS = 10
@@ -68,23 +72,30 @@ def word_order(texts: Sequence[str]) -> WordOrder:
         return WordOrder(words=total, why=f"it takes {LEAST_DOCUMENTS} documents of two words each")
     if sum(map(len, chosen)) > LONGEST_WORDS * total:
         return WordOrder(words=total, why="the text has no words: one takes 20 characters or more")
-    shuffled = _shuffled(words)
+    shuffled, best, why = _shuffled(words), None, "its words are so few that every run is common"
     for length in RUNS:
         mixed = _Runs.of(words, shuffled, length)
-        if mixed.share() < SATURATED:
+        if mixed.share() >= SATURATED:
+            continue
+        if mixed.seen() < LEAST_SEEN:
+            why = "too few words come again in another document"
             break
-    else:
-        return WordOrder(words=total, why="its words are so few that every run of them is common")
-    if mixed.seen() < LEAST_SEEN:
-        return WordOrder(words=total, why="too few words come again in another document")
-    true = _Runs.of(words, words.codes, length)
-    return WordOrder(
-        words=total,
-        run=length,
-        share=true.share(),
-        shuffled_share=mixed.share(),
-        ratio=_jackknife(true, mixed),
-    )
+        true = _Runs.of(words, words.codes, length)
+        found = WordOrder(
+            words=total,
+            run=length,
+            share=true.share(),
+            shuffled_share=mixed.share(),
+            ratio=_jackknife(true, mixed),
+        )
+        best = max(best or found, found, key=_low)
+        if _low(best) > CLEAR:
+            break
+    return best or WordOrder(words=total, why=why)
+
+
+def _low(found: WordOrder) -> float:
+    return found.ratio.low if found.ratio else 0.0
 
 
 def _first(texts: Sequence[str]) -> list[str]:

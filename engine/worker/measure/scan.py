@@ -13,6 +13,7 @@ from engine.artifacts.scan import (
     Quality,
     Scan,
     ScanArtifact,
+    Shape,
     ShatteredTerm,
     SideScan,
     StoreFolders,
@@ -36,6 +37,8 @@ from engine.worker.tokens.store import TokenStore, encode, tokenizer_identity
 WORST_TERMS = 15
 READS = ("metric", "template", "gold_columns", "sft_columns", "pattern")
 """What decides how the gate's files are read and checked."""
+CODE_SHARE = 0.5
+"""Of the bytes, from which the generic side is looked at too."""
 PADDED_BATCH = 8
 """Rows of the padded batch that packing is compared with."""
 
@@ -97,6 +100,7 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         domain=side_scan(store, base),
         generic=side_scan(other, base),
         shape=shape,
+        generic_kind=detect_shape(generic).kind if has_code(shape) else "",
         contamination=contamination(store, overlapped, len(gold)),
     )
     checked = None
@@ -109,6 +113,11 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         gate=checked,
         stores=StoreFolders(domain=str(store.folder), generic=str(other.folder)),
     )
+
+
+def has_code(shape: Shape) -> bool:
+    """Whether a good part of the corpus is source code."""
+    return any(part.kind == "code" and part.share >= CODE_SHARE for part in shape.parts)
 
 
 def side_scan(store: TokenStore, base: Base) -> SideScan:

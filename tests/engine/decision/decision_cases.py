@@ -15,6 +15,7 @@ from engine.artifacts.scan import (
     Quality,
     Scan,
     Shape,
+    ShapePart,
     ShatteredTerm,
     SideScan,
     WordOrder,
@@ -92,6 +93,18 @@ def leaking(documents: int) -> Scan:
     """So many of 100 held-out documents stand in the training text."""
     found = Contamination(heldout_documents=100, heldout_in_train=documents)
     return scan().model_copy(update={"contamination": found})
+
+
+def noisy(kind: str) -> Scan:
+    """A text with words like those of bad OCR."""
+    return scan(kind=kind, quality=quality(odd_words_share=0.05))
+
+
+def parts(**shares: float) -> Scan:
+    """A mixed corpus of these kinds."""
+    found = [ShapePart(kind=kind, share=share, confidence=0.9) for kind, share in shares.items()]
+    mixed = Shape(kind="mixed", confidence=0.9, why="by its keys", parts=found)
+    return scan().model_copy(update={"shape": mixed})
 
 
 def unread(why: str) -> Scan:
@@ -176,6 +189,12 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": leaking(10)}, {}, "go", "raw documents"),
     ("gate", {"gate": files(overlong_share=0.2)}, {}, "go", "400 gold items"),
     ("gate", {"gate": files(overlong_share=0.21)}, {}, "not_yet", "21% of the prompts do not fit"),
+    ("shape", {"scan": noisy("raw")}, {}, "not_yet", "look like OCR noise"),
+    ("shape", {"scan": noisy("code")}, {}, "note", "source code"),
+    ("shape", {"scan": noisy("short_rows")}, {}, "note", "short rows"),
+    ("shape", {"scan": parts(raw=0.3, code=0.7)}, {}, "note", "source code: 900 documents"),
+    ("shape", {"scan": parts(raw=0.7, code=0.3)}, {}, "note", "running text and source code"),
+    ("shape", {"scan": parts(raw=0.7, chat=0.3)}, {}, "note", "mixed"),
     ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),

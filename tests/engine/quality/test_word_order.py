@@ -51,6 +51,17 @@ def test_an_alphabet_is_read_in_longer_runs_than_words() -> None:
     assert word_order(documents("thai", False)).run > 2
 
 
+def test_set_phrases_between_random_fields_are_an_order() -> None:
+    """Pairs of a log are as common shuffled; runs of four are not."""
+    rng = random.Random(0)
+    said = ["user logged in from", "connection closed by host", "worker took too long"]
+    lines = [f"{rng.randrange(9999)} {rng.choice(said)}" for _ in range(18_000)]
+    texts = ["\n".join(lines[at : at + 90]) for at in range(0, len(lines), 90)]
+    found = word_order(texts)
+    assert found.ratio is not None
+    assert found.ratio.low > 1.25
+
+
 def test_few_words_say_less() -> None:
     def width(count: int) -> float:
         ratio = word_order(documents("latin", False, count)).ratio
