@@ -13,7 +13,7 @@ import unicodedata
 
 _WIDTH = re.compile("[\u3000\uff01-\uffee]+")
 """Full-width Latin, half-width katakana and hangul, and the ideographic space."""
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 """Soft hyphen, zero-width space and joiners, word joiner and BOM: no part of a word."""
 
 
@@ -27,8 +27,8 @@ def normal_text(text: str) -> str:
 
     Case, punctuation and white space stay, and so do signs of their own meaning (``x²``).
     """
-    if text.isascii():
-        return text
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return text  # the check is eight times faster than the search
     return unicodedata.normalize("NFC", _WIDTH.sub(_usual_width, text))
 
 
@@ -39,7 +39,9 @@ def normal_words(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).lower()
+    for sign in _INVISIBLE:
+        text = text.replace(sign, "")
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 def _usual_width(found: re.Match[str]) -> str:

@@ -41,7 +41,7 @@ class Boilerplate:
         for text in texts:
             self._bytes += _size(text)
             found: dict[str, int] = {}
-            for line in text.split("\n"):
+            for line in normal_text(text).split("\n"):
                 if len(line) >= SHORTEST and len(line := line.strip()) >= SHORTEST:
                     found[line] = found.get(line, 0) + 1
             for line, times in found.items():
@@ -54,7 +54,7 @@ class Boilerplate:
             self._again = dict(most[: CAPACITY // 2])
 
     def _add(self, line: str, size: int) -> None:
-        key = hash(normal_text(line))
+        key = hash(line)
         count = self._again.get(key)
         if count is None:
             before = self._once.pop(key, None)

@@ -22,8 +22,9 @@ SAMPLE = 1000
 """Documents in the sample, where they are long enough to fill it."""
 LONGEST = 4000
 """Characters of each that are kept."""
-LANGUAGE_DOCUMENTS = 400
-"""Documents whose language is looked at: a share of 5% is then known to about 2 points."""
+FEW = 300
+"""Documents whose language is told, and that are compressed: a share of 5% is then known to
+about 2 points, and gzip looks back no further than 32 KB."""
 
 
 class TextQuality:
@@ -68,10 +69,10 @@ class TextQuality:
             near_duplicate_tokens=0,
             boilerplate_share=self._boilerplate.share,
             boilerplate=self._boilerplate.lines(),
-            gzip_ratio=gzip_ratio(texts),
+            gzip_ratio=gzip_ratio(texts[:FEW]),
             odd_words_share=odd_words_share(texts),
             odd_characters_share=odd_characters_share(texts),
-            languages=languages((text, size) for _, text, size in sample[:LANGUAGE_DOCUMENTS]),
+            languages=languages((text, size) for _, text, size in sample[:FEW]),
             word_order=word_order([text for _, text, _ in sample]),
             notes=self._notes(),
         )
@@ -82,7 +83,7 @@ class TextQuality:
             documents = min(SAMPLE, len(self._sample))
             notes.append(
                 f"languages, odd words and gzip ratio: from the first {LONGEST:,} characters of "
-                f"{documents:,} documents (languages: {min(LANGUAGE_DOCUMENTS, documents)})"
+                f"{documents:,} documents (odd words), {min(FEW, documents)} (the others)"
             )
         if self._documents > MOST:
             notes.append(f"near-duplicates: looked for among the first {MOST:,} documents")
