@@ -8,7 +8,6 @@ fields        which columns hold the text
 shape         raw text, code, chat, task data?
 source_code   code told from prose
 line_records  a text whose every line stands for itself
-normal_form   one key for texts that look or read the same
 text          cleaning, hashing, cutting
 ledger        what was read, what was not, and why
 """

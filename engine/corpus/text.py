@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from engine.corpus.line_records import are_line_records
-from engine.corpus.normal_form import normal_text
+from engine.normal_form import normal_text
 
 WHOLE = 16_000
 """A text file of up to this many characters is one document."""

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.corpus.normal_form import normal_text, normal_words
 from engine.errors import InputError
 from engine.gold.copies import copy_key
 from engine.gold.metrics import METRICS
+from engine.normal_form import normal_text, normal_words
 
 if TYPE_CHECKING:
     from engine.gold.example import Example

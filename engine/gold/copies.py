@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.corpus.normal_form import normal_text, normal_words
 from engine.gold.example import Example
+from engine.normal_form import normal_text, normal_words
 
 
 def copy_key(example: Example) -> tuple[str, str]:

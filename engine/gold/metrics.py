@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.corpus.normal_form import composed, normal_text, normal_words
 from engine.errors import InputError
+from engine.normal_form import composed, normal_text, normal_words
 
 PATTERN_SECONDS = 5.0
 """A pattern still searching after this has found nothing: a hostile one backtracks for ever."""

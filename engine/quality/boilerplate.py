@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.artifacts.scan import SharedLine
-from engine.corpus.normal_form import normal_text
+from engine.normal_form import normal_text
 
 SHORTEST = 20
 """Characters of a line that counts; shorter ones repeat in any text (braces, "Chapter I")."""

@@ -15,7 +15,7 @@ from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from engine.corpus.normal_form import normal_words
+from engine.normal_form import normal_words
 
 if TYPE_CHECKING:
     from numpy import int64, uint64

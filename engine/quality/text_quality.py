@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 
 from engine.artifacts.scan import Quality
-from engine.corpus.normal_form import composed
+from engine.normal_form import composed
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.languages import languages
 from engine.quality.near_duplicates import MOST

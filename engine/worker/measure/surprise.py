@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 
 from engine.artifacts.probe import Surprise
-from engine.corpus.normal_form import normal_words
+from engine.normal_form import normal_words
 from engine.worker.model.base import Base
 from engine.worker.scoring.documents import Floats, Scores, bits
 

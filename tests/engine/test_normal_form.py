@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.corpus.normal_form import composed, normal_text, normal_words
 from engine.corpus.text import content_hash
 from engine.gold.checks import taught
 from engine.gold.example import Example
 from engine.gold.metrics import METRICS, Answer
+from engine.normal_form import composed, normal_text, normal_words
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
