@@ -102,7 +102,7 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
     )
     if pilot.order_ratio:
         worth = f"{pilot.order_ratio.value:.2f}"
-        page.put(" " * 10).add(f"after it, shuffled words cost {worth} times the bits", "dim")
+        page.put(" " * 10).add(f"shuffled words then cost {worth} times the bits", "dim")
 
 
 def _word_order(page: Page, order: WordOrder, limits: Limits, width: int) -> None:
@@ -113,7 +113,7 @@ def _word_order(page: Page, order: WordOrder, limits: Limits, width: int) -> Non
         return
     limit = limits["word_order"]
     page.put(format_interval(order.ratio), "bold")
-    page.add(" times the word runs of shuffled text")
+    page.add(" over shuffled words")
     _scale(page, order.ratio, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g}")], width)
 
 
