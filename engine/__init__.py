@@ -5,6 +5,7 @@ Packages, lowest first; each imports only what stands above it in this list:
 errors redaction thresholds    one sentence a fault; masked secrets; every limit with its source
 artifacts                      what each stage writes, as typed records
 stages formatting files model_folder    names of stages; numbers as text; safe files; model checks
+normal_form                    one key for texts that look or read the same
 recipe                         what the user wants: one TOML file, validated
 runs stats                     a run's folder, log and state; intervals and tests on arrays
 corpus                         which text is read, and how: files into documents

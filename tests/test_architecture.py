@@ -20,7 +20,13 @@ MOST_LINES = 400
 LAYERS = (
     ("engine.errors", "engine.redaction", "engine.thresholds"),
     ("engine.artifacts",),
-    ("engine.stages", "engine.formatting", "engine.files", "engine.model_folder"),
+    (
+        "engine.stages",
+        "engine.formatting",
+        "engine.files",
+        "engine.model_folder",
+        "engine.normal_form",
+    ),
     ("engine.gold.metrics",),  # below the recipe, whose [gate] metric takes its names from it
     ("engine.recipe",),
     ("engine.runs", "engine.stats"),

@@ -57,6 +57,9 @@ def _dropped(page: Page, domain: SideScan, width: int) -> None:
         share = f"{tokens / max(1, domain.tokens):.1%}"
         counted = f"{quality.near_duplicate_documents:,} documents"
         page.pair("near-duplicates", f"-{format_count(tokens)} tokens ({share}), {counted}")
+        if passages := quality.repeated_passages_tokens:
+            again = f"{quality.repeated_passages_share:.1%} of passages"
+            page.pair("said before", f"-{format_count(passages)} tokens ({again})")
         page.pair("effective tokens", format_count(domain.effective_tokens), "bold")
     else:
         page.pair("near-duplicates", "not looked for in this run", "dim")

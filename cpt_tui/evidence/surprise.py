@@ -9,6 +9,7 @@ from cpt_tui.safe import clean_line
 from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence
 from engine.artifacts.probe import Fluency, Pilot, SideLoss, TokenClass
+from engine.artifacts.scan import WordOrder
 from engine.formatting import format_count, format_interval
 
 SHOWN_DOCUMENTS = 4
@@ -22,6 +23,9 @@ def draw(page: Page, found: Evidence, limits: Limits, width: int) -> None:
         page.heading("Loss of the base on held-out documents, bits per byte")
         _distributions(page, fluency, width)
         _ratio(page, fluency, limits, width)
+    quality = found.scan.domain.quality if found.scan else None
+    if quality and quality.word_order:
+        _word_order(page, quality.word_order, limits, width)
     _pilot(page, found.pilot, limits, width)
     if fluency:
         _sides(page, fluency)
@@ -97,15 +101,20 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
         "dim",
     )
     if pilot.order_ratio:
-        _order(page, pilot.order_ratio, limits, width)
+        worth = f"{pilot.order_ratio.value:.2f}"
+        page.put(" " * 10).add(f"shuffled words then cost {worth} times the bits", "dim")
 
 
-def _order(page: Page, order: Interval, limits: Limits, width: int) -> None:
-    """What the order of the words is worth to a model that has just read the text."""
-    limit = limits["order_ratio"]
-    page.put("order     ", "dim").put(format_interval(order), "bold")
-    page.add(" if words are shuffled")
-    _scale(page, order, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g} least")], width)
+def _word_order(page: Page, order: WordOrder, limits: Limits, width: int) -> None:
+    """Whether the order of the words is worth anything, by the text alone."""
+    page.put("order     ", "dim")
+    if order.ratio is None:
+        page.add(f"not known: {clean_line(order.why, 80)}", "dim")
+        return
+    limit = limits["word_order"]
+    page.put(format_interval(order.ratio), "bold")
+    page.add(" over shuffled words")
+    _scale(page, order.ratio, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g}")], width)
 
 
 def _sides(page: Page, fluency: Fluency) -> None:

@@ -17,7 +17,13 @@ SUMS = (
     (
         "document",
         "documents_in",
-        ("exact_duplicates", "held_out", "capped_documents", "packed_documents"),
+        (
+            "exact_duplicates",
+            "near_duplicates",
+            "held_out",
+            "capped_documents",
+            "packed_documents",
+        ),
     ),
     ("token", "domain_tokens", ("text_tokens", "eos_tokens", "bos_tokens")),
 )

@@ -25,6 +25,8 @@ class GateFiles(Record):
     mde: float
     """Minimum detectable effect in points at 80% power, from prior variances."""
     plausible_gain: float
+    overlong_share: float = 0
+    """Share of the prompts that do not fit the model's context, of gold set or SFT data."""
     remarks: list[str] = Field(default_factory=list)
     """What is odd about the files, one sentence each."""
 

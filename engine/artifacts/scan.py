@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Record
+from engine.artifacts.base import Interval, Record
 from engine.artifacts.gate import GateFiles
 
 
@@ -62,6 +62,23 @@ class Language(Record):
     share: float
 
 
+class WordOrder(Record):
+    """What the order of the words is worth, measured without a model."""
+
+    words: int
+    """Words looked at; a script without blanks is counted by characters."""
+    run: int = 2
+    """Words in a row that are compared."""
+    share: float = 0
+    """Share of the runs that stand in another document too."""
+    shuffled_share: float = 0
+    """The same with the words of each document shuffled."""
+    ratio: Interval | None = None
+    """``share`` over ``shuffled_share``, 95% jackknife over documents; None where unknown."""
+    why: str = ""
+    """Why the ratio is unknown."""
+
+
 class Quality(Record):
     """What the text of one side is like, and how much of it is new."""
 
@@ -69,7 +86,11 @@ class Quality(Record):
     """Unique documents looked at for near-duplicates."""
     near_duplicate_documents: int
     near_duplicate_tokens: int
-    """Tokens of the near-duplicates that a dedup would drop."""
+    """Tokens of the near-duplicates: left out of training unless the recipe keeps them."""
+    repeated_passages_share: float = 0
+    """Share of the runs of 13 words that came before, within a document or in another."""
+    repeated_passages_tokens: int = 0
+    """Tokens in such passages of the documents that are no near-duplicates, estimated."""
     near_pairs: list[NearPair] = Field(default_factory=list)
     exact_examples: list[str] = Field(default_factory=list)
     """Origins of exact duplicates, with what they repeat."""
@@ -83,6 +104,8 @@ class Quality(Record):
     odd_characters_share: float = 0
     """Share of characters that are replacement, control or private-use ones."""
     languages: list[Language] = Field(default_factory=list)
+    word_order: WordOrder | None = None
+    """None in a run of an older version."""
     notes: list[str] = Field(default_factory=list)
     """What was sampled instead of read whole, in words."""
 
@@ -104,6 +127,9 @@ class SideScan(Record):
     heldout_tokens: int
     duplicate_documents: int
     duplicate_bytes: int
+    left_out_documents: int = 0
+    """Near-duplicates that are neither trained on nor held out."""
+    left_out_tokens: int = 0
     skipped: dict[str, int] = Field(default_factory=dict)
     """Skipped pieces by reason."""
     skipped_bytes: int = 0
@@ -121,8 +147,14 @@ class SideScan(Record):
 
     @property
     def effective_tokens(self) -> int:
-        """Unique tokens after exact and near-duplicates: what the size node judges."""
-        return self.tokens - (self.quality.near_duplicate_tokens if self.quality else 0)
+        """Tokens that say something new: what the size node judges.
+
+        Exact copies are not read; near-duplicates and repeated passages are counted off.
+        """
+        if self.quality is None:
+            return self.tokens
+        twice = self.quality.near_duplicate_tokens + self.quality.repeated_passages_tokens
+        return max(0, self.tokens - twice)
 
 
 class Contamination(Record):
@@ -137,8 +169,10 @@ class Contamination(Record):
     gold_short: int = 0
     """Items of fewer than eight words, too short to be looked for."""
     heldout_documents: int = 0
+    """Domain documents chosen to be held out."""
     heldout_in_train: int = 0
-    """Held-out domain documents of which most 13-grams also stand in training documents."""
+    """Of these, documents of which most 13-grams also stand in training documents: they left
+    the held-out side."""
     examples: list[str] = Field(default_factory=list)
 
 
@@ -148,6 +182,8 @@ class Scan(Record):
     domain: SideScan
     generic: SideScan
     shape: Shape
+    generic_kind: str = ""
+    """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
 
 

@@ -16,6 +16,7 @@ class PackingLedger(Record):
 
     documents_in: int = Field(0, alias="documents in")
     exact_duplicates: int = Field(0, alias="exact duplicates dropped")
+    near_duplicates: int = Field(0, alias="near-duplicates left out")
     held_out: int = Field(0, alias="held out")
     capped_documents: int = Field(0, alias="left out by the token cap")
     capped_tokens: int = Field(0, alias="tokens cut by the token cap")

@@ -7,6 +7,7 @@ hub           data sets of the hub
 fields        which columns hold the text
 shape         raw text, code, chat, task data?
 source_code   code told from prose
+line_records  a text whose every line stands for itself
 text          cleaning, hashing, cutting
 ledger        what was read, what was not, and why
 """

@@ -26,7 +26,7 @@ from engine.corpus.text import clean
 from engine.errors import InputError
 from engine.recipe.sections import Source
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
 EMBEDDED = "embedded"

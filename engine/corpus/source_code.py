@@ -69,5 +69,7 @@ def _kind_of(line: str) -> str:
 
 
 def _is_minified(text: str) -> bool:
+    if len(text) < LONG_LINES:
+        return False  # one short line says nothing: a formula, a molecule
     signs = sum(text.count(sign) for sign in "{}()[];=<>")
     return text.count("\n") < len(text) / LONG_LINES and signs > DENSE * len(text)

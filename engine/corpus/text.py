@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from engine.corpus.line_records import are_line_records
+from engine.normal_form import normal_text
+
 WHOLE = 16_000
 """A text file of up to this many characters is one document."""
 
@@ -51,11 +54,11 @@ def without_surrogates(text: str) -> str:
 
 
 def content_hash(text: str) -> bytes:
-    """16 bytes of blake2b over the text with its whitespace collapsed.
+    """16 bytes of blake2b over the text's normal form with its whitespace collapsed.
 
     The key of exact deduplication and of the held-out split.
     """
-    collapsed = " ".join(text.split()).encode("utf-8", "surrogatepass")
+    collapsed = " ".join(normal_text(text).split()).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(collapsed, digest_size=16).digest()
 
 
@@ -70,6 +73,7 @@ class Cut:
 
 AT_SEPARATORS = Cut("at <|endoftext|> lines", SEPARATOR, LONGEST)
 AT_HEADINGS = Cut("at article headings (= Title =)", HEADING, LONGEST)
+AT_LINES = Cut("at line ends, each line being a record", re.compile(r"\n"), LONGEST)
 IN_BLOCKS = Cut(f"at blank lines, into blocks of about {BLOCK:,} characters", SEPARATOR, WHOLE)
 
 
@@ -79,6 +83,8 @@ def choose_cut(head: str) -> Cut | None:
         return AT_SEPARATORS
     if len(head) <= WHOLE:
         return None
+    if are_line_records(head):
+        return AT_LINES
     return AT_HEADINGS if HEADING.search(head) else IN_BLOCKS
 
 

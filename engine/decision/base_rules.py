@@ -38,14 +38,10 @@ def surprise(case: Case) -> Finding:
         return Finding("not_yet", answer, way, THRESHOLDS["go_gain"].source)
     if low_ratio and pilot.gain.value < limits["fluent_gain"]:
         return Finding("no_go", f"fluent: {ratio}, {gain}; CPT is wasted compute", way, source)
-    if pilot.order_ratio is not None and pilot.order_ratio.high < limits["order_ratio"]:
-        answer = (
-            f"{ratio}, {gain}, but the order of its words is worth nothing (shuffled, the text "
-            f"costs {format_interval(pilot.order_ratio)} times the bits): "
-            "a list, a table, shuffled text?"
-        )
+    if worthless := _worthless_order(case):
         way = "read the samples; bring running text, or say why this order-free text is right"
-        return Finding("not_yet", answer, way, THRESHOLDS["order_ratio"].source)
+        answer = f"{ratio}, {gain}, but {worthless}"
+        return Finding("not_yet", answer, way, THRESHOLDS["word_order"].source)
     if pilot.gain.value >= limits["go_gain"] and pilot.gain.low > limits["go_gain_low"]:
         hard = " (your generic text is the harder one)" if low_ratio else ""
         answer = f"{ratio}{hard}, {gain}: permission to run the gate, not a promise"
@@ -53,6 +49,24 @@ def surprise(case: Case) -> Finding:
     way = "a longer pilot or more held-out text may decide; a gain this small rarely earns"
     way = _odd_documents(case) or way
     return Finding("not_yet", f"unclear: {ratio}, {gain}", way, THRESHOLDS["go_gain"].source)
+
+
+def _worthless_order(case: Case) -> str:
+    """What to say where the order of the words is worth nothing; '' where it is, or is unknown.
+
+    Unknown is no ground against a text: strings without words and a handful of short documents
+    have no order to be measured, and other rules judge their size and shape.
+    """
+    scan = case.evidence.scan
+    quality = scan.domain.quality if scan else None
+    order = quality.word_order if quality else None
+    if order is None or order.ratio is None or order.ratio.high >= case.limits["word_order"]:
+        return ""
+    return (
+        "the order of its words is worth nothing (another document holds as many of its word "
+        f"pairs when they are shuffled, {format_interval(order.ratio)} times): "
+        "a list, a table, shuffled text?"
+    )
 
 
 def _odd_documents(case: Case) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from engine.artifacts.scan import Quality, Scan, SideScan
+from engine.artifacts.scan import Contamination, Quality, Scan, SideScan
 from engine.decision import corpus_rules
 from engine.decision.case import Case, Finding, asked, unmeasured
 from engine.formatting import format_tokens
 from engine.thresholds import THRESHOLDS
 
+PASSAGES_TOLD = 0.01
+"""Share of the tokens from which repeated passages are named."""
 ODD_DOCUMENTS = 1.05
 """Mean over trimmed mean of bits per byte from which a few documents carry it; engine choice."""
 
@@ -74,11 +76,12 @@ def shape(case: Case) -> Finding:
         answer, instead = SHAPES[kind]
         return Finding("no_go", f"{answer} ({scan.shape.why})", instead)
     outcome, answer, way = _readable(scan)
-    odd = corpus_rules.remarks(side, case.limits)
+    odd = corpus_rules.remarks(scan, case.limits)
     if not odd:
         return Finding(outcome, answer, way)
     clean = "look at these before training; clean text first"
-    noisy = side.quality is not None and side.quality.odd_words_share >= case.limits["odd_most"]
+    words = side.quality.odd_words_share if side.quality and _speaks_of_words(scan) else 0.0
+    noisy = words >= case.limits["odd_most"]
     if noisy:
         outcome, way = "not_yet", "clean it (better OCR, or a filter): CPT would learn the noise"
     source = THRESHOLDS["odd_most" if noisy else "odd_words"].source
@@ -91,12 +94,38 @@ def _readable(scan: Scan) -> tuple[str, str, str]:
     if kind == "short_rows":
         saved = f"padding would have been {side.padding_share:.0%} of every batch"
         return "note", f"short rows, so they are packed: unpacked, {saved}", ""
-    if kind == "mixed":
+    kinds = {part.kind for part in scan.shape.parts}
+    if kind == "mixed" and not (kinds and kinds <= set(READ)):
         return "note", f"mixed: {scan.shape.why}", "sort task data out of the corpus"
-    if kind == "code":
-        way = "give generic code as the generic side; prose would make any code look surprising"
-        return "note", f"source code: {side.documents:,} documents, packed like text", way
+    if kind == "mixed" and not _is_code(scan):
+        return "note", f"running text and source code: {scan.shape.why}", ""
+    if _is_code(scan):
+        answer = f"source code: {side.documents:,} documents, packed like text"
+        return "note", answer, "" if scan.generic_kind == "code" else GENERIC_CODE
     return "go", f"raw documents: {side.documents:,}", ""
+
+
+GENERIC_CODE = "give generic code as the generic side; prose would make any code look surprising"
+READ = ("raw", "code", "short_rows")
+"""Kinds that CPT reads."""
+
+
+def _is_code(scan: Scan) -> bool:
+    """A repository: source code for most of its bytes, with its documentation."""
+    parts = {part.kind: part.share for part in scan.shape.parts}
+    code = parts.get("code", 0.0)
+    mixed = scan.shape.kind == "mixed" and set(parts) <= set(READ)
+    return scan.shape.kind == "code" or (mixed and code > sum(parts.values()) / 2)
+
+
+def _speaks_of_words(scan: Scan) -> bool:
+    """Whether odd words mean noise here.
+
+    Names in code, molecules, hashes and fields of a log are odd by nature, so only running text
+    is judged by them.
+    """
+    code = any(part.kind == "code" for part in scan.shape.parts)
+    return scan.shape.kind == "raw" or (scan.shape.kind == "mixed" and not code)
 
 
 def corpus_size(case: Case) -> Finding:
@@ -130,11 +159,12 @@ def _small(case: Case, found: str, source: str) -> Finding:
     return Finding("not_yet", f"{found}: below {least} only task-near text pays", way, source)
 
 
-def remarks(side: SideScan, limits: dict[str, float]) -> list[str]:
+def remarks(scan: Scan, limits: dict[str, float]) -> list[str]:
     """What is odd about the text; empty where nothing is."""
+    side = scan.domain
     found = side.quality
-    said = []
-    if found and found.odd_words_share >= limits["odd_words"]:
+    said = _leaks(scan.contamination, limits)
+    if found and _speaks_of_words(scan) and found.odd_words_share >= limits["odd_words"]:
         said.append(
             f"{found.odd_words_share:.1%} of the words look like OCR noise or hashes (clean text "
             f"stays below {limits['odd_words']:.1%}): the base may be surprised by the noise alone"
@@ -153,19 +183,36 @@ def remarks(side: SideScan, limits: dict[str, float]) -> list[str]:
     return said
 
 
+def _leaks(found: Contamination | None, limits: dict[str, float]) -> list[str]:
+    """Held-out documents that also stand in the training text, where they are many."""
+    if found is None or not found.heldout_documents:
+        return []
+    share = found.heldout_in_train / found.heldout_documents
+    if share <= limits["heldout_leaks"]:
+        return []
+    return [
+        f"{share:.0%} of the held-out documents also stood in the training text and left the "
+        "held-out side: documents repeat each other's text"
+    ]
+
+
 def near_share(found: Quality | None) -> float:
     """Share of the documents that are near-duplicates of another one."""
     return found.near_duplicate_documents / max(1, found.documents) if found else 0.0
 
 
 def unique(side: SideScan) -> str:
-    """``2.1M unique tokens (0.4M in 310 near-duplicates left out)``"""
+    """``2.1M unique tokens (0.4M in 310 near-duplicates left out, 0.2M in repeated passages)``"""
     text = f"{format_tokens(side.effective_tokens)} unique tokens"
-    found = side.quality
-    if not found or not found.near_duplicate_documents:
-        return text
-    left = f"{format_tokens(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
-    return f"{text} ({left} near-duplicates left out)"
+    found, twice = side.quality, []
+    if found and found.near_duplicate_documents:
+        near = f"{format_tokens(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
+        done = "left out" if side.left_out_documents else "counted off, but kept"
+        twice.append(f"{near} near-duplicates {done}")
+    if found and found.repeated_passages_tokens > PASSAGES_TOLD * side.tokens:
+        again = f"{format_tokens(found.repeated_passages_tokens)} in passages that came before"
+        twice.append(f"{again} counted off")
+    return f"{text} ({', '.join(twice)})" if twice else text
 
 
 def repeats(side: SideScan) -> str:

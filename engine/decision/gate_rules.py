@@ -30,9 +30,21 @@ def gate(case: Case) -> Finding:
     if found is None or missing:
         lack = " and ".join(missing)
         return Finding("not_yet", f"no gate, no CPT: missing {lack}", f"provide {lack} as jsonl")
+    if found.overlong_share > case.limits["overlong_prompts"]:
+        return _too_long(found)
     if not found.mde <= found.plausible_gain:
         return _too_blunt(found)
     return _gate_remarks(found, case.limits["contamination"])
+
+
+def _too_long(found: GateFiles) -> Finding:
+    """So many prompts are cut that the gate would ask what the model never reads."""
+    answer = (
+        f"this gold set cannot answer: {found.overlong_share:.0%} of the prompts do not fit the "
+        "model's context and lose their beginning"
+    )
+    way = "shorten the prompts, or choose a base with a longer context"
+    return Finding("not_yet", answer, way, THRESHOLDS["overlong_prompts"].source)
 
 
 def _too_blunt(found: GateFiles) -> Finding:

@@ -84,7 +84,8 @@ NODES: tuple[Node, ...] = (
     ),
     Node(
         "size",
-        "How large is it after removing duplicates?",
+        "How large is it without what it says twice?",
+        "Near-duplicates and repeated passages of 13 words do not count. "
         "Below {tokens_noise:,.0f} tokens NO-GO (noise); below {tokens_small:,.0f} NOT YET unless "
         "the text was chosen for the gate's task; below {tokens_marginal:,.0f} marginal.",
         corpus_size,
@@ -99,8 +100,9 @@ NODES: tuple[Node, ...] = (
         "NO-GO (fluent) if the upper bound of bits per byte over generic is below "
         "{fluent_ratio:g} and a pilot gains under {fluent_gain:g} nats. GO if the pilot gains "
         "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET; also where "
-        "the generic text is as new to the base as the domain, or where shuffling the words "
-        "costs less than {order_ratio:g} times the bits.",
+        "the generic text is as new to the base as the domain, or where the order of the words is "
+        "worth nothing (runs of words seen in other documents: below {word_order:g} times those "
+        "of shuffled text).",
         surprise,
         asks="surprising",
         options=(
@@ -145,7 +147,8 @@ NODES: tuple[Node, ...] = (
         "gate",
         "Is there a gate that could answer?",
         "No gold set or no SFT data: no gate, no CPT. A minimum detectable effect above your "
-        "plausible gain: NOT YET. More than {contamination:.1%} of items in the corpus is noted.",
+        "plausible gain, or more than {overlong_prompts:.0%} of prompts longer than the model's "
+        "context: NOT YET. More than {contamination:.1%} of items in the corpus is noted.",
         gate,
         asks="gate.gold",
         required=True,

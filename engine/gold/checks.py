@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.gold.copies import copy_key
 from engine.gold.metrics import METRICS
+from engine.normal_form import normal_text, normal_words
 
 if TYPE_CHECKING:
     from engine.gold.example import Example
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 MAJORITY = 0.7
 """A constant guess that scores this share leaves accuracy little to show; engineering choice."""
+
+
+LETTERS, LETTERS_SHARE = frozenset("ABCDEFGH"), 0.8
+"""Completions that name a choice, and the share of them from which a reader is warned."""
 
 
 def check_void(gold: Sequence[Example], sft: Sequence[Example]) -> None:
@@ -39,7 +45,7 @@ def taught(gold: Sequence[Example], sft: Sequence[Example]) -> list[int]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+    return " ".join(normal_words(text).split())
 
 
 def majority(gold: Sequence[Example]) -> tuple[str, float]:
@@ -53,6 +59,7 @@ def remarks(gold: Sequence[Example], sft: Sequence[Example], gate: Gate) -> list
     sides = (("gold set", gold), ("SFT data", sft))
     found = [line for name, examples in sides for line in (_repeats(name, examples),) if line]
     found += [line for name, examples in sides for line in (_conflicts(name, examples),) if line]
+    found += [line for line in (_letters(gold),) if line]
     answer, share = majority(gold)
     if share >= MAJORITY:
         metric = METRICS[gate.metric]
@@ -65,19 +72,31 @@ def remarks(gold: Sequence[Example], sft: Sequence[Example], gate: Gate) -> list
     return found
 
 
+def _letters(gold: Sequence[Example]) -> str:
+    """What to know where the answers are the letters of choices named in the prompt."""
+    answers = Counter(example.completion.strip(" ().:").upper() for example in gold)
+    letters = sum(count for answer, count in answers.items() if answer in LETTERS)
+    if len(answers) < 2 or letters < LETTERS_SHARE * len(gold):
+        return ""
+    return (
+        "the answers are letters of choices (A, B, C, D): small base models seldom bind a letter "
+        "to its answer (Gu 2024, OLMES, 2406.08446) and would score at chance in both arms; give "
+        "the answers' own words as choices"
+    )
+
+
 def _repeats(name: str, examples: Sequence[Example]) -> str:
-    keys = Counter((_plain(example.prompt), example.completion) for example in examples)
-    extra = len(examples) - len(keys)
+    extra = len(examples) - len({copy_key(example) for example in examples})
     if not extra:
         return ""
-    why = "they count twice and make the interval too narrow; drop them or give them one group"
-    return f"{extra} items of the {name} repeat another" + (f": {why}" if name[0] == "g" else "")
+    one = " and count as one with it" if name.startswith("gold") else ""
+    return f"{extra} items of the {name} repeat another{one}"
 
 
 def _conflicts(name: str, examples: Sequence[Example]) -> str:
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for example in examples:
-        answers[_plain(example.prompt)].add(example.completion.strip())
+        answers[_plain(example.prompt)].add(normal_text(example.completion.strip()))
     many = sum(len(found) > 1 for found in answers.values())
     one = "prompt has" if many == 1 else "prompts have"
     return f"{many} {one} more than one right answer in the {name}" if many else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.files import digest
+from engine.gold.copies import group_copies
 from engine.gold.example import Example
 from engine.gold.metrics import METRICS
 from engine.gold.rows import FORMATS, records
@@ -41,7 +42,7 @@ def load_examples(
     ``pattern``. With ``chat`` a row may hold ``messages`` instead: the last turn of the
     assistant is the completion. With ``need_choices`` and none in the file, the choices are the
     file's distinct completions. Raises InputError with the file, the line and the way out.
-    Duplicates are kept: see ``duplicates``.
+    Duplicates are kept.
     """
     examples = [_example(row, where, chat) for where, row in records(path, columns or {})]
     if not examples:
@@ -154,11 +155,6 @@ def _shared_choices(examples: list[Example], path: Path) -> list[Example]:
     return [replace(example, choices=choices) for example in examples]
 
 
-def duplicates(examples: Sequence[Example]) -> int:
-    """Items whose prompt and completion were seen before in the same file."""
-    return len(examples) - len({(example.prompt, example.completion) for example in examples})
-
-
 def identity(examples: Sequence[Example]) -> str:
     """sha256 of a gold set's prompts and answers, whatever their order and the file's form."""
     return digest(sorted([example.prompt, example.completion] for example in examples))
@@ -174,12 +170,14 @@ def pick(examples: list[Example], limit: int | None) -> list[Example]:
 def gold_items(path: Path, gate: Gate) -> list[Example]:
     """The items that the gate will use, in the order of their numbers everywhere.
 
+    Copies of an item are in one group with it.
+
     InputError also where the gate's metric cannot judge them.
     """
     metric, chat = METRICS[gate.metric], gate.template == "chat"
     examples = load_examples(path, metric.choices, gate.gold_columns, chat)
     metric.check(examples, gate)
-    return pick(examples, gate.max_items)
+    return group_copies(pick(examples, gate.max_items))
 
 
 def sft_items(path: Path, gate: Gate) -> list[Example]:

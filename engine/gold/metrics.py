@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.errors import InputError
+from engine.normal_form import composed, normal_text, normal_words
 
 PATTERN_SECONDS = 5.0
 """A pattern still searching after this has found nothing: a hostile one backtracks for ever."""
@@ -181,9 +182,9 @@ def _shared_choices(gold: Gold, gate: MetricSettings) -> None:
 
 
 def exact_match(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
-    """1 where the continuation equals the completion up to outer white space."""
-    pairs = zip(gold, answers, strict=True)
-    return [float(a.text.strip() == e.completion.strip()) for e, a in pairs]
+    """1 where the continuation's normal form equals the completion's, but for outer blanks."""
+    texts = [(normal_text(e.completion), a.text) for e, a in zip(gold, answers, strict=True)]
+    return [float(normal_text(given).strip() == wanted.strip()) for wanted, given in texts]
 
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -192,7 +193,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 def squad_words(text: str) -> list[str]:
     """Lower case, without ASCII punctuation and English articles (SQuAD's own evaluation)."""
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+    return _ARTICLES.sub(" ", normal_words(text).translate(_PUNCTUATION)).split()
 
 
 def token_f1(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
@@ -219,11 +220,14 @@ def rouge_l(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     """
     from rapidfuzz.distance import LCSseq
 
+    def words(text: str) -> list[str]:
+        return _ROUGE.findall(normal_words(text))
+
     def one(wanted: list[str], found: list[str]) -> float:
         return _f1(LCSseq.similarity(wanted, found), len(wanted), len(found))
 
     pairs = zip(gold, answers, strict=True)
-    return [one(*(_ROUGE.findall(t.lower()) for t in (e.completion, a.text))) for e, a in pairs]
+    return [one(words(e.completion), words(a.text)) for e, a in pairs]
 
 
 def matched(pattern: str, text: str) -> str | None:
@@ -231,7 +235,7 @@ def matched(pattern: str, text: str) -> str | None:
     import regex
 
     try:
-        found = regex.search(pattern, text, timeout=PATTERN_SECONDS)
+        found = regex.search(composed(pattern), composed(text), timeout=PATTERN_SECONDS)
     except TimeoutError:
         return None
     if found is None:
@@ -279,7 +283,7 @@ def number_in(text: str) -> float | None:
 
     The last, since an answer ends a derivation (GSM8K's evaluation).
     """
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(normal_text(text))
     return float(found[-1].replace(",", "")) if found else None
 
 

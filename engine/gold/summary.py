@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.artifacts.gate import GateFiles
@@ -14,19 +15,30 @@ from engine.recipe.gate import Gate
 from engine.stats.power import prior_mde
 
 
+@dataclass(frozen=True)
+class ContextCuts:
+    """What a model's context cuts off gold set and SFT data."""
+
+    overlong_share: float = 0.0
+    """Share of the prompts that lose their beginning, of the file where it is larger."""
+    remarks: tuple[str, ...] = ()
+    """One sentence for each thing cut off."""
+
+
 def gate_files(
     gold_path: Path,
     sft_path: Path,
     gate: Gate,
     overlapped: Overlapped | None = None,
-    cut: Sequence[str] = (),
+    cuts: ContextCuts | None = None,
 ) -> GateFiles:
     """Check both files and say what the gate could show. InputError where it could show nothing.
 
     ``overlapped`` is what an ``Overlap`` of the same items found in the corpus. None means
     that the corpus was not looked at; the share is then 0, so pass it where there is a corpus.
-    ``cut`` says what the model's context cuts off, which takes its tokenizer.
+    ``cuts`` says what the model's context cuts off, which takes its tokenizer.
     """
+    cuts = cuts or ContextCuts()
     gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
     check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
@@ -41,7 +53,8 @@ def gate_files(
         contaminated_items=hit,
         mde=prior_mde(effective_items(gold), len(gate.seeds)),
         plausible_gain=gate.plausible_gain,
-        remarks=[*remarks(gold, sft, gate), *cut],
+        overlong_share=cuts.overlong_share,
+        remarks=[*remarks(gold, sft, gate), *cuts.remarks],
     )
 
 

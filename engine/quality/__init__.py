@@ -6,6 +6,8 @@ boilerplate       lines that many documents share
 odd_words         marks of OCR noise
 languages         which languages
 text_quality      all of these for one side
+word_order        is the order of the words worth anything
+passages          what came word for word before
 heldout_leaks     held-out text that is trained on
 contamination     gold items that stand in the corpus
 """

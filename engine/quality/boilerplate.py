@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.artifacts.scan import SharedLine
+from engine.normal_form import normal_text
 
 SHORTEST = 20
 """Characters of a line that counts; shorter ones repeat in any text (braces, "Chapter I")."""
@@ -40,7 +41,7 @@ class Boilerplate:
         for text in texts:
             self._bytes += _size(text)
             found: dict[str, int] = {}
-            for line in text.split("\n"):
+            for line in normal_text(text).split("\n"):
                 if len(line) >= SHORTEST and len(line := line.strip()) >= SHORTEST:
                     found[line] = found.get(line, 0) + 1
             for line, times in found.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from engine.quality.contamination import COMMON
+from engine.quality.passages import Repeated, repeated
 from engine.quality.shingles import LONG, Words
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Leaks:
         self._owners = self._open("owners")
         self._documents = 0
         self._kept = 0
+        self._long_words = 0
 
     def _open(self, name: str) -> BinaryIO:
         return self._stack.enter_context((self._folder / f"leak-{name}.bin").open("wb+"))
@@ -53,13 +55,26 @@ class Leaks:
         self._owners.write(owners.astype(np.uint32).tobytes())
         self._documents += len(batch.starts) - 1
         self._kept += len(owners)
+        self._long_words += int(batch.lengths[batch.lengths >= LONG].sum())
+
+    @property
+    def long_words(self) -> int:
+        """Words in documents of 13 words and more, which alone can repeat a passage."""
+        return self._long_words
+
+    def repeated(self, dropped: NDArray[bool_]) -> Repeated:
+        """How much of what was fed had come before; ``dropped`` marks the near-duplicates."""
+        return repeated(self._blocks(), self._kept, dropped)
 
     def leaked(
         self,
         heldout: NDArray[bool_],
+        trained: NDArray[bool_],
         tick: Callable[[int, int], None] = lambda done, total: None,
     ) -> tuple[Numbers, Hashes]:
         """Held-out documents that leak, and the sampled grams that both sides hold.
+
+        ``heldout`` and ``trained`` mark the documents of the two sides [documents].
 
         Grams that more than ten training documents hold are the domain's wording, and not
         counted. ``tick(done, total)`` is called for every part that was looked through.
@@ -72,7 +87,7 @@ class Leaks:
         ]
         held = np.unique(np.hstack([np.zeros((2, 0), np.uint64), *parts]), axis=1)
         grams, number = np.unique(held[0], return_inverse=True)
-        documents = self._trained(grams, heldout, tick)
+        documents = self._trained(grams, trained, tick)
         own = documents[number] <= COMMON
         owners = held[1].astype(np.int64)[own]
         total = np.bincount(owners, minlength=len(heldout))
@@ -82,7 +97,7 @@ class Leaks:
         return leaks, grams[(documents > 0) & (documents <= COMMON)]
 
     def _trained(
-        self, wanted: Hashes, heldout: NDArray[bool_], tick: Callable[[int, int], None]
+        self, wanted: Hashes, trained: NDArray[bool_], tick: Callable[[int, int], None]
     ) -> Numbers:
         """How many training documents hold each of the wanted grams (sorted)."""
         import numpy as np
@@ -90,7 +105,7 @@ class Leaks:
         documents = np.zeros(len(wanted), dtype=np.int64)
         for done, (grams, owners) in enumerate(self._blocks()):
             tick(done, -(-self._kept // _BLOCK))
-            grams, owners = grams[~heldout[owners]], owners[~heldout[owners]]
+            grams, owners = grams[trained[owners]], owners[trained[owners]]
             place = np.searchsorted(wanted, grams).clip(max=max(0, len(wanted) - 1))
             hit = wanted[place] == grams if len(wanted) else np.zeros(len(grams), dtype=bool)
             pairs = np.unique(np.stack([place[hit], owners[hit]]), axis=1)

@@ -2,7 +2,7 @@
 
 Near-duplicates, contamination and term counts all start from the same pass over the words.
 A word is a run of letters and digits, or one character of a script that writes no blanks;
-case and punctuation are gone. Hashes are the same on every machine.
+case, punctuation and ways to encode a letter are gone. Hashes are the same on every machine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+from engine.normal_form import normal_words
 
 if TYPE_CHECKING:
     from numpy import int64, uint64
@@ -101,7 +103,7 @@ def words_of(texts: Sequence[str]) -> Words:
 
 def _plain(text: str) -> bytes:
     """Lowercase words with blanks between them, as UTF-8."""
-    text = text.lower()
+    text = normal_words(text)
     if not text.isascii():
         text = _IDEOGRAPH.sub(r" \g<0> ", _marks().sub(" ", text))
     return text.encode("utf-8", "replace").translate(_BLANKS).strip()

@@ -62,8 +62,7 @@ class Source(Section):
     """A text source: ``[corpus]`` or ``[generic]``."""
 
     path: str = Field(
-        min_length=1,
-        description="file, folder, glob or hub:owner/name; for [generic] also 'embedded'",
+        min_length=1, description="file, folder, glob or hub:owner/name; [generic] also 'embedded'"
     )
     text_column: str | None = Field(None, description="column of text; found when left out")
     split: str = Field("train", description="split of a hub data set")
@@ -75,9 +74,15 @@ class Source(Section):
     encoding: str | None = Field(
         None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
     )
-    repair_mojibake: bool = Field(
-        False, description="repair wrongly decoded text (ftfy) while reading"
-    )
+    repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
+    keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
+    why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
+
+    @model_validator(mode="after")
+    def _argued(self) -> Source:
+        if self.keep_near_duplicates and not self.why_keep_near_duplicates:
+            raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
+        return self
 
     @field_validator("encoding")
     @classmethod

@@ -18,7 +18,15 @@ from engine.artifacts.probe import (
     SideLoss,
     TokenClass,
 )
-from engine.artifacts.scan import Contamination, Fertility, Quality, ScanArtifact, Shape, SideScan
+from engine.artifacts.scan import (
+    Contamination,
+    Fertility,
+    Quality,
+    ScanArtifact,
+    Shape,
+    SideScan,
+    WordOrder,
+)
 from engine.formatting import format_duration, format_interval, format_memory
 from engine.report.markdown import inert, table
 
@@ -37,6 +45,7 @@ QUALITY_ROWS: tuple[tuple[str, Callable[[Quality], str]], ...] = (
     ("near-duplicate documents", lambda q: f"{q.near_duplicate_documents:,}"),
     ("of documents looked at", lambda q: f"{q.documents:,}"),
     ("their tokens", lambda q: f"{q.near_duplicate_tokens:,}"),
+    ("13-word passages that came before", lambda q: f"{q.repeated_passages_share:.1%}"),
     ("bytes in shared lines", lambda q: f"{q.boilerplate_share:.1%}"),
     ("gzip ratio", lambda q: f"{q.gzip_ratio:.2f}"),
     ("odd words", lambda q: f"{q.odd_words_share:.1%}"),
@@ -142,10 +151,22 @@ def _render_quality(domain: Quality, generic: Quality | None) -> str:
     blocks = [
         table(("quality", *SIDES[: len(sides)]), rows),
         f"Languages: {languages}." if languages else "",
+        _render_word_order(domain.word_order) if domain.word_order else "",
         *_list_repeats(domain),
         _list_examples("Measured on a part:", domain.notes),
     ]
     return _join(blocks)
+
+
+def _render_word_order(order: WordOrder) -> str:
+    if order.ratio is None:
+        return f"Word order: not known, {inert(order.why)}."
+    runs = "word pairs" if order.run == 2 else f"runs of {order.run} words"
+    return (
+        f"Word order: {order.share:.1%} of the {runs} stand in another document too, "
+        f"{order.shuffled_share:.1%} with the words shuffled: "
+        f"{format_interval(order.ratio)} times ({order.words:,} words; shuffled text 1.0)."
+    )
 
 
 def _list_repeats(quality: Quality) -> list[str]:
@@ -262,7 +283,7 @@ def _describe_overlap(found: Contamination) -> list[str]:
     if found.heldout_documents:
         sentences.append(
             f"{found.heldout_in_train:,} of {found.heldout_documents:,} held-out "
-            "documents also stand in the training text."
+            "documents also stood in the training text and left the held-out side."
         )
     return sentences
 

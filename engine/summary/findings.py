@@ -92,7 +92,9 @@ def _quality(domain: SideScan) -> list[str]:
         return []
     share = domain.quality.near_duplicate_tokens / max(1, domain.tokens)
     effective = format_count(domain.effective_tokens)
-    return [f"near-duplicates: {share:.1%} of tokens; {effective} effective tokens are left"]
+    passages = domain.quality.repeated_passages_share
+    also = f", repeated passages: {passages:.1%}" if passages else ""
+    return [f"near-duplicates: {share:.1%} of tokens{also}; {effective} effective tokens are left"]
 
 
 def _skipped(domain: SideScan) -> list[str]:
@@ -111,7 +113,7 @@ def _contamination(found: Contamination | None) -> list[str]:
         parts.append(f"{both} also stand in the corpus")
     if found.heldout_documents:
         leaked = f"{found.heldout_in_train:,} of {found.heldout_documents:,}"
-        parts.append(f"{leaked} held-out documents in the training text")
+        parts.append(f"{leaked} held-out documents stood in the training text and left")
     return [f"contamination: {'; '.join(parts)}"] if parts else []
 
 

@@ -70,10 +70,9 @@ def make(path: Path, size: int, pool: list[str]) -> None:
 
 def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     """One scan; prints a JSON line."""
-    from engine.worker.__main__ import ENVIRONMENT
+    from engine.worker.job.environment import set_environment
 
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     from transformers import AutoTokenizer
 
     from engine.errors import Interrupted

@@ -60,6 +60,8 @@ def side(source: str, documents: int, tokens: int, hostile: bool = False) -> dic
         "heldout_tokens": tokens // 20,
         "duplicate_documents": 31 if own else 0,
         "duplicate_bytes": 90_000 if own else 0,
+        "left_out_documents": 803 if own else 0,
+        "left_out_tokens": 395_000 if own else 0,
         "skipped": {EVIL if hostile else "empty": 4, "not text": 1} if own else {},
         "skipped_bytes": 48_200 if own else 0,
         "notes": [EVIL if hostile else "notes.bin: not text, left out"] if own else [],
@@ -79,6 +81,16 @@ def _quality(hostile: bool) -> dict[str, Any]:
         "documents": 6240,
         "near_duplicate_documents": 803,
         "near_duplicate_tokens": 395_000,
+        "repeated_passages_share": 0.17,
+        "repeated_passages_tokens": 110_000,
+        "word_order": {
+            "words": 300_000,
+            "run": 2,
+            "share": 0.53,
+            "shuffled_share": 0.34,
+            "ratio": {"value": 1.56, "low": 1.51, "high": 1.61},
+            "why": "",
+        },
         "near_pairs": [
             {"kept": "a.txt:1", "dropped": f"{other}:7", "similarity": 0.94, "text": text},
             {"kept": "a.txt:9", "dropped": "c.txt:2", "similarity": 0.88, "text": "Status post"},
@@ -260,7 +272,9 @@ def _explanations(hostile: bool) -> list[dict[str, Any]]:
 
 
 NEW_IN_SCAN = {"parts", "quality", "contamination", "encodings", "mojibake_documents", "saved"}
-NEW_IN_SCAN |= {"whole_word_saving", "contaminated_items"}
+NEW_IN_SCAN |= {"whole_word_saving", "contaminated_items", "word_order", "generic_kind"}
+NEW_IN_SCAN |= {"left_out_documents", "left_out_tokens"}
+NEW_IN_SCAN |= {"repeated_passages_share", "repeated_passages_tokens", "overlong_share"}
 NEW_IN_PROBE = {"spread", "classes", "order_ratio", "budget_ended"}
 NEW_IN_PROBE |= {"passages", "gate_flops", "gate_memory_gb"}
 

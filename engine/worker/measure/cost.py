@@ -56,7 +56,7 @@ def estimate(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
     speed = timed_speed(model, precision, length)
-    available = scanned.tokens - scanned.heldout_tokens
+    available = scanned.tokens - scanned.heldout_tokens - scanned.left_out_tokens
     budget = domain_budget(recipe)
     kept = available if budget is None else min(available, budget)
     tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)

@@ -13,6 +13,7 @@ from engine.artifacts.scan import (
     Quality,
     Scan,
     ScanArtifact,
+    Shape,
     ShatteredTerm,
     SideScan,
     StoreFolders,
@@ -36,6 +37,8 @@ from engine.worker.tokens.store import TokenStore, encode, tokenizer_identity
 WORST_TERMS = 15
 READS = ("metric", "template", "gold_columns", "sft_columns", "pattern")
 """What decides how the gate's files are read and checked."""
+CODE_SHARE = 0.5
+"""Of the bytes, from which the generic side is looked at too."""
 PADDED_BATCH = 8
 """Rows of the padded batch that packing is compared with."""
 
@@ -59,6 +62,8 @@ class ScanStage(Stage[ScanArtifact]):
             tokenizer_identity(self.job.base.tokenizer),
             recipe.corpus.heldout_share,
             recipe.generic.heldout_share,
+            recipe.corpus.keep_near_duplicates,
+            recipe.generic.keep_near_duplicates,
             gate.model_dump(include=set(READS)),
             len(gate.seeds),
             gate.plausible_gain,
@@ -95,18 +100,24 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         domain=side_scan(store, base),
         generic=side_scan(other, base),
         shape=shape,
+        generic_kind=detect_shape(generic).kind if has_code(shape) else "",
         contamination=contamination(store, overlapped, len(gold)),
     )
     checked = None
     if files:
-        cut = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
-        checked = gate_files(*files, gate, overlapped, cut)
+        cuts = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+        checked = gate_files(*files, gate, overlapped, cuts)
     return ScanArtifact(
         scan=scan,
         fertility=measure_fertility(store, other, base),
         gate=checked,
         stores=StoreFolders(domain=str(store.folder), generic=str(other.folder)),
     )
+
+
+def has_code(shape: Shape) -> bool:
+    """Whether a good part of the corpus is source code."""
+    return any(part.kind == "code" and part.share >= CODE_SHARE for part in shape.parts)
 
 
 def side_scan(store: TokenStore, base: Base) -> SideScan:
@@ -124,6 +135,8 @@ def side_scan(store: TokenStore, base: Base) -> SideScan:
         heldout_tokens=int(lengths[heldout].sum()),
         duplicate_documents=meta["duplicates"],
         duplicate_bytes=meta["duplicate_bytes"],
+        left_out_documents=len(store.dropped),
+        left_out_tokens=int(lengths[store.dropped].sum()),
         skipped=meta["skipped"],
         skipped_bytes=meta["skipped_bytes"],
         notes=meta["notes"],
@@ -144,7 +157,7 @@ def contamination(store: TokenStore, overlapped: Overlapped | None, items: int) 
         gold_in_corpus=found.contaminated,
         gold_common=found.common,
         gold_short=found.short,
-        heldout_documents=int(store.heldout.sum()),
+        heldout_documents=int(store.heldout.sum() + (~store.heldout[store.leaked]).sum()),
         heldout_in_train=len(store.leaked),
         examples=[
             f'gold item {item + 1} in {store.origin(document)}: "{said}"'

@@ -8,6 +8,7 @@ from collections import defaultdict
 import numpy as np
 
 from engine.artifacts.probe import Surprise
+from engine.normal_form import normal_words
 from engine.worker.model.base import Base
 from engine.worker.scoring.documents import Floats, Scores, bits
 
@@ -42,7 +43,7 @@ def surprising_terms(
                 count=int(n),
             )
             for word, (nats, n) in totals.items()
-            if n >= 3 and word not in common
+            if n >= 3 and normal_words(word) not in common
         ),
         key=lambda s: -s.bits_per_byte * math.log1p(s.count),
     )

@@ -196,6 +196,7 @@ def balance_ledger(
     ledger = PackingLedger(
         documents_in=len(store) + store.meta["duplicates"],
         exact_duplicates=store.meta["duplicates"],
+        near_duplicates=len(store.dropped),
         held_out=int(store.heldout.sum()),
         capped_documents=train_documents - domain.documents,
         capped_tokens=domain.cut,
@@ -210,7 +211,8 @@ def balance_ledger(
         split_documents=domain.splits,
     )
     kept = ledger.held_out + ledger.capped_documents + ledger.packed_documents
-    assert ledger.documents_in - ledger.exact_duplicates == kept
+    copies = ledger.exact_duplicates + ledger.near_duplicates
+    assert ledger.documents_in - copies == kept
     return ledger
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.gold.example import Example
+from engine.gold.summary import ContextCuts
 from engine.worker.model import base as models
 from engine.worker.packing.best_fit import BestFit
 from engine.worker.step.rows import IGNORE, Rows
@@ -147,14 +148,17 @@ def _parsed(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return found
 
 
-def cut_by_context(encoder: Encoder, gold: Sequence[Example], sft: Sequence[Example]) -> list[str]:
-    """What the model's context cuts off gold set and SFT data, one sentence each.
+def cut_by_context(
+    encoder: Encoder, gold: Sequence[Example], sft: Sequence[Example]
+) -> ContextCuts:
+    """What the model's context cuts off gold set and SFT data.
 
     A completion keeps half of the context, and its prompt the rest.
     """
-    context, said = encoder.base.context, []
+    context, said, share = encoder.base.context, [], 0.0
     for name, examples in (("gold", gold), ("SFT", sft)):
         prompts = sum(_overlong(encoder, example) for example in examples)
+        share = max(share, prompts / max(1, len(examples)))
         ends = sum(len(encoder.answer(e, e.completion)) >= encoder.longest for e in examples)
         for count, what, lost in ((prompts, "prompts", "beginning"), (ends, "completions", "end")):
             if count:
@@ -162,7 +166,7 @@ def cut_by_context(encoder: Encoder, gold: Sequence[Example], sft: Sequence[Exam
                     f"{count} of {len(examples)} {name} {what} do not fit this model's context of "
                     f"{context} tokens and lose their {lost}"
                 )
-    return said
+    return ContextCuts(share, tuple(said))
 
 
 def _overlong(encoder: Encoder, example: Example) -> bool:

@@ -32,15 +32,16 @@ from engine.worker.tokens.store import (
     Ints,
     TokenStore,
     encode_long,
-    heldout_mask,
+    split_documents,
     tokenizer_identity,
+    without_leaks,
 )
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 TERMS = 5000
@@ -55,7 +56,9 @@ Tick = Callable[[int, int], None]
 def store_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Where the store of this text, tokenizer and split is, or will be."""
     identity = tokenizer_identity(tokenizer)
-    parts = [STORE_VERSION, corpus.fingerprint(), identity, corpus.source.heldout_share]
+    source = corpus.source
+    split = [source.heldout_share, source.keep_near_duplicates]
+    parts = [STORE_VERSION, corpus.fingerprint(), identity, *split]
     return home() / "cache" / "tokens" / digest(parts)[:32]
 
 
@@ -206,12 +209,17 @@ class _Writer:
             file.flush()
         write_json(self._folder / "files.json", list(self._names))
         write_json(self._folder / "meta.json", {"dtype": self._dtype})
-        store, share = TokenStore(self._folder), reading.corpus.source.heldout_share
+        store, source = TokenStore(self._folder), reading.corpus.source
         clusters = self._signatures.clusters(tick)
-        mask = heldout_mask(store.hashes, clusters.first, share)
-        leaked, shared = self._leaks.leaked(mask, tick)
-        np.save(self._folder / "heldout.npy", mask)
+        chosen, dropped = split_documents(
+            store.hashes, clusters.first, source.heldout_share, source.keep_near_duplicates
+        )
+        trained = ~chosen
+        trained[dropped] = False
+        leaked, shared = self._leaks.leaked(chosen, trained, tick)
+        np.save(self._folder / "heldout.npy", without_leaks(chosen, leaked))
         np.save(self._folder / "leaked.npy", leaked)
+        np.save(self._folder / "dropped.npy", dropped)
         quality = self._measured(store, clusters, reading)
         meta = {
             "fingerprint": fingerprint,
@@ -228,10 +236,16 @@ class _Writer:
         quality, dropped = self._quality.measure(), clusters.dropped
         cut = f"{self._long:,} documents were searched for repeats and gold items only in their "
         notes = [f"{cut}first {LOOKED_AT:,} characters"] if self._long else []
+        twins = np.zeros(len(store), dtype=bool)
+        twins[dropped] = True
+        again = self._leaks.repeated(twins)
+        unique = int(store.lengths[~twins].sum()) * self._leaks.long_words / max(1, self._words)
         return quality.model_copy(
             update={
                 "near_duplicate_documents": len(dropped),
                 "near_duplicate_tokens": int(store.lengths[dropped].sum()),
+                "repeated_passages_share": again.everywhere,
+                "repeated_passages_tokens": round(again.kept * unique),
                 "near_pairs": repeats.near_pairs(store, clusters, self._tokenizer),
                 "exact_examples": repeats.exact(store, reading.repeats),
                 "notes": quality.notes + notes,

@@ -3,8 +3,8 @@
 Files, one entry a document unless they say otherwise: ``tokens.bin`` (uint16 or uint32,
 documents back to back, no special tokens), ``lengths.bin`` and ``nbytes.bin`` (int64),
 ``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``files.json``
-(the files' names), ``heldout.npy`` (mask), ``leaked.npy`` (document numbers), ``meta.json``
-(the SideScan fields). ``engine.worker.store`` writes them.
+(the files' names), ``heldout.npy`` (mask), ``leaked.npy`` and ``dropped.npy`` (document
+numbers), ``meta.json`` (the SideScan fields). ``engine.worker.tokens.build`` writes them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ MIN_HELDOUT = 40
 
 LARGE = 10
 """A group of near-duplicates larger than a tenth of the held-out side is never held out."""
+
+
+CLEAN_SHARE = 0.25
+"""Of the held-out documents: where fewer do not leak, the leaking ones stay too."""
 
 
 LONGEST = 1 << 20
@@ -100,13 +104,55 @@ class TokenStore:
 
     @cached_property
     def leaked(self) -> Ints:
-        """Held-out documents of which most 13-grams also stand in training documents."""
+        """Documents chosen to be held out of which most 13-grams stand in training documents.
+
+        They have left the held-out side, unless hardly another one would have stayed.
+        """
         numbers: Ints = np.load(self.folder / "leaked.npy")
+        return numbers
+
+    @cached_property
+    def dropped(self) -> Ints:
+        """Near-duplicates of another document: on neither side, unless the recipe keeps them."""
+        numbers: Ints = np.load(self.folder / "dropped.npy")
         return numbers
 
     def side(self, heldout: bool) -> Ints:
         """Indices of the held-out or of the training documents."""
-        return np.flatnonzero(self.heldout == heldout)
+        mask = self.heldout == heldout
+        mask[self.dropped] = False
+        return np.flatnonzero(mask)
+
+
+def split_documents(
+    hashes: npt.NDArray[np.uint64], groups: Ints, share: float, keep: bool
+) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """The mask [n] of the held-out documents, and the near-duplicates left out of both sides.
+
+    ``groups`` names the first document of each one's group of near-duplicates. With ``keep``
+    none is left out, and a group stays on one side. Nor is any where fewer than two documents
+    would be left: a corpus of one text is judged by its size, and needs two sides to be measured.
+    """
+    first = groups == np.arange(len(groups))
+    if keep or first.sum() < 2:
+        return heldout_mask(hashes, groups, share), np.zeros(0, dtype=np.int64)
+    lowest = np.full(len(hashes), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(lowest, groups, hashes)
+    mask = np.zeros(len(hashes), dtype=bool)
+    alone = np.arange(int(first.sum()))
+    mask[first] = heldout_mask(lowest[first], alone, share)
+    return mask, np.flatnonzero(~first)
+
+
+def without_leaks(mask: npt.NDArray[np.bool_], leaked: Ints) -> npt.NDArray[np.bool_]:
+    """The held-out mask without the documents that also stand in the training text.
+
+    They train instead, which they did by their text. Where hardly any would stay, all do.
+    """
+    clean = mask.copy()
+    clean[leaked] = False
+    least = max(2, CLEAN_SHARE * mask.sum())
+    return clean if clean.sum() >= least else mask
 
 
 def heldout_mask(

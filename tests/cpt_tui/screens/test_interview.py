@@ -34,7 +34,7 @@ PAGES = [
     (
         "size",
         (
-            *("2.71M: marginal", "0.2M", "10M", "-395.0k tokens (12.7%)", "48.2 KB"),
+            *("2.60M: marginal", "0.2M", "10M", "-395.0k tokens (12.7%)", "-110.0k", "48.2 KB"),
             *(
                 "0.94 b.txt:7 like a.txt:1",
                 "old/a.txt repeats",
@@ -48,8 +48,8 @@ PAGES = [
         "surprise",
         (
             *("├", "median document", "1.42 (95% 1.31 to 1.55)", "1.1 fluent below", "0.05 go"),
-            *("1.14 (95% 1.11 to 1.17) if words", "1.03 least", "punctuation", "+0.79"),
-            *("Hemiparese 3.7 (26x)", "Z.n. GBM"),
+            *("1.56 (95% 1.51 to 1.61)", "1 worth nothing", "cost 1.14 times the bits"),
+            *("punctuation", "+0.79", "Hemiparese 3.7 (26x)", "Z.n. GBM"),
         ),
     ),
     ("fertility", ("1.63", "1.5 noted", "2 problem", "An | am | nese", "1,280", "would save 4.3%")),

@@ -9,7 +9,17 @@ from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence
 from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
-from engine.artifacts.scan import Fertility, Quality, Scan, Shape, ShatteredTerm, SideScan
+from engine.artifacts.scan import (
+    Contamination,
+    Fertility,
+    Quality,
+    Scan,
+    Shape,
+    ShapePart,
+    ShatteredTerm,
+    SideScan,
+    WordOrder,
+)
 from engine.recipe.sections import Recipe
 
 ORDER = [
@@ -68,10 +78,38 @@ def pilot(value: float, low: float, high: float, generic: float = 0.0) -> Pilot:
     )
 
 
-def unordered(low: float, high: float) -> Pilot:
-    """A pilot that gains, and what shuffling the words costs after it."""
-    order = Interval(value=(low + high) / 2, low=low, high=high)
-    return pilot(0.3, 0.25, 0.35).model_copy(update={"order_ratio": order})
+def ordered(low: float, high: float) -> Scan:
+    """A text whose word order is worth so much."""
+    ratio = Interval(value=(low + high) / 2, low=low, high=high)
+    return scan(quality=quality(word_order=WordOrder(words=300_000, ratio=ratio)))
+
+
+def repeating(tokens: int, passages: int) -> Scan:
+    """A text of which so much came before."""
+    return scan(tokens, quality=quality(0, repeated_passages_tokens=passages))
+
+
+def leaking(documents: int) -> Scan:
+    """So many of 100 held-out documents stand in the training text."""
+    found = Contamination(heldout_documents=100, heldout_in_train=documents)
+    return scan().model_copy(update={"contamination": found})
+
+
+def noisy(kind: str) -> Scan:
+    """A text with words like those of bad OCR."""
+    return scan(kind=kind, quality=quality(odd_words_share=0.05))
+
+
+def parts(**shares: float) -> Scan:
+    """A mixed corpus of these kinds."""
+    found = [ShapePart(kind=kind, share=share, confidence=0.9) for kind, share in shares.items()]
+    mixed = Shape(kind="mixed", confidence=0.9, why="by its keys", parts=found)
+    return scan().model_copy(update={"shape": mixed})
+
+
+def unread(why: str) -> Scan:
+    """A text whose word order could not be measured."""
+    return scan(quality=quality(word_order=WordOrder(words=90, why=why)))
 
 
 def files(**more: Any) -> GateFiles:
@@ -127,8 +165,9 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": scan(kind="preference")}, {}, "no_go", "preference data"),
     ("shape", {"scan": scan(kind="short_rows", padding_share=0.83)}, {}, "note", "83%"),
     ("shape", {"scan": scan(kind="mixed")}, {}, "note", "mixed"),
-    ("surprise", {"pilot": unordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
-    ("surprise", {"pilot": unordered(1.01, 1.04)}, {}, "go", "permission"),
+    ("surprise", {"scan": ordered(0.99, 1.01)}, {}, "not_yet", "order of its words"),
+    ("surprise", {"scan": ordered(1.0, 1.2)}, {}, "go", "permission"),
+    ("surprise", {"scan": unread("it has no words")}, {}, "go", "permission"),
     ("shape", {"scan": scan(kind="classification")}, {}, "no_go", "that is task data"),
     ("shape", {"scan": scan(kind="code")}, {}, "note", "source code"),
     ("shape", {"scan": scan(quality=quality(odd_words_share=0.02))}, {}, "note", "2.0% of the w"),
@@ -144,7 +183,19 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("size", {"scan": scan(9_999_999)}, {}, "note", "marginal"),
     ("size", {"scan": scan(10_000_000)}, {}, "go", "10.0M unique tokens"),
     ("size", {"scan": scan(30_000_000, quality=quality(tokens=29_900_000))}, {}, "no_go", "100k"),
-    ("size", {"scan": scan(30_000_000, quality=quality(tokens=9_000_000))}, {}, "go", "21.0M"),
+    ("size", {"scan": scan(30_000_000, quality=quality(9, 9_000_000))}, {}, "go", "21.0M"),
+    ("size", {"scan": scan(30_000_000, quality=quality(10, 9))}, {}, "note", "repeats itself"),
+    ("size", {"scan": repeating(12_000_000, 11_000_000)}, {}, "not_yet", "came before"),
+    ("shape", {"scan": leaking(10)}, {}, "go", "raw documents"),
+    ("gate", {"gate": files(overlong_share=0.2)}, {}, "go", "400 gold items"),
+    ("gate", {"gate": files(overlong_share=0.21)}, {}, "not_yet", "21% of the prompts do not fit"),
+    ("shape", {"scan": noisy("raw")}, {}, "not_yet", "look like OCR noise"),
+    ("shape", {"scan": noisy("code")}, {}, "note", "source code"),
+    ("shape", {"scan": noisy("short_rows")}, {}, "note", "short rows"),
+    ("shape", {"scan": parts(raw=0.3, code=0.7)}, {}, "note", "source code: 900 documents"),
+    ("shape", {"scan": parts(raw=0.7, code=0.3)}, {}, "note", "running text and source code"),
+    ("shape", {"scan": parts(raw=0.7, chat=0.3)}, {}, "note", "mixed"),
+    ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
     ("surprise", {"fluency": None}, {"surprising": True}, "not_yet", "unverified"),

@@ -242,3 +242,13 @@ def test_what_is_settled_stays_settled(proof: Evidence, answers: dict[str, Any])
     early = settled(Evidence(scan=proof.scan), recipe(answers))
     if early is not None and not any(step.unverified for step in early.path):
         assert decide(proof, recipe(answers)).outcome == "NO-GO"
+
+
+def test_generic_code_is_asked_for_where_code_is_the_domain() -> None:
+    asked = decide(evidence(scan=scan(kind="code")), recipe())
+    given = decide(
+        evidence(scan=scan(kind="code").model_copy(update={"generic_kind": "code"})), recipe()
+    )
+    steps = [next(s for s in found.path if s.node == "shape") for found in (asked, given)]
+    assert "generic code" in steps[0].instead
+    assert "generic code" not in steps[1].instead

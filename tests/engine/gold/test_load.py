@@ -9,17 +9,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from engine.artifacts.gate import GateFiles
 from engine.errors import InputError
+from engine.gold.copies import group_copies
 from engine.gold.example import Example
-from engine.gold.load import duplicates, gold_items, load_examples, pick
+from engine.gold.load import gold_items, load_examples, pick
 from engine.gold.summary import effective_items, gate_files
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
+from engine.stats.crossed_test import paired_test
 
 TASKS = Path("/work/shared/material/tasks")
 
@@ -183,12 +186,43 @@ def files(folder: Path, gold: list[Any], sft: list[Any], **gate: Any) -> GateFil
     return gate_files(*paths, Gate.model_validate(gate))
 
 
+def test_letters_as_answers_earn_a_warning(tmp_path: Path) -> None:
+    def said(answers: list[str]) -> bool:
+        gold = [row(f"q {n}", answer) for n, answer in enumerate(answers * 3)]
+        return any("2406.08446" in line for line in files(tmp_path, gold, [row("s")]).remarks)
+
+    assert said([" A", " (B)", " C.", " D"])
+    assert not said([" yes", " no", " A", " maybe"])
+
+
+def test_copies_are_one_group(tmp_path: Path) -> None:
+    rows = [row("q"), row("Q "), row("r", group="d1"), row("r", group="d2"), row("s", group="d2")]
+    path = write(tmp_path / "g.jsonl", [*rows, row("q", " no"), row("t")])
+    groups = [item.group for item in gold_items(path, Gate(metric="exact_match"))]
+    assert groups == ["copies of item 1"] * 2 + ["d1"] * 3 + ["", ""]
+    assert effective_items(gold_items(path, Gate(metric="exact_match"))) == 4
+
+
+def test_copies_do_not_narrow_the_interval() -> None:
+    """Ten copies of every item say no more than the items themselves."""
+    rng = np.random.default_rng(0)
+    base = np.tile(rng.random(30) < 0.5, (5, 1)).astype(float)
+    cpt = np.tile(rng.random(30) < 0.6, (5, 1)).astype(float)
+    cpt[np.arange(5), np.arange(5)] = 1 - cpt[np.arange(5), np.arange(5)]
+    gold = group_copies([Example(f"q {n % 30}", " yes") for n in range(300)])
+    groups = [item.group for item in gold]
+    alone = paired_test(base, cpt, 0.05)
+    copied = paired_test(np.tile(base, 10), np.tile(cpt, 10), 0.05, groups)
+    blind = paired_test(np.tile(base, 10), np.tile(cpt, 10), 0.05)
+    assert copied.high - copied.low == pytest.approx(alone.high - alone.low)
+    assert blind.high - blind.low < 0.5 * (alone.high - alone.low)
+
+
 def test_remarks_are_a_sentence_each(tmp_path: Path) -> None:
     gold = [row(f"q {n}", " yes") for n in range(8)] + [row("q 0"), row("Q  1", " no")]
     found = files(tmp_path, gold, [row("s"), row("s"), row("s", " no")])
     assert found.remarks == [
-        "1 items of the gold set repeat another: they count twice and make the interval too "
-        "narrow; drop them or give them one group",
+        "1 items of the gold set repeat another and count as one with it",
         "1 items of the SFT data repeat another",
         "1 prompt has more than one right answer in the gold set",
         "1 prompt has more than one right answer in the SFT data",
@@ -232,10 +266,9 @@ def test_choices_must_fit(tmp_path: Path, choices: list[str], words: str) -> Non
         load_examples(path, True)
 
 
-def test_duplicates_are_counted_not_fatal(tmp_path: Path) -> None:
+def test_duplicates_are_not_fatal(tmp_path: Path) -> None:
     examples = load_examples(write(tmp_path / "g.jsonl", [row(), row(), row("q")]))
     assert len(examples) == 3
-    assert duplicates(examples) == 1
 
 
 def test_pick_is_even() -> None:

@@ -18,7 +18,7 @@ def leaked(folder: Path, texts: list[str], heldout: list[int], batch: int = 4) -
         leaks.feed(words_of(texts[at : at + batch]))
     mask = np.zeros(len(texts), dtype=bool)
     mask[heldout] = True
-    documents, shared = leaks.leaked(mask)
+    documents, shared = leaks.leaked(mask, ~mask)
     for index in documents.tolist():
         grams, _ = words_of([texts[index]]).grams(LONG)
         assert np.isin(grams[is_sampled(grams)], shared).any()

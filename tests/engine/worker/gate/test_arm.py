@@ -158,8 +158,9 @@ def test_what_is_cut_or_cannot_be_scored_is_said_before_training(
     with pytest.raises(InputError, match="1 of 10 gold completions"):
         told.result()
     tall = Example(long.completion, " river")
-    said = cut_by_context(Encoder(base), [*items(3), tall], [*items(12), long])
-    assert [line.split(" do not")[0] for line in said] == [
+    cuts = cut_by_context(Encoder(base), [*items(3), tall], [*items(12), long])
+    assert cuts.overlong_share == 1 / 4
+    assert [line.split(" do not")[0] for line in cuts.remarks] == [
         "1 of 4 gold prompts",
         "1 of 13 SFT completions",
     ]

@@ -89,16 +89,27 @@ def test_a_store_holds_the_text_and_where_it_came_from(
     assert quality.exact_examples == [f"{place}:{n} repeats {place}:4" for n in (31, 62)]
 
 
-def test_near_duplicates_are_counted_and_stay_on_one_side(
+def test_near_duplicates_are_counted_and_left_out(
     context: Context, tokenizer: Any, tmp_path: Path
 ) -> None:
     texts = tiny.documents(200, 1, size=300)
     twins = [near(text, n) for n, text in enumerate(texts[:100])]
-    store, _ = open_store(context, write(tmp_path, texts + twins), tokenizer, "text", [])
+    corpus = write(tmp_path, texts + twins)
+    store, _ = open_store(context, corpus, tokenizer, "text", [])
     quality = Quality.model_validate(store.meta["quality"])
     assert quality.near_duplicate_documents >= 95
-    sides = store.heldout
-    split = sum(sides[n] != sides[200 + n] for n in range(100))
+    assert len(store.dropped) == quality.near_duplicate_documents
+    assert store.dropped.min() >= 200
+    sides = [store.side(heldout).tolist() for heldout in (True, False)]
+    assert sorted([*sides[0], *sides[1]]) == sorted(set(range(300)) - set(store.dropped.tolist()))
+    assert len(sides[0]) == MIN_HELDOUT
+    assert quality.repeated_passages_share == pytest.approx(0.3, abs=0.05)
+    assert quality.repeated_passages_tokens < 0.02 * store.lengths.sum()
+    kept = corpus.source.model_copy(update={"keep_near_duplicates": True})
+    both, _ = open_store(context, Corpus(kept), tokenizer, "text", [])
+    assert both.folder != store.folder
+    assert len(both.dropped) == 0
+    split = sum(both.heldout[n] != both.heldout[200 + n] for n in range(100))
     assert split <= 100 - quality.near_duplicate_documents
     dropped = int(store.lengths[200:].sum())
     assert quality.near_duplicate_tokens == pytest.approx(dropped, rel=0.1)
@@ -125,7 +136,9 @@ def test_leaks_are_named(context: Context, tokenizer: Any, tmp_path: Path) -> No
     corpus = write(tmp_path, [*texts, holder])
     store, _ = open_store(context, corpus, tokenizer, "text", [])
     assert not store.heldout[100]  # by its hash; the other way round it is the leak
-    assert store.leaked.tolist() == np.flatnonzero(store.heldout[:58]).tolist() != []
+    chosen = heldout_mask(store.hashes, np.arange(101), 0.1)
+    assert store.leaked.tolist() == np.flatnonzero(chosen[:58]).tolist() != []
+    assert store.heldout.tolist() == (chosen & (np.arange(101) >= 58)).tolist()
     assert all("also in training text" in line for line in store.meta["leaks"])
 
 
