@@ -123,7 +123,8 @@ def test_findings_tell_the_new_facts_in_a_line_each() -> None:
     told = "\n".join(line for stage, found in made().items() for line in finding(stage, found))
     for part in (
         "shape: raw 94%, short rows 6%",
-        "near-duplicates: 12.7% of tokens, repeated passages: 17.0%; 2.60M effective tokens are left",
+        "near-duplicates: 12.7% of tokens, repeated passages: 17.0%; ",
+        "; 2.60M effective tokens are left",
         "contamination: 2 of 400 gold items",
         "words +0.79",
         "price here: training 25 min 20 s",
