@@ -21,12 +21,13 @@ class HasInterval(Protocol):
 
 
 def format_count(value: float | None) -> str:
-    """``950``, ``12.3k``, ``4.56M``, ``1.20B``; a dash for None."""
+    """``950``, ``12.3k``, ``4.56M``, ``2M``, ``1.2B``; a dash for None."""
     if value is None or not math.isfinite(value):
         return "-"
     for limit, unit, digits in ((1e9, "B", 2), (1e6, "M", 2), (1e4, "k", 1)):
         if abs(value) >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):.{digits}f}{unit}"
+            number = f"{value / (1e3 if unit == 'k' else limit):.{digits}f}"
+            return f"{number.rstrip('0').rstrip('.')}{unit}"
     return f"{value:,.0f}"
 
 
@@ -170,13 +171,6 @@ def _decimals(values: Sequence[float]) -> int:
     return MOST_DECIMALS
 
 
-def format_tokens(tokens: float) -> str:
-    """Tokens in words: ``850``, ``140k``, ``2.1M``."""
-    if tokens < 1000:
-        return f"{tokens:.0f}"
-    return f"{tokens / 1e3:.0f}k" if tokens < 999_500 else f"{tokens / 1e6:.1f}M"
-
-
 def format_interval(interval: HasInterval, digits: int = 2) -> str:
     """``1.42 (95% 1.31 to 1.55)``"""
     low, high = (f"{end:.{digits}f}" for end in (interval.low, interval.high))
@@ -188,13 +182,5 @@ def is_finite(interval: HasInterval) -> bool:
     return all(isfinite(number) for number in (interval.value, interval.low, interval.high))
 
 
-def format_time(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``."""
-    if not seconds < 1e9:
-        return "unknown"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 WIDTH = 80
+"""Columns of a page of plain text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.artifacts.scan import Contamination, Quality, Scan, SideScan
 from engine.decision import corpus_rules
 from engine.decision.case import Case, Finding, asked, unmeasured
-from engine.formatting import format_tokens
+from engine.formatting import format_count
 from engine.thresholds import THRESHOLDS
 
 PASSAGES_TOLD = 0.01
@@ -146,13 +146,13 @@ def corpus_size(case: Case) -> Finding:
 
 
 def _noise(case: Case, found: str, source: str) -> Finding:
-    least = format_tokens(case.limits["tokens_noise"])
+    least = format_count(case.limits["tokens_noise"])
     way = "collect more text, put it in the prompt, or fine-tune on task examples"
     return Finding("no_go", f"{found}: below {least} the effect is noise", way, source)
 
 
 def _small(case: Case, found: str, source: str) -> Finding:
-    least = format_tokens(case.limits["tokens_small"])
+    least = format_count(case.limits["tokens_small"])
     if case.interview.task_selected:
         return Finding("note", f"{found}: small, but chosen for the gate's own task", "", source)
     way = f"collect {least} or more, or choose the text for the gate's own task and say so"
@@ -203,14 +203,14 @@ def near_share(found: Quality | None) -> float:
 
 def unique(side: SideScan) -> str:
     """``2.1M unique tokens (0.4M in 310 near-duplicates left out, 0.2M in repeated passages)``"""
-    text = f"{format_tokens(side.effective_tokens)} unique tokens"
+    text = f"{format_count(side.effective_tokens)} unique tokens"
     found, twice = side.quality, []
     if found and found.near_duplicate_documents:
-        near = f"{format_tokens(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
+        near = f"{format_count(found.near_duplicate_tokens)} in {found.near_duplicate_documents:,}"
         done = "left out" if side.left_out_documents else "counted off, but kept"
         twice.append(f"{near} near-duplicates {done}")
     if found and found.repeated_passages_tokens > PASSAGES_TOLD * side.tokens:
-        again = f"{format_tokens(found.repeated_passages_tokens)} in passages that came before"
+        again = f"{format_count(found.repeated_passages_tokens)} in passages that came before"
         twice.append(f"{again} counted off")
     return f"{text} ({', '.join(twice)})" if twice else text
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.decision.case import Case, Finding, asked, unmeasured
 from engine.decision.corpus_rules import repeats
-from engine.formatting import format_time, format_tokens
+from engine.formatting import format_count, format_duration
 from engine.recipe.defaults import RANKS, default_rank, rates_in_words
 from engine.recipe.methods import DEFAULT, TRAIN_METHODS
 
@@ -60,7 +60,7 @@ def _method(case: Case) -> str:
     proposed, _ = default_rank(None, tokens)
     instead = "" if rank in (None, proposed) else f" (proposed: {proposed})"
     named = f"{facts.words} rank {rank or proposed}{instead}"
-    return f"{named} for {format_tokens(tokens)} tokens, {rate}"
+    return f"{named} for {format_count(tokens)} tokens, {rate}"
 
 
 def _epochs(case: Case) -> str:
@@ -97,8 +97,9 @@ def cost(case: Case) -> Finding:
     if price is None:
         return unmeasured("not timed on this machine yet")
     answer = (
-        f"training {format_time(price.train_seconds)}, gate {format_time(price.gate_seconds)}, "
-        f"memory {price.memory_gb:.1f} GB ({format_tokens(price.tokens)} tokens at "
-        f"{format_tokens(price.tokens_per_s)} a second)"
+        f"training {format_duration(price.train_seconds)}, "
+        f"gate {format_duration(price.gate_seconds)}, "
+        f"memory {price.memory_gb:.1f} GB ({format_count(price.tokens)} tokens at "
+        f"{format_count(price.tokens_per_s)} a second)"
     )
     return Finding("note", answer, source="a short timing on this machine")

@@ -15,7 +15,7 @@ from engine.artifacts.probe import Continuation, Cost
 from engine.decision.case import Case
 from engine.decision.decide import decide, settled, walk
 from engine.decision.tree import NODES
-from engine.formatting import format_time
+from engine.formatting import format_duration
 from engine.recipe.defaults import default_rank
 from engine.recipe.sections import Interview, Recipe
 from tests.engine.decision.decision_cases import (
@@ -172,8 +172,8 @@ def test_cost_and_units() -> None:
         **{"gate_seconds": 2_000, "memory_gb": 3.14, "train_flops": 1e15},
     )
     answer = step("cost", evidence(cost=price), recipe()).answer
-    assert answer.startswith("training 3.6 h, gate 33 min, memory 3.1 GB")
-    assert format_time(math.nan) == "unknown"
+    assert answer.startswith("training 3 h 36 min, gate 33 min 20 s, memory 3.1 GB")
+    assert format_duration(math.nan) == "-"
     assert [default_rank(None, n)[0] for n in (9_999_999, 10_000_000, 50_000_000, 50_000_001)] == [
         *(16, 64, 64, 256),
     ]
