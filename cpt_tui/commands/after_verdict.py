@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import typer
+
+from cpt_tui.safe import clean
 from engine.corpus.corpus import Corpus
 from engine.errors import InputError
 from engine.recipe.sections import Source
@@ -86,6 +90,15 @@ def report_files(run: Run) -> tuple[Path, Path]:
     if not html_path(run).is_file():
         rewrite(run)
     return run.report_path, html_path(run)
+
+
+def print_report(run: Run, html: bool, json_: bool) -> None:
+    """The report's text, or the page's path, or both paths and the verdict as JSON."""
+    if json_:
+        typer.echo(json.dumps(report_facts(run)))
+        return
+    markdown, page = report_files(run)
+    typer.echo(clean(str(page) if html else markdown.read_text(errors="replace")))
 
 
 def report_facts(run: Run) -> dict[str, str]:

@@ -186,6 +186,17 @@ def row(run: Run) -> dict[str, Json]:
     }
 
 
+def print_runs(runs: list[Run], json_: bool) -> None:
+    """What ``cpt runs`` says."""
+    if json_:
+        typer.echo(json.dumps([row(run) for run in runs]))
+        return
+    for line in listed(runs):
+        typer.echo(clean(line))
+    if not runs:
+        typer.echo("No runs yet; start one with: cpt demo")
+
+
 def listed(runs: list[Run]) -> list[str]:
     """The runs as a table of text; no header without a run."""
     lines = [f"{'run':<44} {'state':<12} {'stage':<9} {'age':>6}  what"] if runs else []

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from engine.errors import InputError
-from engine.files import write_json
+from engine.files import PRIVATE, write_json
 from engine.runs.events import Control, Tail
 from engine.runs.run import Run
 from engine.stages import STAGES
@@ -106,6 +106,7 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=PRIVATE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
     _say_starting(run, process.pid)

@@ -19,7 +19,7 @@ from pathlib import Path
 from engine import __version__
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
-from engine.files import sha256_file, write_atomic, write_json
+from engine.files import hand_over, sha256_file, write_atomic, write_json
 from engine.recipe.methods import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
@@ -135,6 +135,7 @@ class ExportStage(Stage[ExportArtifact]):
             made = self._describe(temporary, self._prove(temporary))
             if to.is_dir():
                 to.rmdir()
+            hand_over(temporary)
             temporary.rename(to)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
