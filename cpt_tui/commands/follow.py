@@ -183,6 +183,7 @@ def row(run: Run) -> dict[str, Json]:
         "guard": told.guard,
         "answers_changed": told.changed,
         "about": told.about,
+        "fault": told.fault,
     }
 
 

@@ -25,7 +25,7 @@ from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, is_whole, source_files
-from engine.report.report import write_report
+from engine.report.report import publish_report
 from engine.runs.events import Facts, RunEnded, RunStarted
 from engine.stages import STAGES
 from engine.worker.job.context import Context
@@ -69,7 +69,7 @@ def export_run(context: Context) -> RunEnded:
     if stage.order.push:
         hub_push.check(stage.order.push)
     made = stage.run()
-    write_report(context.run, context.recipe, stage.before.having(stage.name, made))
+    publish_report(context.run, context.recipe, stage.before.having(stage.name, made))
     gate = stage.before.gate
     said = (
         f"Exported to {made.path}: largest logit difference {made.proof.largest:.2g} "
