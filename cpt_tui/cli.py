@@ -23,6 +23,7 @@ from cpt_tui.commands.starting import (
 )
 from cpt_tui.safe import clean
 from engine.errors import CptError, Exit, InputError
+from engine.files import hand_over, keep_private
 from engine.runs.run import create_run, find_run, list_runs
 from engine.stages import CHECK_STAGES, STAGES
 
@@ -136,6 +137,7 @@ def check(
     if out is not None:
         shutil.copyfile(run.recipe_path, out)
         place_beside(out)
+        hand_over(out)
     if not json_:
         typer.echo(clean(f"Recipe: {out or run.recipe_path}"))
     raise typer.Exit(code)
@@ -195,14 +197,7 @@ def runs(json_: Json = False) -> None:
     """List the runs, newest first."""
     from cpt_tui.commands import follow as lines
 
-    found = list_runs()
-    if json_:
-        typer.echo(json.dumps([lines.row(r) for r in found]))
-        return
-    for line in lines.listed(found):
-        typer.echo(clean(line))
-    if not found:
-        typer.echo("No runs yet; start one with: cpt demo")
+    lines.print_runs(list_runs(), json_)
 
 
 @app.command()
@@ -326,29 +321,32 @@ def report(
     """Print a run's report (Markdown); --html names the same as one self-contained page."""
     from cpt_tui.commands import after_verdict
 
-    chosen = find_run(run_name)
-    if json_:
-        typer.echo(json.dumps(after_verdict.report_facts(chosen)))
-    elif html:
-        typer.echo(clean(str(after_verdict.report_files(chosen)[1])))
+    after_verdict.print_report(find_run(run_name), html, json_)
+
+
+@app.command()
+def cache(
+    name: Annotated[str, typer.Argument(help="One entry, or its beginning.")] = "all",
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what no run uses now.")] = False,
+    older: Annotated[str, typer.Option(help="Only what was last used so long ago: 30d.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Clear without asking back.")] = False,
+    json_: Json = False,
+) -> None:
+    """List what is kept of texts and of the demo, and clear it."""
+    from cpt_tui.commands import cache as lines
+
+    if clear:
+        lines.clear_cache(name, older, yes, json_)
     else:
-        typer.echo(clean(after_verdict.report_files(chosen)[0].read_text(errors="replace")))
+        lines.show_cache(name, older, json_)
 
 
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Hardware, the fast dtype, versions, and whether the hub is reachable."""
-    import subprocess
+    from cpt_tui.commands.machine import examine
 
-    result = subprocess.run(
-        [sys.executable, "-P", "-m", "engine.worker.doctor"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise CptError(f"The doctor's worker failed: {clean(result.stderr.strip()[-300:])}")
-    facts = json.loads(result.stdout.splitlines()[-1])
+    facts = examine()
     if json_:
         typer.echo(json.dumps(facts))
         return
@@ -358,6 +356,7 @@ def doctor(json_: Json = False) -> None:
 
 def main() -> None:
     """Entry point: errors become one sentence and their exit code."""
+    keep_private()
     try:
         code = app(home_first(sys.argv[1:]), standalone_mode=False)
         sys.exit(code if isinstance(code, int) else int(Exit.OK))  # the code of typer.Exit

@@ -82,7 +82,7 @@ class Feed:
         """The worker's state in words, and the data's age where it says something."""
         view, status = self.view, self.status
         if view.ended and not status.alive:
-            return f"ended: {view.outcome}"
+            return f"ended: {view.outcome}" + (f"; {status.fault}" if status.fault else "")
         age = self.age_s or 0.0
         beats = status.age_s is not None and status.age_s <= STALE_AFTER
         if status.alive and beats and age > QUIET_AFTER and not view.paused:

@@ -43,6 +43,8 @@ class RunRow:
     """An answer is newer than the run's decision."""
     about: str = ""
     """The model, and the text it reads."""
+    fault: str = ""
+    """What is wrong with its heartbeat or its log."""
 
     @property
     def word(self) -> str:
@@ -52,6 +54,8 @@ class RunRow:
     @property
     def note(self) -> str:
         """What else must be seen in a list."""
+        if self.fault:
+            return self.fault
         if self.changed:
             return CHANGED
         return f"forgetting {self.guard}" if self.guard in ("amber", "red") else ""
@@ -59,6 +63,8 @@ class RunRow:
     @property
     def short_note(self) -> str:
         """The same in eleven cells."""
+        if self.fault:
+            return "damaged"
         if self.changed:
             return "changed: F5"
         return f"guard {self.guard}" if self.guard in ("amber", "red") else ""
@@ -73,6 +79,8 @@ class _End:
     ended: bool = False
     t: float = 0.0
     guard: str = ""
+    broken: int = 0
+    """Lines that are not as they were written."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,10 @@ def run_row(run: Run) -> RunRow:
     decided = kept(_DECIDED, run.artifact_path("decide"), _read_decided) if early else ""
     guard = status.guard or end.guard
     changed = bool(decided) and decided != intent.answers
-    return RunRow(run, state, stage, outcome, age, status.alive, guard, changed, intent.about)
+    fault = status.fault or (ev.unreadable_lines(end.broken).message if end.broken else "")
+    return RunRow(
+        run, state, stage, outcome, age, status.alive, guard, changed, intent.about, fault
+    )
 
 
 def _state(status: Status, end: _End) -> tuple[str, str, str]:
@@ -180,12 +191,15 @@ def log_end(run: Run) -> _End:
 
 def _read_end(path: Path) -> _End:
     with path.open("rb") as handle:
-        handle.seek(max(0, handle.seek(0, os.SEEK_END) - TAIL_BYTES))
+        start = max(0, handle.seek(0, os.SEEK_END) - TAIL_BYTES)
+        handle.seek(start)
         data = handle.read(TAIL_BYTES)
     outcome, stage, ended, t, guard = "", "", False, 0.0, ""
-    for line in data.splitlines():
+    broken, lines = 0, data.split(b"\n")[bool(start) :]  # the first of a later block is cut
+    for line in lines:
         event = ev.parse(line)
         if event is None:
+            broken += bool(line.strip())
             continue
         t = event.t or t
         if isinstance(event, ev.RunStarted):
@@ -198,7 +212,7 @@ def _read_end(path: Path) -> _End:
                 guard = str(event.evidence.get("guard", "")) or guard
         elif isinstance(event, ev.TrainStep) and not stage:
             stage = {"train": "train"}.get(event.series, event.series)
-    return _End(outcome, stage, ended, t, guard)
+    return _End(outcome, stage, ended, t, guard, broken)
 
 
 def planned_stages(run: Run) -> tuple[str, ...]:

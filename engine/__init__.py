@@ -14,7 +14,7 @@ gold                           the task: gold set and SFT data, and its metrics
 decision                       should I? GO, NO-GO or NOT YET
 gate                           was it worth it? EARNED, TIE or HURT
 summary report release         a run as lines, as a page, as a folder to ship
-demo preflight                 the embedded world; checks before a worker starts
+demo preflight cache           the embedded world; checks before a worker starts; what is kept
 data                           embedded texts
 worker                         the process that loads models, measures, trains and judges
 """

@@ -21,9 +21,35 @@ def home() -> Path:
     return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("cpt"))
 
 
+PRIVATE = 0o077
+"""The umask of every process that writes below the home: its owner's files and no other's."""
+_THEIRS = "CPT_UMASK"
+"""Environment variable with the umask that the user had, for what leaves the home."""
+
+
+def keep_private() -> None:
+    """Whatever this process and its children write is readable by its owner only."""
+    os.environ.setdefault(_THEIRS, f"{os.umask(PRIVATE):o}")
+    os.umask(PRIVATE)
+
+
+def hand_over(path: Path) -> None:
+    """Give what left the home (an export, a recipe) the modes that the user's umask asks for."""
+    try:
+        umask = int(os.environ.get(_THEIRS, ""), 8) & 0o077
+    except ValueError:
+        return
+    for one in (path, *path.rglob("*")):
+        one.chmod((0o777 if one.is_dir() else 0o666) & ~umask)
+
+
 def private_dir(path: Path) -> Path:
-    """Create ``path`` readable by its owner only (runs hold private text)."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Create ``path`` readable by its owner only, under any umask (runs hold private text)."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    path.mkdir(exist_ok=True)  # FileExistsError where it is a file
     return path
 
 

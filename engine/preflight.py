@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.files import check_space
+from engine.files import check_space, private_dir
 from engine.model_folder.check import check_model_folder, weights_bytes
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
@@ -47,7 +47,7 @@ def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
         gold_items(Path(gate.gold), gate)
     if gate.sft is not None:
         sft_items(Path(gate.sft), gate)
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_dir(home)
     if not os.access(home, os.W_OK):
         raise InputError(f"{home}: not writable; set CPT_HOME to a folder of yours")
     check_space(home, 6 * weights_bytes(model) if model.is_dir() else 0)

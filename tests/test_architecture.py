@@ -38,7 +38,7 @@ LAYERS = (
     ("engine.summary",),
     ("engine.report",),
     ("engine.release",),
-    ("engine.demo", "engine.preflight"),
+    ("engine.demo", "engine.preflight", "engine.cache"),
     ("engine.worker.job",),
     ("engine.worker.model",),
     ("engine.worker.step",),

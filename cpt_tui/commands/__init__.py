@@ -3,4 +3,6 @@
 starting        starts and follows workers
 follow          lines, snapshots, the list
 after_verdict   arms, finish, export, report
+cache           what is kept, and clearing it
+machine         the doctor's findings
 """

@@ -183,7 +183,19 @@ def row(run: Run) -> dict[str, Json]:
         "guard": told.guard,
         "answers_changed": told.changed,
         "about": told.about,
+        "fault": told.fault,
     }
+
+
+def print_runs(runs: list[Run], json_: bool) -> None:
+    """What ``cpt runs`` says."""
+    if json_:
+        typer.echo(json.dumps([row(run) for run in runs]))
+        return
+    for line in listed(runs):
+        typer.echo(clean(line))
+    if not runs:
+        typer.echo("No runs yet; start one with: cpt demo")
 
 
 def listed(runs: list[Run]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -247,13 +248,17 @@ class HomeScreen(CptScreen):
         try:
             from engine.demo.demo import start_demo
 
-            run = await asyncio.to_thread(start_demo, choice == 1)
+            say = partial(self.app.call_from_thread, self._warn)
+            run = await asyncio.to_thread(start_demo, choice == 1, say)
         except (CptError, OSError, ImportError) as error:
             self.notify(
                 f"The demo did not start: {clean_line(error)}", severity="error", markup=False
             )
             return
         self.opener.open_run(run)
+
+    def _warn(self, message: str) -> None:
+        self.notify(clean_line(message), severity="warning", markup=False)
 
     @work
     async def action_resume(self) -> None:

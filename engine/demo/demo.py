@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from engine.files import digest, home, private_dir, publish
+from engine.corpus.files.seals import discard_folder, find_damage, publish_sealed
+from engine.files import digest, home, private_dir
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import dump, load_recipe, recipe_folder
 from engine.runs.run import Run, create_run
@@ -18,7 +21,13 @@ from engine.runs.run import Run, create_run
 PREFIX = "demo:"
 SEED = 7
 """Of the world. Chosen before it was looked at: the design was tuned on seeds 0 and 1."""
+Say = Callable[[str], None]
 _FILES = {("corpus", "path"), ("generic", "path"), ("gate", "gold"), ("gate", "sft")}
+
+
+def say_on_stderr(message: str) -> None:
+    """For commands; screens have a way of their own."""
+    print(f"cpt: {message}", file=sys.stderr)
 
 
 def is_demo(recipe: Recipe) -> bool:
@@ -33,14 +42,17 @@ def base_folder() -> Path:
     return home() / "cache" / "demo" / f"base-{digest(world.base_identity(SEED))[:16]}"
 
 
-def materialise(recipe: Recipe) -> Recipe:
-    """Write the world's files and put their paths into the recipe; others pass unchanged."""
+def materialise(recipe: Recipe, say: Say = say_on_stderr) -> Recipe:
+    """Write the world's files and put their paths into the recipe; others pass unchanged.
+
+    ``say`` is told where cached files were damaged and are written again.
+    """
     values = recipe.model_dump(by_alias=True)
     asked = {values[s][k] for s, k in _FILES if str(values[s][k]).startswith(PREFIX)}
     if not asked:
         return recipe
     fluent = f"{PREFIX}fluent" in asked
-    paths = world_files(fluent)
+    paths = world_files(fluent, say)
     for section, key in _FILES:
         name = str(values[section][key])
         if name.startswith(PREFIX):
@@ -50,19 +62,30 @@ def materialise(recipe: Recipe) -> Recipe:
     return Recipe.model_validate(values)
 
 
-def world_files(fluent: bool) -> dict[str, Path]:
-    """The world's files by name, written once into the cache."""
+def world_files(fluent: bool, say: Say = say_on_stderr) -> dict[str, Path]:
+    """The world's files by name, written once into the cache; damaged ones are written again."""
     from engine.demo import world
 
     key = digest([world.base_identity(SEED), fluent])[:16]
     folder = home() / "cache" / "demo" / f"world-{key}"
-    if not folder.is_dir():
+    if not is_whole(folder, "text", say):
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(temporary, ignore_errors=True)
         world.write_world(private_dir(temporary), SEED, fluent)
         private_dir(folder.parent)
-        publish(temporary, folder)
+        publish_sealed(temporary, folder)
     return {name: folder / f"{name}.jsonl" for name in ("domain", "generic", "sft", "gold")}
+
+
+def is_whole(folder: Path, what: str, say: Say) -> bool:
+    """Whether a cached part of the demo can be believed; a damaged one is said and taken away."""
+    if not folder.is_dir():
+        return False
+    damage = find_damage(folder)
+    if damage:
+        say(f"the cached {what} of the demo is damaged ({damage}): it is made anew")
+        discard_folder(folder)
+    return not damage
 
 
 def recipe_path(fluent: bool = False) -> Path:
@@ -70,17 +93,17 @@ def recipe_path(fluent: bool = False) -> Path:
     return recipe_folder() / ("demo-fluent.toml" if fluent else "demo.toml")
 
 
-def create_demo(fluent: bool = False) -> Run:
+def create_demo(fluent: bool = False, say: Say = say_on_stderr) -> Run:
     """A fresh run of the demo, ready to start."""
     recipe, text = load_recipe(recipe_path(fluent))
-    ready = materialise(recipe)
+    ready = materialise(recipe, say)
     return create_run(ready.recipe.name, dump(ready, text))
 
 
-def start_demo(fluent: bool = False) -> Run:
+def start_demo(fluent: bool = False, say: Say = say_on_stderr) -> Run:
     """Create and launch the demo in a detached worker."""
     from engine.runs import launch
 
-    run = create_demo(fluent)
+    run = create_demo(fluent, say)
     launch.start(run)
     return run

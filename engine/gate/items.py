@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import CptError
+from engine.files import read_sealed_json
 from engine.runs.run import Run
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def load(run: Run) -> Items:
         for number in range(size)
     ]
     faults = [made.describe_unreadable(STAGE[arm]) for arm in ARMS] + [fault if size else ""]
+    faults += [f"{file.name} is damaged" for file in _arm_files(run) if _is_damaged(file)]
     return Items(tuple(items), "; ".join(said for said in faults if said))
 
 
@@ -189,7 +191,10 @@ def _artifacts(run: Run) -> Artifacts:
     """Both arms' artifacts as they lie there, whether their stage is done or not."""
     from engine.artifacts.artifacts import Artifacts
 
-    return Artifacts.of({STAGE[arm]: _json(_artifact(run, arm)) for arm in ARMS})
+    made = Artifacts.of({STAGE[arm]: _json(_artifact(run, arm)) for arm in ARMS})
+    faults = {name: fault for name in STAGE.values() if (fault := run.find_fault(name))}
+    kept = dict.fromkeys(faults)
+    return made.model_copy(update={**kept, "unreadable": {**made.unreadable, **faults}})
 
 
 def _seed(path: Path) -> SeedScores | None:
@@ -197,9 +202,14 @@ def _seed(path: Path) -> SeedScores | None:
     from engine.artifacts.gate import SeedScores
 
     try:
-        return SeedScores.model_validate(_json(path))
+        return SeedScores.model_validate(read_sealed_json(path))
     except ValueError:
         return None
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a seed's file is there and is not as it was written."""
+    return read_sealed_json(path) is None and path.is_file()
 
 
 def _json(path: Path) -> Json:

@@ -6,6 +6,7 @@ gate       the sections on the gate and on stage two
 methods    the training methods: names, words, rates
 defaults   learning rates and LoRA ranks by size
 answers    which answers a decision stands on
+seal       the recipe's own hash: was it changed since a run wrote it?
 toml       reads and writes TOML; every fault with key and line
 schema     writes recipes/schema.json
 """

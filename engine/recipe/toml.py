@@ -15,6 +15,7 @@ from tomlkit.exceptions import ParseError, TOMLKitError
 from engine.errors import InputError
 from engine.files import write_atomic
 from engine.recipe.answers import RESULTS
+from engine.recipe.seal import KEY, find_change, recipe_digest
 from engine.recipe.sections import Recipe
 from engine.redaction import SECRET, masked
 
@@ -233,7 +234,8 @@ def amend(
 
     ``instead`` names a table that the changes replace, keys that they do not name included.
     """
-    document = tomlkit.parse(path.read_text())
+    before = path.read_text()
+    document = tomlkit.parse(before)
     table: Any = document
     for name in instead[:-1]:
         table = table.get(name, {})
@@ -244,7 +246,7 @@ def amend(
     except ValueError as error:  # an inline table cannot hold one
         names = " and ".join(f"[{name}]" for name in changes)
         raise InputError(f"{path}: write {names} as a table of its own ({error})") from None
-    text = tomlkit.dumps(document)
+    text = tomlkit.dumps(document) if find_change(before) else _sealed(document)
     validate(parse_toml(text, path.name), text, path.name)
     write_atomic(path, text)
 
@@ -265,7 +267,16 @@ def write_results(path: Path, results: Mapping[str, Mapping[str, object]]) -> No
         if name in document:
             del document[name]
         document[name] = tomlkit.item(_plain(masked(table)))
-    write_atomic(path, tomlkit.dumps(document))
+    write_atomic(path, _sealed(document))
+
+
+def _sealed(document: tomlkit.TOMLDocument) -> str:
+    """The text with its own hash in ``[provenance]``, where a run has written one."""
+    added: Any = document.get("provenance")
+    if added is not None:
+        added[KEY] = ""
+        added[KEY] = recipe_digest(tomlkit.dumps(document))
+    return tomlkit.dumps(document)
 
 
 def _plain(value: object) -> object:

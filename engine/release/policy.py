@@ -9,6 +9,7 @@ from engine.artifacts.artifacts import Artifacts
 from engine.artifacts.shipping import ExportArtifact
 from engine.errors import Blocked, Exit, InputError
 from engine.files import check_space, sha256_file
+from engine.recipe.seal import find_change
 from engine.runs.run import Run
 
 CPT, BASE = "CPT", "base"
@@ -60,15 +61,26 @@ def check_cpt(outcome: str, anyway: str) -> None:
 def check_source(run: Run, what: str, anyway: str) -> None:
     """InputError where the model to ship is not there or not as the run saved it; NotEarned."""
     stage, _ = SOURCES[what]
-    made = run.read_artifacts(stage, "gate")
+    made = run.read_artifacts()
     if fault := _find_fault(run, stage, made):
         way = f"cpt resume {run.id}" if what == "cpt" else f"cpt finish {run.id}"
         raise InputError(f"Run {run.id} has no {what} model to export ({fault}); do: {way}")
-    if what == "cpt":
-        if fault := made.unreadable.get("gate", ""):
+    if what == "cpt" and (fault := made.unreadable.get("gate", "")):
+        raise InputError(
+            f"The verdict of run {run.id} cannot be read ({fault}); do: cpt gate {run.id}"
+        )
+    if change := find_change(run.recipe_path.read_text(errors="replace")):
+        raise InputError(
+            f"Run {run.id}: {change}, and the model card is made of it; put it back as it was, or "
+            f"do: cpt resume {run.id}"
+        )
+    for name, fault in made.unreadable.items():
+        if name not in ("report", "export"):
             raise InputError(
-                f"The verdict of run {run.id} cannot be read ({fault}); do: cpt gate {run.id}"
+                f"What run {run.id} measured cannot all be read ({name}: {fault}), and the model "
+                f"card would lack it; do: cpt resume {run.id}"
             )
+    if what == "cpt":
         check_cpt(made.gate.outcome if made.gate else "", anyway)
 
 

@@ -5,12 +5,14 @@ Written from artifacts and the log alone, so the worker and ``cpt report`` write
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.artifacts.artifacts import Artifacts
 from engine.artifacts.gate import GateVerdict
-from engine.files import private_dir, write_atomic
+from engine.artifacts.shipping import ReportArtifact
+from engine.files import digest, private_dir, write_atomic
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import load_recipe
 from engine.report import charts
@@ -59,9 +61,31 @@ def write_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
     return run.report_path
 
 
+def written_files(run: Run) -> list[Path]:
+    """The files of a report that is written, for its manifest."""
+    charts_ = sorted((run.path / CHARTS).glob("*.svg"))
+    return [path for path in (run.report_path, html_path(run), *charts_) if path.is_file()]
+
+
+def publish_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
+    """``write_report``, and the hashes of what it wrote, outside of a walk of the stages."""
+    path = write_report(run, recipe, made)
+    value = ReportArtifact(path=str(path)).to_json()
+    run.write_artifact("report", value, digest(time.time()), written_files(run))
+    return path
+
+
 def rewrite(run: Run) -> Path:
-    """``write_report`` from what the run's folder holds. InputError for an unreadable recipe."""
-    return write_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
+    """``publish_report`` from what the run's folder holds. InputError for an unreadable recipe."""
+    return publish_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
+
+
+def mend_report(run: Run) -> str:
+    """Write a report anew that is not as it was written; returns what was wrong, or nothing."""
+    fault = run.find_fault("report")
+    if fault or not html_path(run).is_file():
+        rewrite(run)
+    return f"{fault}: the report is written anew" if fault else ""
 
 
 def draw_charts(recipe: Recipe, made: Artifacts, log: RunView) -> dict[str, ReportChart]:

@@ -258,6 +258,17 @@ def from_raw(raw: dict[str, Any]) -> Event:
     return Unknown(t=stamp if isinstance(stamp, (int, float)) else 0.0, raw=raw)
 
 
+OF_THE_LOG = "log"
+"""The stage of an alarm that is about the log itself."""
+
+
+def unreadable_lines(count: int) -> Alarm:
+    """What a reader says of lines that it had to leave out."""
+    lines = "1 line of the log is" if count == 1 else f"{count:,} lines of the log are"
+    message = f"{lines} not as written, and left out: what follows may lack something"
+    return Alarm(level="red", stage=OF_THE_LOG, message=message)
+
+
 class EventLog:
     """Appender of one run's events. One writer at a time (the run's lock holder).
 
@@ -333,7 +344,8 @@ class Tail:
     def read(self, limit: int = 8 << 20) -> list[Event]:
         """Complete events since the last call: at most ``limit`` bytes of them, or one line.
 
-        A log that shrank (repaired after a crash) is read on from its new end.
+        A log that shrank (repaired after a crash) is read on from its new end. Lines that are
+        not as they were written are left out, and an alarm behind the others says how many.
         """
         try:
             with self.path.open("rb") as handle:
@@ -347,8 +359,11 @@ class Tail:
             return []
         complete = data[: data.rfind(b"\n") + 1]
         self.offset += len(complete)
-        events = (parse(line) for line in complete.splitlines())
-        return [event for event in events if event is not None]
+        lines = [line for line in complete.split(b"\n") if line.strip()]
+        events = [event for event in map(parse, lines) if event is not None]
+        if broken := len(lines) - len(events):
+            events.append(unreadable_lines(broken))
+        return events
 
 
 def read_all(path: Path) -> Iterator[Event]:

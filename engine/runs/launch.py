@@ -7,24 +7,32 @@ SSH or killing the app never reaches it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
 
 import psutil
 
 from engine.errors import InputError
-from engine.files import write_json
+from engine.files import PRIVATE, read_sealed_json, write_sealed_json
+from engine.recipe.seal import find_change
 from engine.runs.events import Control, Tail
 from engine.runs.run import Run
 from engine.stages import STAGES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a living worker is shown as silent."""
+
+
+UNKNOWN = "unknown"
+"""The state of a run whose heartbeat cannot be read."""
+LOGGED = "logged"
+"""Bytes of log at a heartbeat: a log only grows, so one that is shorter was cut."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Status:
     alive: bool
     """A process with the recorded pid and start time exists."""
     state: str
-    """``starting``, ``running``, ``paused``, ``ended`` or ``none`` (never started)."""
+    """``starting``, ``running``, ``paused``, ``ended``, ``none`` (never started) or ``unknown``."""
     stage: str
     pid: int | None
     age_s: float | None
@@ -43,6 +51,8 @@ class Status:
     """The forgetting guard of training so far; empty before its second evaluation."""
     begun_s: float | None = None
     """Seconds since the worker was launched."""
+    fault: str = ""
+    """What is wrong with the heartbeat or with the end of the log; empty where nothing is."""
 
     @property
     def paused(self) -> bool:
@@ -51,7 +61,13 @@ class Status:
 
     @property
     def words(self) -> str:
-        """Liveness in words, for every screen and for ``--plain``."""
+        """Liveness in words, for every screen and for ``--plain``, and what is wrong."""
+        return f"{self._state_words}; {self.fault}" if self.fault else self._state_words
+
+    @property
+    def _state_words(self) -> str:
+        if self.state == UNKNOWN:
+            return "not known"
         if self.state == "none":
             return "not started"
         if self.alive and self.state == "starting" and self.begun_s is not None:
@@ -64,16 +80,57 @@ class Status:
 
 def read_status(run: Run) -> Status:
     """The worker's state now; never raises on a missing or torn file."""
+    if not run.status_path.exists():
+        return Status(False, "none", "", None, None, fault=_find_fault(run, 0))
+    raw = read_sealed_json(run.status_path) or {}
     try:
-        raw: dict[str, Any] = json.loads(run.status_path.read_text())
         pid = int(raw["pid"])
         alive = _same_process(pid, float(raw["started"])) and raw["state"] != "ended"
         age = max(0.0, time.time() - float(raw["beat"]))
         begun = max(0.0, time.time() - float(raw["started"]))
         stage, guard = str(raw.get("stage", "")), str(raw.get("guard", ""))
-        return Status(alive, str(raw["state"]), stage, pid, age, guard, begun)
-    except (OSError, ValueError, KeyError, TypeError):
-        return Status(False, "none", "", None, None)
+        fault = "" if alive else _find_fault(run, int(raw.get(LOGGED, 0)))
+        return Status(alive, str(raw["state"]), stage, pid, age, guard, begun, fault)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return Status(False, UNKNOWN, "", None, None, fault="its status.json is damaged")
+
+
+def log_bytes(run: Run) -> int:
+    """Bytes of the run's log now; 0 where there is none."""
+    try:
+        return run.events_path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _find_fault(run: Run, expected: int) -> str:
+    """What is wrong with the log and the recipe of a run that nobody works on."""
+    try:
+        stamp = run.recipe_path.stat()
+        change = _recipe_change(run.recipe_path, stamp.st_mtime_ns, stamp.st_size)
+    except OSError:
+        change = "its recipe cannot be read"
+    return "; ".join(fault for fault in (_log_fault(run, expected), change) if fault)
+
+
+@lru_cache(maxsize=256)
+def _recipe_change(path: Path, changed: int, size: int) -> str:
+    """``find_change`` of a recipe as its stamps tell it: a viewer asks twice a second."""
+    return find_change(path.read_text(errors="replace"))
+
+
+def _log_fault(run: Run, expected: int) -> str:
+    """What is wrong with the end of a log; ``expected`` bytes it once had."""
+    size = log_bytes(run)
+    if size < expected:
+        return f"its log is {expected - size:,} bytes shorter than its worker left it"
+    try:
+        with run.events_path.open("rb") as handle:
+            handle.seek(max(0, size - 1))
+            whole = handle.read(1) in (b"\n", b"")
+    except OSError:
+        return ""
+    return "" if whole else "the last line of its log is not whole"
 
 
 def _same_process(pid: int, started: float) -> bool:
@@ -85,6 +142,12 @@ def _same_process(pid: int, started: float) -> bool:
         )
     except psutil.Error:
         return False
+
+
+def write_status(run: Run, values: Mapping[str, object]) -> None:
+    """A heartbeat: ``pid``, ``started`` and ``state`` at least. Raises OSError on a full disk."""
+    beat = {**values, "beat": time.time(), LOGGED: log_bytes(run)}
+    write_sealed_json(run.status_path, beat)
 
 
 def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
@@ -106,6 +169,7 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=PRIVATE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
     _say_starting(run, process.pid)
@@ -116,8 +180,7 @@ def _say_starting(run: Run, pid: int) -> None:
     """A first heartbeat in the worker's place, which imports torch before its own."""
     with contextlib.suppress(OSError, psutil.Error):
         started = psutil.Process(pid).create_time()
-        beat = {"pid": pid, "started": started, "state": "starting", "beat": time.time()}
-        write_json(run.status_path, beat)
+        write_status(run, {"pid": pid, "started": started, "state": "starting"})
 
 
 DONE = {"stop": "stopping", "pause": "paused", "resume": "resumed", "checkpoint": "checkpoint"}

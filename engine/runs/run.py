@@ -113,7 +113,18 @@ class Run:
         from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
 
         names = stages or (*STAGES, EXTEND, *LATER_STAGES)
-        return Artifacts.of({name: self.read_artifact(name) for name in names})
+        made = Artifacts.of({name: self.read_artifact(name) for name in names})
+        faults = {name: fault for name in names if (fault := self.find_fault(name))}
+        return made.model_copy(update={"unreadable": {**made.unreadable, **faults}})
+
+    def find_fault(self, stage: str) -> str:
+        """Why what a stage left cannot be believed; empty where it can, or it is not done."""
+        path = self._manifest_path(stage)
+        if path.exists() and not self._manifest(stage, None):
+            return f"{path.name} is damaged"
+        damaged = self.damaged(stage)
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        return f"{damaged[0]}{more} changed since it was written" if damaged else ""
 
     def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
         """Files of a finished stage that are gone or are no longer as it wrote them."""
@@ -208,12 +219,13 @@ def slug(name: str) -> str:
 def create_run(name: str, recipe_text: str, root: Path | None = None) -> Run:
     """Make a fresh private run directory holding the frozen recipe, and its schema for editors."""
     from engine.recipe.schema import place_beside, with_directive
+    from engine.recipe.seal import without_seal
 
     stamp = time.strftime("%Y%m%d-%H%M%S")
     run_id = f"{slug(name)}-{stamp}-{secrets.token_hex(2)}"
     run = Run(private_dir((root or home()) / "runs" / run_id))
     private_dir(run.checkpoints)
-    write_atomic(run.recipe_path, with_directive(recipe_text))
+    write_atomic(run.recipe_path, with_directive(without_seal(recipe_text)))
     place_beside(run.recipe_path)
     return run
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine.formatting import WIDTH, format_count, format_duration, format_memory, one_line
+from engine.runs.events import OF_THE_LOG
 from engine.summary import gate_lines
 from engine.summary.findings import NEVER_THE_VERDICT, describe_stage
 from engine.summary.log_lines import _sample, progress_words, step_words
@@ -33,14 +34,15 @@ def summary(
     view.see(status)
     lines = [
         f"run      {view.run or '(not started)'}",
-        f"worker   {status.words}",
+        *_wrapped("worker   ", status.words),
         f"data     {age} old" if view.last_t else f"data     {age}",
         "",
     ]
     for stage in view.stages.values():
         lines += _stage_lines(view, stage)
     lines += _training_lines(view) + beneath_lines(beneath) + _gate_lines(view, items)
-    for alarm in view.alarms[-3:]:
+    of_the_log = [alarm for alarm in view.alarms[:-3] if alarm.stage == OF_THE_LOG]
+    for alarm in [*of_the_log, *view.alarms[-3:]]:
         lines += _wrapped(f"{alarm.level:<9}", one_line(alarm.message))
     if view.failure:
         lines += ["", *_wrapped("failed   ", one_line(view.failure.message))]

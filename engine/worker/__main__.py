@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.files import keep_private
 from engine.redaction import masked
 from engine.worker.job.environment import set_environment
 
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--stages", default="")
     arguments = parser.parse_args()
     set_environment()
+    keep_private()
     from engine.runs.run import Run
     from engine.stages import STAGES
     from engine.worker.job.supervisor import processes, supervise

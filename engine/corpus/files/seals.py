@@ -7,9 +7,12 @@ and all of them once a week, because a disk that rots does not change a file's t
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -17,9 +20,11 @@ from pydantic import ValidationError
 
 from engine.artifacts.base import Record
 from engine.corpus.files.digests import digests
-from engine.files import sha256_file, write_atomic
+from engine.files import publish, sha256_file, write_atomic
 
 SEAL = "seal.json"
+DISCARDED = ".discarded-"
+"""In the name of a folder that is being removed, before the process that removes it."""
 LOOKED = "looked-at"
 """Its time is that of the last whole look."""
 BLOCK = 1 << 20
@@ -28,6 +33,9 @@ SAMPLED = 16
 WHOLE_AFTER = 7 * 86_400
 """Seconds after which every byte is read again. An engineering choice: a whole look at 10 GB
 takes about 15 s, so once a week costs nothing that anybody notices."""
+
+_HELD: dict[tuple[int, int], int] = {}
+"""Handles of the folders that this process holds, by device and inode; closed when it ends."""
 
 _CHANCE = random.SystemRandom()
 """Not the global generator, whose state belongs to training."""
@@ -78,6 +86,43 @@ def find_damage(folder: Path) -> str:
             return f"{name} has {size:,} bytes instead of {sealed.size:,}"
     whole = _is_due(folder)
     return _changed_file(folder, seal, whole) or _rotten_file(folder, seal, whole)
+
+
+def publish_sealed(temporary: Path, folder: Path) -> None:
+    """Seal a finished folder and move it into place; a whole twin that came first stays.
+
+    Raises OSError where the disk is full, or the move fails for another reason.
+    """
+    seal_folder(temporary)
+    if folder.is_dir() and find_damage(folder):
+        discard_folder(folder)
+    publish(temporary, folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard_folder(folder: Path) -> None:
+    """Take a folder away: first out of its place, so that nobody opens what is half removed."""
+    aside = folder.with_name(f"{folder.name}{DISCARDED}{os.getpid()}")
+    with contextlib.suppress(OSError):
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def hold_folder(folder: Path) -> None:
+    """Note that a folder is used, and keep ``cpt cache --clear`` off it until this process ends.
+
+    A folder that is gone, or on a disk that cannot lock, is not held: it can be made again.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(folder)  # when it was last used
+        handle = os.open(folder, os.O_RDONLY)
+        found = os.fstat(handle)
+        key = (found.st_dev, found.st_ino)
+        if key in _HELD:
+            os.close(handle)
+            return
+        _HELD[key] = handle
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _changed_file(folder: Path, seal: Seal, whole: bool) -> str:

@@ -7,6 +7,7 @@ scored, and every batch of answers as soon as it is there.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from engine.artifacts.base import Record
-from engine.files import private_dir, read_sealed_json, write_sealed_json
+from engine.files import HASH, digest, private_dir, read_sealed_json, write_sealed_json
 from engine.redaction import masked
 from engine.worker.scoring.likelihood import Kept
 
@@ -60,20 +61,24 @@ class ArmFiles:
         private_dir(self.folder)
         path, aside = self._path(f"{name}.safetensors"), self._path(f".{name}.tmp")
         try:
-            save_file(weights, aside, metadata={"fingerprint": self.fingerprint})
+            about = {"fingerprint": self.fingerprint, HASH: _hash(weights)}
+            save_file(weights, aside, metadata=about)
             aside.replace(path)
         except (OSError, SafetensorError):
             aside.unlink(missing_ok=True)
 
     def load_probe(self, name: str, model: torch.nn.Module) -> bool:
-        """Bring a fresh copy to the kept probe's weights; False where none is kept."""
+        """Bring a fresh copy to the kept probe's weights; False where none, or no whole one, is."""
         trained = _trained(model)
         try:
             with safe_open(self._path(f"{name}.safetensors"), "pt") as kept:
-                same = (kept.metadata() or {}).get("fingerprint") == self.fingerprint
+                about = kept.metadata() or {}
+                same = about.get("fingerprint") == self.fingerprint
                 if not same or set(kept.keys()) != set(trained):
                     return False
                 weights = {key: kept.get_tensor(key) for key in kept.keys()}  # noqa: SIM118
+            if about.get(HASH) != _hash(weights):
+                return False
         except (OSError, SafetensorError):
             return False
         with torch.no_grad():
@@ -96,6 +101,15 @@ class ArmFiles:
         return self.folder / f"{self.arm}-{name}"
 
 
+def _hash(weights: dict[str, torch.Tensor]) -> str:
+    """sha256 of the tensors' names and bytes: a file's header has none of its content."""
+    whole = hashlib.sha256()
+    for name in sorted(weights):
+        whole.update(name.encode())
+        whole.update(weights[name].cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
+
+
 def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
@@ -116,14 +130,17 @@ class Answers:
 
     def _line(self, line: bytes, phase: str) -> dict[int, Any]:
         try:
-            fingerprint, name, items = json.loads(line)
-            return dict(items) if (fingerprint, name) == (self.fingerprint, phase) else {}
+            fingerprint, name, items, check = json.loads(line)
+            same = (fingerprint, name) == (self.fingerprint, phase)
+            return dict(items) if same and check == digest([name, items]) else {}
         except (ValueError, TypeError):
             return {}
 
     def _append(self, phase: str, new: dict[int, Any]) -> None:
         """One write; where the disk is full the batch is only done again."""
-        line = json.dumps([self.fingerprint, phase, list(new.items())]).encode() + b"\n"
+        items = json.loads(json.dumps(list(new.items())))
+        whole = [self.fingerprint, phase, items, digest([phase, items])]
+        line = json.dumps(whole).encode() + b"\n"
         with contextlib.suppress(OSError):
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:

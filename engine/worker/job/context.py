@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 
 from engine.errors import Interrupted
-from engine.files import private_dir, read_sealed_json, write_json, write_sealed_json
+from engine.files import private_dir, read_sealed_json, write_sealed_json
 from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
+from engine.runs.launch import write_status
 from engine.runs.run import Run
 from engine.worker.job.ranks import Ranks, dead
 from engine.worker.job.rate import RecentRate
@@ -195,12 +196,11 @@ class Context:
             "started": self._started,
             "state": self.state,
             "stage": self.stage,
-            "beat": time.time(),
             "guard": self.guard,
         }
         try:
             with self._beating:
-                write_json(self.run.status_path, status)
+                write_status(self.run, status)
         except OSError:
             return  # A full disk must not end the training; the viewer shows the age.
 

@@ -11,16 +11,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from types import FrameType
 from typing import TypeVar
 
 import psutil
 
 from engine.errors import CptError, Exit
-from engine.files import write_json
 from engine.recipe.toml import load_recipe
 from engine.runs.events import Alarm, Event, EventLog, RunEnded, RunStarted, read_all
+from engine.runs.launch import write_status
 from engine.runs.run import Run
 
 Kind = TypeVar("Kind", bound=Event)
@@ -94,9 +93,8 @@ def _kind(run: Run, kind: type[Kind]) -> list[Kind]:
 def _starting(run: Run) -> None:
     """A first heartbeat: torchrun needs seconds before rank 0 has one."""
     started = psutil.Process().create_time()
-    status = {"pid": os.getpid(), "started": started, "state": "starting", "beat": time.time()}
     with contextlib.suppress(OSError):
-        write_json(run.status_path, status)
+        write_status(run, {"pid": os.getpid(), "started": started, "state": "starting"})
 
 
 def _killed(run: Run) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.corpus.files.digests import UNREADABLE, digests
 from engine.errors import InputError
-from engine.files import digest, private_dir, sha256_file, write_json
+from engine.files import digest, sha256_file
 from engine.model_folder.headers import SINGLE, weight_files, weight_map
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
@@ -142,7 +142,7 @@ def hold(context: Context, name: str, parts: Mapping[str, str]) -> None:
         message = f"{told(changed)} changed since this run last stopped; it is measured again"
         context.emit(Alarm(level="note", stage=context.stage, message=message))
     if kept != dict(parts):
-        write_json(private_dir(context.run.path / "artifacts") / KEPT, dict(parts))
+        context.keep_scratch(KEPT, parts)
 
 
 def told(changed: Sequence[str]) -> str:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from engine.corpus.files.seals import hold_folder, publish_sealed
 from engine.demo import demo, world
-from engine.files import private_dir, publish
+from engine.files import private_dir
 from engine.recipe import sections
-from engine.runs.events import StageDone, StageStarted, TrainStep
+from engine.runs.events import Alarm, StageDone, StageStarted, TrainStep
 from engine.worker.job.context import Context
 from engine.worker.job.rate import RecentRate
 from engine.worker.model import base as models
@@ -39,9 +40,12 @@ def base_stage(context: Context) -> models.Base:
     context.stage = "base"
     context.emit(StageStarted(stage="base"))
     folder, started = demo.base_folder(), time.monotonic()
-    cached = (folder / "model.safetensors").is_file()
+    cached = demo.is_whole(
+        folder, "base", lambda said: context.emit(Alarm(level="amber", stage="base", message=said))
+    )
     if not cached:
         _build(context, folder)
+    hold_folder(folder)
     base = models.resolve(sections.Model(id=str(folder), revision=None, dtype="auto"))
     facts = json.loads((folder / "built.json").read_text())
     context.emit(
@@ -86,7 +90,7 @@ def _build(context: Context, folder: Path) -> None:
     tokenizer.save_pretrained(temporary)
     facts = {"parameters": models.count(model), "tokens": tokens, "documents": len(texts)}
     (temporary / "built.json").write_text(json.dumps(facts))
-    publish(temporary, folder)
+    publish_sealed(temporary, folder)
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:

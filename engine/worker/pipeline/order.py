@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import torch
 
@@ -16,10 +17,11 @@ from engine.errors import Blocked, Exit, InputError
 from engine.files import home
 from engine.gate.tries import Try
 from engine.preflight import check_recipe
+from engine.recipe.seal import find_change
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import write_results
 from engine.redaction import forget_tokens
-from engine.report.report import write_report
+from engine.report.report import write_report, written_files
 from engine.runs.events import Alarm, Facts, RunEnded, RunStarted
 from engine.stages import EXTEND, STAGES
 from engine.worker.gate import lm_eval, registration
@@ -138,6 +140,9 @@ def serve(context: Context) -> None:
 
 def walk_stages(job: Job, wanted: tuple[str, ...]) -> RunEnded:
     """From the scan to the last wanted stage; each is run, or found done."""
+    if change := find_change(job.run.recipe_path.read_text(errors="replace")):
+        message = f"{change.replace('its', 'the', 1)}: it is taken as it is now"
+        job.context.emit(Alarm(level="note", stage="scan", message=message))
     trains, recipe, runner = TrainStage.name in wanted, job.recipe, job.runner
     gate_files = registration.hashes(recipe.gate)  # as they were when the worker began
     if trains:
@@ -264,19 +269,22 @@ class ReportStage(Stage[ReportArtifact]):
 
     name = "report"
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, job: Job) -> None:
+        self.job = job
 
     def inputs(self) -> list[object]:
         return [time.time()]
 
     def make(self, fingerprint: str) -> ReportArtifact:
-        return ReportArtifact(path=self.path)
+        job = self.job
+        return ReportArtifact(path=str(write_report(job.run, job.recipe, job.made)))
+
+    def files(self, made: ReportArtifact) -> list[Path]:
+        return written_files(self.job.run)
 
 
 def write_run_report(job: Job) -> None:
     """Bring recipe and report to what is known now."""
     job.context.stage = ReportStage.name
     write_recipe(job)
-    path = write_report(job.run, job.recipe, job.made)
-    job.runner.run(ReportStage(str(path)))
+    job.runner.run(ReportStage(job))

@@ -19,13 +19,13 @@ from pathlib import Path
 from engine import __version__
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
-from engine.files import sha256_file, write_atomic, write_json
+from engine.files import hand_over, sha256_file, write_atomic, write_json
 from engine.recipe.methods import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, is_whole, source_files
-from engine.report.report import write_report
+from engine.report.report import publish_report
 from engine.runs.events import Facts, RunEnded, RunStarted
 from engine.stages import STAGES
 from engine.worker.job.context import Context
@@ -69,7 +69,7 @@ def export_run(context: Context) -> RunEnded:
     if stage.order.push:
         hub_push.check(stage.order.push)
     made = stage.run()
-    write_report(context.run, context.recipe, stage.before.having(stage.name, made))
+    publish_report(context.run, context.recipe, stage.before.having(stage.name, made))
     gate = stage.before.gate
     said = (
         f"Exported to {made.path}: largest logit difference {made.proof.largest:.2g} "
@@ -135,6 +135,7 @@ class ExportStage(Stage[ExportArtifact]):
             made = self._describe(temporary, self._prove(temporary))
             if to.is_dir():
                 to.rmdir()
+            hand_over(temporary)
             temporary.rename(to)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -17,9 +17,9 @@ import psutil
 
 from engine.artifacts.scan import Quality
 from engine.corpus.corpus import Corpus
-from engine.corpus.files.seals import seal_folder
+from engine.corpus.files.seals import hold_folder, publish_sealed
 from engine.errors import InputError
-from engine.files import digest, home, private_dir, publish, write_json
+from engine.files import digest, home, private_dir, write_json
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
 from engine.quality.near_duplicates import Clusters, Signatures
@@ -93,12 +93,10 @@ def build_store(
                 f"{corpus.label}: changed while it was read; go on with {context.go_on} once it "
                 "stays as it is"
             )
-        seal_folder(temporary)
-        if not (folder / "meta.json").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            publish(temporary, folder)
+        publish_sealed(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    hold_folder(folder)
     return TokenStore(folder)
 
 

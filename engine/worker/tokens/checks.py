@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.artifacts.scan import StoreFolders
-from engine.corpus.files.seals import find_damage
+from engine.corpus.files.seals import find_damage, hold_folder
 from engine.errors import InputError
 from engine.worker.model import base as models
 from engine.worker.tokens.store import TokenStore
@@ -26,7 +26,10 @@ def stores_exist(folders: StoreFolders) -> bool:
 
 def open_stores(folders: StoreFolders) -> tuple[TokenStore, TokenStore]:
     """The token stores of the domain text and of the generic text."""
-    return TokenStore(Path(folders.domain)), TokenStore(Path(folders.generic))
+    domain, generic = Path(folders.domain), Path(folders.generic)
+    hold_folder(domain)
+    hold_folder(generic)
+    return TokenStore(domain), TokenStore(generic)
 
 
 def check_ids(store: TokenStore, base: models.Base) -> None:

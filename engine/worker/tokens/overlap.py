@@ -6,16 +6,13 @@ one more reading, without tokenising.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.corpus.corpus import Corpus
-from engine.corpus.files.seals import find_damage
+from engine.corpus.files.seals import discard_folder, find_damage, hold_folder
 from engine.files import digest, read_sealed_json, write_sealed_json
 from engine.gold.example import Example
 from engine.quality.contamination import Overlap, Overlapped
@@ -61,14 +58,12 @@ def is_whole(context: Context, folder: Path, label: str) -> bool:
     """Whether there is a store that can be believed; a damaged one is said and taken away."""
     if not folder.is_dir():
         return False
+    hold_folder(folder)
     damage = find_damage(folder)
     if damage:
         message = f"the cached tokens of the {label} are damaged ({damage}): the text is read anew"
         context.emit(Alarm(level="amber", stage=context.stage, message=message))
-        aside = folder.with_name(f"{folder.name}.damaged-{os.getpid()}")
-        with contextlib.suppress(OSError):
-            folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        discard_folder(folder)
     return not damage
 
 
