@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cpt_tui.panels.stage_rail import PANEL_OF
-from engine.artifacts.artifacts import RECORDS, Artifacts
+from engine.artifacts.all_stages import RECORDS, Artifacts
 from engine.stages import CHECK_STAGES, EXTEND, LATER_STAGES, STAGES, VERSIONS
 from engine.summary.findings import TELLERS
 

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.formatting import format_bytes, format_short_duration
 
 if TYPE_CHECKING:
-    from engine.artifacts.base import Json
+    from engine.artifacts.record import Json
 
 
 def show_cache(name: str, older: str, json_: bool) -> None:

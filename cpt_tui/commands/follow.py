@@ -23,7 +23,7 @@ from engine.summary.log_lines import Narrator
 from engine.summary.page import beneath_lines, summary
 
 if TYPE_CHECKING:
-    from engine.artifacts.base import Json
+    from engine.artifacts.record import Json
 
 POLL_SECONDS = 0.25
 STARTING_SECONDS = 30.0

@@ -11,7 +11,7 @@ from cpt_tui.safe import clean
 from engine.errors import CptError
 
 if TYPE_CHECKING:
-    from engine.artifacts.base import Json
+    from engine.artifacts.record import Json
 
 
 def examine() -> dict[str, Json]:

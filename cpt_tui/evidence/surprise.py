@@ -6,9 +6,9 @@ from cpt_tui.drawing.bars import Mark, bar, box, interval_scale, ridge, ruler, s
 from cpt_tui.drawing.page import Page
 from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
-from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence
 from engine.artifacts.probe import Fluency, Pilot, SideLoss, TokenClass
+from engine.artifacts.record import Interval
 from engine.artifacts.scan import WordOrder
 from engine.formatting import format_count, format_interval
 

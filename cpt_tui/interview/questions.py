@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.recipe.methods import DEFAULT, TRAIN_METHODS, argued_methods
+from engine.recipe.method_facts import DEFAULT, TRAIN_METHODS, argued_methods
 
 MEASURE = "measure"
 """Value of the choice that starts a measurement."""

@@ -11,7 +11,7 @@ from cpt_tui.drawing.bars import Mark, bar, interval_scale
 from cpt_tui.drawing.page import Page, padded
 from cpt_tui.panels.panel import Panel, put_unreadable
 from cpt_tui.safe import clean_line
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateVerdict
 from engine.formatting import format_p_value, format_signed
 from engine.gate.items import Items, ScoredItem

@@ -15,7 +15,7 @@ from cpt_tui.drawing.page import Page
 from engine.runs.view import RunView
 
 if TYPE_CHECKING:
-    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.all_stages import Artifacts
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What drawing a log of another version may raise; such a log must not end the viewer."""

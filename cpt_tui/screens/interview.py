@@ -20,7 +20,7 @@ from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView
 from engine.artifacts.decision import Verdict
 from engine.errors import CptError, InputError
-from engine.recipe.methods import TRAIN_METHODS, argued_methods
+from engine.recipe.method_facts import TRAIN_METHODS, argued_methods
 from engine.stages import CHECK_STAGES, STAGES
 
 

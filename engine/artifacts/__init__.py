@@ -1,12 +1,12 @@
 """What did a stage write? Typed records of every artifact, JSON in and out.
 
-base        what all records have in common
-scan        the text: shape, size, quality, fertility
-probe       the base on the text: fluency, pilot, price
-decision    all evidence, and the decision with its path
-gate        the gate's files, the base's arm, the verdict
-training    what is packed, which tokens are new, what training came to
-arms        every arm beside the gate's two
-shipping    the task model, the export, the report
-artifacts   all of them, one field a stage
+record       what all records have in common
+scan         the text: shape, size, quality, fertility
+probe        the base on the text: fluency, pilot, price
+decision     all evidence, and the decision with its path
+gate         the gate's files, the base's arm, the verdict
+training     what is packed, which tokens are new, what training came to
+arms         every arm beside the gate's two
+shipping     the task model, the export, the report
+all_stages   all of them, one field a stage
 """

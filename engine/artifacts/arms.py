@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.artifacts.base import Record
 from engine.artifacts.gate import GateVerdict
+from engine.artifacts.record import Record
 
 Kind = Literal["control", "checkpoint", "seed"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Record
 from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Cost, Fluency, Pilot
+from engine.artifacts.record import Record
 from engine.artifacts.scan import Fertility, Scan
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, FiniteFloat
 
-from engine.artifacts.base import Interval, Record
+from engine.artifacts.record import Interval, Record
 
 
 class GateFiles(Record):

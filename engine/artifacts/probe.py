@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Interval, Record
+from engine.artifacts.record import Interval, Record
 
 
 class SideLoss(Record):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Interval, Record
 from engine.artifacts.gate import GateFiles
+from engine.artifacts.record import Interval, Record
 
 
 class ShapePart(Record):

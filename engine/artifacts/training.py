@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from engine.artifacts.base import Record
+from engine.artifacts.record import Record
 from engine.artifacts.scan import StoreFolders
 
 

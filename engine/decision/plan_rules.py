@@ -9,7 +9,7 @@ from engine.decision.case import Case, Finding, asked, unmeasured
 from engine.decision.corpus_rules import repeats
 from engine.formatting import format_count, format_duration
 from engine.recipe.defaults import RANKS, default_rank, rates_in_words
-from engine.recipe.methods import DEFAULT, TRAIN_METHODS
+from engine.recipe.method_facts import DEFAULT, TRAIN_METHODS
 
 
 def facts(case: Case) -> Finding:

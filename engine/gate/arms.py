@@ -14,8 +14,8 @@ from math import nan
 from statistics import fmean
 
 from engine.artifacts.arms import ArmRow, ArmsResult, Difference, Tables
-from engine.artifacts.base import Interval
 from engine.artifacts.gate import GateVerdict
+from engine.artifacts.record import Interval
 from engine.formatting import format_p_value
 from engine.gate.judge import judge, with_clean_part
 from engine.gate.wording import RECIPE, sentence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.artifacts.base import Interval
+from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.stats.bootstrap import interval, ratio_deviations
 

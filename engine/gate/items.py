@@ -18,9 +18,9 @@ from engine.files import read_sealed_json
 from engine.runs.run import Run
 
 if TYPE_CHECKING:
-    from engine.artifacts.artifacts import Artifacts
-    from engine.artifacts.base import Json
+    from engine.artifacts.all_stages import Artifacts
     from engine.artifacts.gate import SeedScores
+    from engine.artifacts.record import Json
     from engine.gold.example import Example
 
 ARMS = ("base", "cpt")
@@ -189,7 +189,7 @@ def _newer(run: Run, arm: str) -> bool:
 
 def _artifacts(run: Run) -> Artifacts:
     """Both arms' artifacts as they lie there, whether their stage is done or not."""
-    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.all_stages import Artifacts
 
     made = Artifacts.of({STAGE[arm]: _json(_artifact(run, arm)) for arm in ARMS})
     faults = {name: fault for name in STAGE.values() if (fault := run.find_fault(name))}

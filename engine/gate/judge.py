@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from engine.artifacts.base import Interval
 from engine.artifacts.gate import GateVerdict
+from engine.artifacts.record import Interval
 from engine.gate.forgetting import guard_state
 from engine.gate.secondary import Tags, by_tag, item_changes
 from engine.gate.wording import sentence

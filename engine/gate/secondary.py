@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.artifacts.base import Interval
 from engine.artifacts.gate import TagResult
+from engine.artifacts.record import Interval
 from engine.stats.crossed_test import EQUAL, Groups, both_arms, paired_test
 from engine.stats.holm import fewest_items, holm
 

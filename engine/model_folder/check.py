@@ -14,7 +14,7 @@ from engine.model_folder.config import (
 )
 from engine.model_folder.headers import SINGLE, read_json, stored_tensors, weight_files
 from engine.model_folder.layers import check_names
-from engine.model_folder.memory import free_memory
+from engine.model_folder.needed_memory import free_memory
 
 LFS_HEADER = b"version https://git-lfs"
 LOADED_BYTES = 4

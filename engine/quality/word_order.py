@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.artifacts.base import Interval
+from engine.artifacts.record import Interval
 from engine.artifacts.scan import WordOrder
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 """What does the user want? The recipe as a validated model, and as TOML.
 
-base       what a section is made of
-sections   every section but the gate's, and the whole recipe
-gate       the sections on the gate and on stage two
-methods    the training methods: names, words, rates
-defaults   learning rates and LoRA ranks by size
-answers    which answers a decision stands on
-seal       the recipe's own hash: was it changed since a run wrote it?
-toml       reads and writes TOML; every fault with key and line
-schema     writes recipes/schema.json
+base           what a section is made of
+sections       every section but the gate's, and the whole recipe
+gate           the sections on the gate and on stage two
+method_facts   the training methods: names, words, rates
+defaults       learning rates and LoRA ranks by size
+answers        which answers a decision stands on
+seal           the recipe's own hash: was it changed since a run wrote it?
+toml           reads and writes TOML; every fault with key and line
+schema         writes recipes/schema.json
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from engine.recipe.methods import TRAIN_METHODS
+from engine.recipe.method_facts import TRAIN_METHODS
 
 
 def _millions(tokens: float) -> str:

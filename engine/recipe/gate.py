@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.gold.metrics import METRICS
 from engine.recipe.base import OneOf, Positive, Rate, Section, Share
-from engine.recipe.methods import TRAIN_METHODS
+from engine.recipe.method_facts import TRAIN_METHODS
 
 Columns = dict[
     Literal["prompt", "completion", "choices", "label", "group", "tags", "pattern", "messages"],

@@ -17,7 +17,7 @@ from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
 from engine.recipe.gate import Sft as Sft
-from engine.recipe.methods import (
+from engine.recipe.method_facts import (
     DEFAULT,
     DEFAULT_VARIANT,
     LORA_VARIANTS,

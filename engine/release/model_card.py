@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import __version__
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.scan import SideScan
 from engine.artifacts.shipping import FinishArtifact, ReloadProof

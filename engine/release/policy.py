@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.shipping import ExportArtifact
 from engine.errors import Blocked, Exit, InputError
 from engine.files import check_space, sha256_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.decision import Step, Verdict
 from engine.artifacts.shipping import ExportArtifact, FinishArtifact
 from engine.formatting import format_bytes

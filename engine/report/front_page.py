@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.decision import Verdict
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict
 from engine.artifacts.probe import Cost

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.arms import ArmsResult
-from engine.artifacts.artifacts import Artifacts
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, TagResult
 from engine.errors import InputError
 from engine.formatting import format_p_value

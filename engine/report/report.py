@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.shipping import ReportArtifact
 from engine.files import digest, private_dir, write_atomic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.training import PackArtifact, RateTrial, TrainArtifact
 from engine.formatting import format_loss, format_rate, format_signed
 from engine.report.markdown import table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.training import ExtendArtifact, FirstRun, NewToken, TrainArtifact
 from engine.recipe.sections import Recipe
 from engine.report.markdown import inert, table

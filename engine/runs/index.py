@@ -23,7 +23,7 @@ from engine.runs.series import Series
 from engine.runs.view import Curve, RunView, StageView
 
 if TYPE_CHECKING:
-    from engine.artifacts.base import Json
+    from engine.artifacts.record import Json
 
 FORMAT = 3
 """Raise it when views are folded otherwise: older indexes are then made anew."""

@@ -24,7 +24,7 @@ from engine.files import home, private_dir, sha256_file, write_atomic, write_jso
 from engine.stages import EXTEND, LATER_STAGES, STAGES
 
 if TYPE_CHECKING:
-    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.all_stages import Artifacts
 
 LOCK_PATIENCE = 3.0
 """Seconds that a new worker waits for the lock of one that has just died."""
@@ -110,7 +110,7 @@ class Run:
         What cannot be read is named in them. Each stage's files are hashed, which takes its time
         where they are large.
         """
-        from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
+        from engine.artifacts.all_stages import Artifacts  # pydantic: not for a list of runs
 
         names = stages or (*STAGES, EXTEND, *LATER_STAGES)
         made = Artifacts.of({name: self.read_artifact(name) for name in names})

@@ -16,7 +16,7 @@ from engine.stages import EXTEND, LATER_STAGES, STAGES
 from engine.thresholds import LARGEST, effective
 
 if TYPE_CHECKING:
-    from engine.artifacts.artifacts import Artifacts
+    from engine.artifacts.all_stages import Artifacts
     from engine.runs.launch import Status
 
 KEPT_ALARMS = 200
@@ -174,7 +174,7 @@ class RunView:
     @property
     def made(self) -> Artifacts:
         """What the stages have written so far, as records; parsed once for each change."""
-        from engine.artifacts.artifacts import Artifacts  # pydantic: not for a list of runs
+        from engine.artifacts.all_stages import Artifacts  # pydantic: not for a list of runs
 
         evidence = {name: stage.evidence for name, stage in self.stages.items()}
         key = tuple(map(id, evidence.values()))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from engine.artifacts.base import Interval
+from engine.artifacts.record import Interval
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from engine.summary import gate_lines
 from engine.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
+    from engine.artifacts.all_stages import Artifacts
     from engine.artifacts.arms import ArmsResult
-    from engine.artifacts.artifacts import Artifacts
     from engine.artifacts.decision import Step, Verdict
     from engine.artifacts.gate import BaselineArtifact, GateArtifact
     from engine.artifacts.probe import Cost, Fluency, Pilot, ProbeArtifact
@@ -42,7 +42,7 @@ def finding(stage: str, evidence: Mapping[str, object]) -> list[str]:
     """What a stage found, in a few lines, from the plain values of its ``StageDone``."""
     if not evidence:
         return []
-    from engine.artifacts.artifacts import Artifacts  # pydantic: not before there is evidence
+    from engine.artifacts.all_stages import Artifacts  # pydantic: not before there is evidence
 
     return describe_stage(stage, Artifacts.of({stage: evidence}))
 

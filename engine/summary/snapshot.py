@@ -11,7 +11,7 @@ from engine.runs.view import RunView
 from engine.summary import gate_lines
 
 if TYPE_CHECKING:
-    from engine.artifacts.base import Json
+    from engine.artifacts.record import Json
 
 STEP = ("step", "total", "tokens", "loss", "lr", "grad_norm", "tokens_per_s", "eta_s", "memory_gb")
 

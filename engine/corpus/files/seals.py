@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.artifacts.base import Record
+from engine.artifacts.record import Record
 from engine.corpus.files.digests import digests
 from engine.files import publish, sha256_file, write_atomic
 

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from engine.artifacts.base import Record
+from engine.artifacts.record import Record
 from engine.files import HASH, digest, private_dir, read_sealed_json, write_sealed_json
 from engine.redaction import masked
 from engine.worker.scoring.likelihood import Kept

@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from engine.artifacts.base import Interval
+from engine.artifacts.record import Interval
 from engine.gate.forgetting import loss_rise
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model.precision import run_precision
 from engine.worker.scoring import self_check
 from engine.worker.scoring.documents import Floats, Scorer, with_bos
-from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.document_order import shuffled, take
 from engine.worker.tokens.store import TokenStore
 
 WINDOW = 1_024

@@ -15,8 +15,8 @@ from typing import ClassVar, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from engine.artifacts.artifacts import RECORDS, Artifacts, describe_fault
-from engine.artifacts.base import Record
+from engine.artifacts.all_stages import RECORDS, Artifacts, describe_fault
+from engine.artifacts.record import Record
 from engine.files import digest
 from engine.redaction import masked
 from engine.runs.events import Alarm, StageDone, StageStarted

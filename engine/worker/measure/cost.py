@@ -15,7 +15,7 @@ from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
 from engine.recipe.defaults import TRIAL_RANK
 from engine.recipe.gate import Gate
-from engine.recipe.methods import TRAIN_METHODS
+from engine.recipe.method_facts import TRAIN_METHODS
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods

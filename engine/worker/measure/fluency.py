@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from engine.artifacts.base import Interval
 from engine.artifacts.probe import Fluency, SideLoss, TokenClass
+from engine.artifacts.record import Interval
 from engine.stats.bootstrap import LEVEL, ratio_of_ratios
 from engine.thresholds import effective
 from engine.worker.job.context import Context

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engine.artifacts.base import Interval
 from engine.artifacts.probe import Pilot
+from engine.artifacts.record import Interval
 from engine.recipe.defaults import PILOT_WIDTH, TRIAL_RANK, pilot_lr
 from engine.runs.events import Alarm, TrainStep
 from engine.stats.bootstrap import interval, ratio_deviations, ratio_of_ratios
@@ -31,7 +31,7 @@ from engine.worker.scoring.documents import Floats, Scorer, Scores, with_bos
 from engine.worker.step.optimizer import learning_rate, make_optimizer
 from engine.worker.step.rows import Rows
 from engine.worker.step.step import Stepper
-from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.document_order import shuffled, take
 from engine.worker.tokens.store import TokenStore, encode
 
 LOOK = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.recipe.sections import Recipe
 from engine.runs.run import Run
 from engine.worker.job.context import Context

@@ -16,7 +16,7 @@ import torch
 
 from engine.errors import InputError
 from engine.recipe import sections as recipes
-from engine.recipe.methods import FULL, LORA_VARIANTS, MethodFacts
+from engine.recipe.method_facts import FULL, LORA_VARIANTS, MethodFacts
 from engine.worker.model import base as models
 from engine.worker.model.embeddings import ends
 from engine.worker.model.fast_paths import plain

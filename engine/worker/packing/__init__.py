@@ -2,6 +2,6 @@
 
 best_fit   which row a document goes into
 packs      writes and maps the rows
-mix        which rows batch k is made of
+batches    which rows batch k is made of
 stage      stage pack, with its ledger
 """

@@ -17,10 +17,10 @@ from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model.base import Base, sequence_length
 from engine.worker.model.job import Job, need
-from engine.worker.packing.mix import Mix, open_mix
+from engine.worker.packing.batches import Mix, open_mix
 from engine.worker.packing.packs import PackedRows, PackLedger, segments, write_pack
 from engine.worker.tokens.checks import open_stores
-from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.document_order import shuffled, take
 from engine.worker.tokens.store import Ints, TokenStore
 
 SEAM_ROWS = 400

@@ -7,8 +7,8 @@ import platform
 import torch
 
 from engine import __version__
-from engine.artifacts.artifacts import Artifacts
-from engine.artifacts.base import Json
+from engine.artifacts.all_stages import Artifacts
+from engine.artifacts.record import Json
 from engine.artifacts.training import TrainArtifact
 from engine.recipe.sections import Recipe
 from engine.worker.model.base import Base, device

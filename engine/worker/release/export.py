@@ -20,7 +20,7 @@ from engine import __version__
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import hand_over, sha256_file, write_atomic, write_json
-from engine.recipe.methods import LIVE
+from engine.recipe.method_facts import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push

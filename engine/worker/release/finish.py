@@ -33,7 +33,7 @@ from engine.worker.model import proof
 from engine.worker.model.base import weights_sha256
 from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
-from engine.worker.packing.mix import heldout_rows
+from engine.worker.packing.batches import heldout_rows
 from engine.worker.packing.stage import pack_folder
 from engine.worker.release.replay import Replay, targets
 from engine.worker.scoring import self_check

@@ -12,7 +12,7 @@ from engine.worker.model.base import Base
 from engine.worker.packing.packs import PackLedger, segments
 from engine.worker.scoring.examples import PAIR, Pairs
 from engine.worker.step.rows import IGNORE
-from engine.worker.tokens.order import shuffled
+from engine.worker.tokens.document_order import shuffled
 from engine.worker.tokens.store import TokenStore
 
 SHORTEST, LONGEST = 32, 256

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from engine.worker.model.base import Base, device
 from engine.worker.model.precision import Precision
 from engine.worker.step.loss import parts
-from engine.worker.tokens.order import shuffled
+from engine.worker.tokens.document_order import shuffled
 from engine.worker.tokens.store import TokenStore
 
 BATCH_TOKENS = 4_096

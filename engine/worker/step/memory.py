@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import torch
 
-from engine.model_folder.memory import free_memory
+from engine.model_folder.needed_memory import free_memory
 from engine.recipe import sections as recipes
 from engine.worker.model import base as models
 from engine.worker.model.precision import Precision

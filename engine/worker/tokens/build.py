@@ -27,7 +27,6 @@ from engine.quality.shingles import Words, words_of
 from engine.quality.text_quality import TextQuality
 from engine.worker.job.context import Context
 from engine.worker.tokens import repeats
-from engine.worker.tokens.batches import Batch, Reading
 from engine.worker.tokens.store import (
     Ints,
     TokenStore,
@@ -36,6 +35,7 @@ from engine.worker.tokens.store import (
     tokenizer_identity,
     without_leaks,
 )
+from engine.worker.tokens.unique_documents import Batch, Reading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

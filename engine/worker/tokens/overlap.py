@@ -19,9 +19,9 @@ from engine.quality.contamination import Overlap, Overlapped
 from engine.quality.shingles import words_of
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
-from engine.worker.tokens.batches import Reading
 from engine.worker.tokens.build import build_store, store_folder
 from engine.worker.tokens.store import TokenStore
+from engine.worker.tokens.unique_documents import Reading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

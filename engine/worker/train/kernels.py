@@ -18,7 +18,7 @@ from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model.fast_paths import paths_of, plain
 from engine.worker.model.precision import Precision
-from engine.worker.packing.mix import Mix
+from engine.worker.packing.batches import Mix
 from engine.worker.scoring.self_check import LIMITS
 from engine.worker.step.parallel import Alone
 from engine.worker.step.rows import Rows

@@ -15,7 +15,7 @@ from engine.runs.events import CheckpointSaved, Control, Facts
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
-from engine.worker.packing.mix import Mix
+from engine.worker.packing.batches import Mix
 from engine.worker.step import memory
 from engine.worker.step.optimizer import learning_rate
 from engine.worker.step.rows import Rows

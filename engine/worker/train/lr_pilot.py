@@ -22,7 +22,7 @@ from engine.thresholds import effective
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model.precision import Precision
-from engine.worker.packing.mix import Mix
+from engine.worker.packing.batches import Mix
 from engine.worker.step.optimizer import learning_rate, make_optimizer
 from engine.worker.step.rows import Rows
 from engine.worker.step.step import Stepper, mean_loss

@@ -14,7 +14,7 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.fast_paths import Paths
 from engine.worker.model.precision import Precision, run_precision
-from engine.worker.packing.mix import Mix
+from engine.worker.packing.batches import Mix
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
 from engine.worker.step.optimizer import make_optimizer

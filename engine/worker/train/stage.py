@@ -10,7 +10,7 @@ from engine.worker.job.stage import Stage
 from engine.worker.job.threads import share_threads
 from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
-from engine.worker.packing.mix import heldout_rows, open_mix
+from engine.worker.packing.batches import heldout_rows, open_mix
 from engine.worker.packing.stage import pack_folder
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.loop import Training

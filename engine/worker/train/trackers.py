@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.files import private_dir
 from engine.redaction import masked
 from engine.runs.run import Run
-from engine.worker.train.tracker import folder_of
+from engine.worker.train.tracker_process import folder_of
 
 HANG_SECONDS = 120.0
 """Without a sign of life: longer than wandb's own 90 seconds for a first answer."""
@@ -80,7 +80,13 @@ class Trackers:
 
     def _started(self, name: str) -> Forwarder:
         log = private_dir(folder_of(self.run)) / f"{name}.log"
-        command = [sys.executable, "-P", "-m", "engine.worker.train.tracker", str(self.run.path)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "engine.worker.train.tracker_process",
+            str(self.run.path),
+        ]
         command += [name, str(self.run.events_path.stat().st_size)]
         log.touch(mode=0o600)
         with log.open("wb") as out:

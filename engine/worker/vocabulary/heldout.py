@@ -19,7 +19,7 @@ from engine.worker.model.precision import Precision
 from engine.worker.step.parallel import Alone
 from engine.worker.step.rows import IGNORE, Rows
 from engine.worker.step.step import mean_loss
-from engine.worker.tokens.order import shuffled
+from engine.worker.tokens.document_order import shuffled
 from engine.worker.tokens.store import TokenStore, encode
 
 SPARE = 4

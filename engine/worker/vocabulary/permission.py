@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 
-from engine.artifacts.artifacts import Artifacts
-from engine.artifacts.base import Json
+from engine.artifacts.all_stages import Artifacts
+from engine.artifacts.record import Json
 from engine.artifacts.scan import Fertility
 from engine.artifacts.training import FirstRun
 from engine.errors import InputError

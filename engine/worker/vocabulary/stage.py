@@ -27,7 +27,7 @@ from engine.worker.scoring import self_check
 from engine.worker.step import memory
 from engine.worker.tokens.build import store_folder
 from engine.worker.tokens.checks import open_stores, stores_exist
-from engine.worker.tokens.order import shuffled, take
+from engine.worker.tokens.document_order import shuffled, take
 from engine.worker.tokens.overlap import open_store
 from engine.worker.tokens.store import TokenStore
 from engine.worker.vocabulary import heldout as heldout_text

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence
 from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
+from engine.artifacts.record import Interval
 from engine.artifacts.scan import (
     Contamination,
     Fertility,

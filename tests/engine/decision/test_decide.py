@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.artifacts.base import Interval
 from engine.artifacts.decision import Evidence, Step
 from engine.artifacts.probe import Continuation, Cost
+from engine.artifacts.record import Interval
 from engine.decision.case import Case
 from engine.decision.decide import decide, settled, walk
 from engine.decision.tree import NODES

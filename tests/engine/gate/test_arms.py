@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.artifacts.arms import ArmRow, ArmsResult, Kind
-from engine.artifacts.base import Interval
 from engine.artifacts.gate import GateVerdict
+from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.gate.arms import Judged, steps_of, summed
 from engine.gate.judge import judge

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.artifacts.base import Interval
 from engine.artifacts.gate import GateVerdict
+from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.gate.forgetting import guard_state
 from engine.gate.judge import classify, judge, with_clean_part

@@ -7,7 +7,7 @@ import pytest
 from engine.decision.tree import NODES
 from engine.recipe.defaults import default_lr, default_rank, pilot_lr, short_rate
 from engine.recipe.gate import Sft
-from engine.recipe.methods import TRAIN_METHODS
+from engine.recipe.method_facts import TRAIN_METHODS
 from engine.recipe.sections import Lora, Train
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.artifacts.artifacts import Artifacts
+from engine.artifacts.all_stages import Artifacts
 from engine.formatting import format_p_value
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import parse_toml, validate

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.artifacts.artifacts import RECORDS, Artifacts
+from engine.artifacts.all_stages import RECORDS, Artifacts
 from engine.summary.findings import describe_stage, finding
 from tests.cpt_tui import gated, measured, worlds
 from tests.cpt_tui.panels.test_gate import ARMS

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.artifacts.base import Interval
 from engine.artifacts.probe import Pilot
+from engine.artifacts.record import Interval
 from engine.recipe import sections
 from engine.thresholds import effective
 from engine.worker.measure.explain import passages

@@ -15,7 +15,7 @@ from engine.artifacts.decision import Evidence
 from engine.decision.case import Case
 from engine.decision.plan_rules import method as method_rule
 from engine.errors import InputError
-from engine.recipe import methods as names
+from engine.recipe import method_facts as names
 from engine.recipe.defaults import default_lr, pilot_lr
 from engine.recipe.gate import Gate, Sft
 from engine.recipe.sections import Lora, Recipe, Train
@@ -160,7 +160,7 @@ def test_the_search_for_names_finds_them() -> None:
 
 
 def test_no_other_module_asks_for_a_method_s_name() -> None:
-    own = {"engine/recipe/methods.py", "engine/worker/model/methods.py"}
+    own = {"engine/recipe/method_facts.py", "engine/worker/model/methods.py"}
     files = [p for top in ("engine", "cpt_tui") for p in (ROOT / top).rglob("*.py")]
     guilty = [
         f"{path.relative_to(ROOT)}:{line}"

@@ -25,10 +25,10 @@ from engine.runs.run import Run, create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import scan_texts
 from engine.worker.tokens import store as tokens
-from engine.worker.tokens.batches import Seen
 from engine.worker.tokens.build import store_folder
 from engine.worker.tokens.overlap import open_store
 from engine.worker.tokens.store import MIN_HELDOUT, TokenStore, encode, encode_long, heldout_mask
+from engine.worker.tokens.unique_documents import Seen
 from tests import tiny
 
 GOLD = [Example(" ".join(tiny.documents(1, 70 + n)[0].split()[:25]), " yes") for n in range(6)]

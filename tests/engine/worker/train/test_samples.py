@@ -58,7 +58,7 @@ def test_samples_are_right_kept_over_a_stop_and_leave_no_trace(
 def continuations(folder: Path, run: Run) -> list[str]:
     """What a saved model writes after the run's prompts, found anew."""
     from engine.recipe.toml import load_recipe
-    from engine.worker.packing.mix import heldout_rows
+    from engine.worker.packing.batches import heldout_rows
 
     settings = load_recipe(run.recipe_path)[0]
     base = models.resolve(settings.model)

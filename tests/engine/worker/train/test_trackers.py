@@ -55,7 +55,7 @@ def logged(run: Run) -> EventLog:
 
 def children() -> list[psutil.Process]:
     found = psutil.Process().children(recursive=True)
-    return [p for p in found if "engine.worker.train.tracker" in " ".join(p.cmdline())]
+    return [p for p in found if "engine.worker.train.tracker_process" in " ".join(p.cmdline())]
 
 
 def test_the_curves_reach_tensorboard(tmp_path: Path, modules: Path) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pydantic import Field, ValidationError
 
 from engine.artifacts.arms import ArmsResult
-from engine.artifacts.base import Record
 from engine.artifacts.decision import Evidence, Verdict
 from engine.artifacts.gate import BaselineArtifact, GateArtifact
 from engine.artifacts.probe import ProbeArtifact
+from engine.artifacts.record import Record
 from engine.artifacts.scan import ScanArtifact
 from engine.artifacts.shipping import ExportArtifact, FinishArtifact, ReportArtifact
 from engine.artifacts.training import ExtendArtifact, PackArtifact, TrainArtifact
