@@ -120,7 +120,7 @@ def run_row(run: Run) -> RunRow:
     decided = kept(_DECIDED, run.artifact_path("decide"), _read_decided) if early else ""
     guard = status.guard or end.guard
     changed = bool(decided) and decided != intent.answers
-    fault = status.fault or (ev.unreadable_lines(end.broken).message if end.broken else "")
+    fault = status.fault or (ev.Unreadable.of(end.broken).message if end.broken else "")
     return RunRow(
         run, state, stage, outcome, age, status.alive, guard, changed, intent.about, fault
     )
@@ -195,11 +195,12 @@ def _read_end(path: Path) -> _End:
         handle.seek(start)
         data = handle.read(TAIL_BYTES)
     outcome, stage, ended, t, guard = "", "", False, 0.0, ""
-    broken, lines = 0, data.split(b"\n")[bool(start) :]  # the first of a later block is cut
-    for line in lines:
-        event = ev.parse(line)
-        if event is None:
-            broken += bool(line.strip())
+    broken = 0
+    if start:  # its first line is cut
+        data = data[data.find(b"\n") + 1 :]
+    for event in ev.parse_lines(data[: data.rfind(b"\n") + 1]):
+        if isinstance(event, ev.Unreadable):
+            broken += event.count
             continue
         t = event.t or t
         if isinstance(event, ev.RunStarted):

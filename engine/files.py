@@ -71,9 +71,14 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         raise
 
 
+def to_json(value: Any) -> str:
+    """``value`` as JSON; NaN and infinity are refused (ValueError)."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, atomically; NaN and infinity are refused (ValueError)."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    write_atomic(path, to_json(value))
 
 
 HASH = "sha256"

@@ -167,6 +167,19 @@ class Alarm(Event, kind="alarm"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unreadable(Alarm, kind="unreadable"):
+    """Lines that are not as they were written; a reader of the log says it in their place."""
+
+    count: int
+
+    @classmethod
+    def of(cls, count: int) -> Unreadable:
+        lines = "1 line of the log is" if count == 1 else f"{count:,} lines of the log are"
+        message = f"{lines} not as written, and left out: what follows may lack something"
+        return cls(level="red", stage="log", message=message, count=count)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArmSeed(Event, kind="gate.seed"):
     """One SFT probe finished: score is in points (0-100) over ``items`` gold items.
 
@@ -242,6 +255,19 @@ def parse(line: bytes | str) -> Event | None:
     return from_raw(raw) if isinstance(raw, dict) else None
 
 
+def parse_lines(data: bytes) -> list[Event]:
+    """The events of whole lines, in order; those that cannot be read are counted in their place."""
+    events: list[Event] = []
+    for line in data.split(b"\n"):
+        event = parse(line) if line.strip() else None
+        if event is not None:
+            events.append(event)
+        elif line.strip():
+            last = events.pop() if events and isinstance(events[-1], Unreadable) else None
+            events.append(Unreadable.of(1 + (last.count if isinstance(last, Unreadable) else 0)))
+    return events
+
+
 def from_raw(raw: dict[str, Any]) -> Event:
     """The event of a JSON object, ``Unknown`` for a kind or shape not known."""
     cls = KINDS.get(str(raw.get("kind")))
@@ -256,17 +282,6 @@ def from_raw(raw: dict[str, Any]) -> Event:
             pass
     stamp = raw.get("t")
     return Unknown(t=stamp if isinstance(stamp, (int, float)) else 0.0, raw=raw)
-
-
-OF_THE_LOG = "log"
-"""The stage of an alarm that is about the log itself."""
-
-
-def unreadable_lines(count: int) -> Alarm:
-    """What a reader says of lines that it had to leave out."""
-    lines = "1 line of the log is" if count == 1 else f"{count:,} lines of the log are"
-    message = f"{lines} not as written, and left out: what follows may lack something"
-    return Alarm(level="red", stage=OF_THE_LOG, message=message)
 
 
 class EventLog:
@@ -345,7 +360,7 @@ class Tail:
         """Complete events since the last call: at most ``limit`` bytes of them, or one line.
 
         A log that shrank (repaired after a crash) is read on from its new end. Lines that are
-        not as they were written are left out, and an alarm behind the others says how many.
+        not as they were written are left out, and an alarm in their place says how many.
         """
         try:
             with self.path.open("rb") as handle:
@@ -359,11 +374,7 @@ class Tail:
             return []
         complete = data[: data.rfind(b"\n") + 1]
         self.offset += len(complete)
-        lines = [line for line in complete.split(b"\n") if line.strip()]
-        events = [event for event in map(parse, lines) if event is not None]
-        if broken := len(lines) - len(events):
-            events.append(unreadable_lines(broken))
-        return events
+        return parse_lines(complete)
 
 
 def read_all(path: Path) -> Iterator[Event]:

@@ -117,6 +117,10 @@ class Run:
         faults = {name: fault for name in names if (fault := self.find_fault(name))}
         return made.model_copy(update={"unreadable": {**made.unreadable, **faults}})
 
+    def written_hash(self, stage: str, path: Path) -> str:
+        """sha256 of a file as a finished stage wrote it; empty where none did."""
+        return self._manifest(stage, None).get(str(path.relative_to(self.path)), "")
+
     def find_fault(self, stage: str) -> str:
         """Why what a stage left cannot be believed; empty where it can, or it is not done."""
         path = self._manifest_path(stage)

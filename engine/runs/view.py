@@ -119,6 +119,8 @@ class RunView:
     """Workers that took the run."""
     spent: dict[str, float] = field(default_factory=dict)
     """Seconds that workers spent in each stage, over all their attempts."""
+    broken: int = 0
+    """Lines of the log that were not as they were written, and are left out."""
     odd: int = 0
     """Events with fields of a wrong type, left out."""
     limits: dict[str, float] = field(default_factory=lambda: effective({}))
@@ -136,6 +138,9 @@ class RunView:
 
     def apply(self, event: ev.Event) -> None:
         """Fold one event; unknown kinds only move the clock."""
+        if isinstance(event, ev.Unreadable):
+            self._leave_out(event.count)
+            return
         self.version += 1
         self.before_t, self.last_t = self.last_t, event.t or self.last_t
         handler = _HANDLERS.get(type(event))
@@ -145,6 +150,13 @@ class RunView:
             handler(self, event)
         except (TypeError, ValueError, AttributeError, KeyError):
             self.odd += 1
+
+    def _leave_out(self, lines: int) -> None:
+        """Lines that cannot be read: one alarm for all of them, however they are read."""
+        self.version += lines
+        self.broken += lines
+        others = [alarm for alarm in self.alarms if not isinstance(alarm, ev.Unreadable)]
+        self.alarms = [*others, ev.Unreadable.of(self.broken)][-KEPT_ALARMS:]
 
     def stage(self, name: str) -> StageView:
         """The stage, made on first mention (demos have a ``base`` stage before scan)."""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine.formatting import WIDTH, format_count, format_duration, format_memory, one_line
-from engine.runs.events import OF_THE_LOG
+from engine.runs.events import Unreadable
 from engine.summary import gate_lines
 from engine.summary.findings import NEVER_THE_VERDICT, describe_stage
 from engine.summary.log_lines import _sample, progress_words, step_words
@@ -41,7 +41,7 @@ def summary(
     for stage in view.stages.values():
         lines += _stage_lines(view, stage)
     lines += _training_lines(view) + beneath_lines(beneath) + _gate_lines(view, items)
-    of_the_log = [alarm for alarm in view.alarms[:-3] if alarm.stage == OF_THE_LOG]
+    of_the_log = [alarm for alarm in view.alarms[:-3] if isinstance(alarm, Unreadable)]
     for alarm in [*of_the_log, *view.alarms[-3:]]:
         lines += _wrapped(f"{alarm.level:<9}", one_line(alarm.message))
     if view.failure:

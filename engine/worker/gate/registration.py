@@ -8,12 +8,13 @@ gate that differs from it is refused, never registered again.
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from engine.corpus.files.kinds import codecs_of, kind_of, suffixes
 from engine.errors import InputError
-from engine.files import private_dir, sha256_file, write_atomic, write_json
+from engine.files import private_dir, sha256_file, to_json, write_atomic, write_json
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm
@@ -93,6 +94,7 @@ def check(run: Run, now: Terms) -> None:
     """InputError if there are CPT weights and the gate is not the one registered before them."""
     if not run.training_begun:
         return
+    restore(run, now)
     registered = kept(run)
     if registered is None:
         raise InputError(
@@ -110,6 +112,24 @@ def check(run: Run, now: Terms) -> None:
             f"{' and '.join(changed)} changed since; put it back as it was, or judge by the new "
             "gate in a new run"
         )
+
+
+def restore(run: Run, now: Terms) -> None:
+    """Write a registration that was damaged again, where the same terms give the same file.
+
+    InputError where they do not: what was registered is then not known any more.
+    """
+    path = registration_file(run)
+    expected = run.written_hash("baseline", path)
+    if not expected or (path.is_file() and sha256_file(path) == expected):
+        return
+    if sha256(to_json(now).encode()).hexdigest() != expected:
+        raise InputError(
+            f"The registration of run {run.id} ({path.name}) is damaged, and the gate as it is now "
+            "is not the one that it held; put recipe, gold set and SFT data back as they were, or "
+            "start a new run"
+        )
+    write_json(path, now)
 
 
 def _changed(registered: Terms, now: Terms) -> list[str]:

@@ -121,7 +121,8 @@ def create_twin(folder: Path) -> None:
 def test_status_survives_torn_files_and_dead_pids(run: Run) -> None:
     assert read_status(run).words == "not started"
     run.status_path.write_text("{")
-    assert read_status(run).state == "none"
+    assert read_status(run).state == "unknown"
+    assert read_status(run).words == "not known; its status.json is damaged"
     write_json(run.status_path, {"pid": 2**22 - 3, "started": 1.0, "state": "running", "beat": 1.0})
     assert read_status(run).words.startswith("interrupted")
 
