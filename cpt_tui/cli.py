@@ -237,11 +237,11 @@ def resume(
 
 @app.command()
 def gate(run_name: RunName = None, json_: Json = False) -> None:
-    """Judge a trained run again with the recipe's pinned gate."""
+    """Judge a trained run again with the recipe's pinned gate; the old verdict stands till then."""
+    from cpt_tui.commands import after_verdict
+
     chosen = find_run(run_name)
-    if not (chosen.path / "model").is_dir():
-        raise InputError(f"Run {chosen.id} has no trained model yet; go on with: cpt resume")
-    chosen.discard_artifact("gate")
+    after_verdict.order_verdict(chosen)
     raise typer.Exit(follow(chosen, STAGES, json_))
 
 

@@ -11,6 +11,7 @@ from engine.files import check_space, private_dir
 from engine.model_folder.check import check_model_folder, weights_bytes
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
+from engine.runs.run import Run
 
 
 def check_lm_eval(gate: Gate) -> None:
@@ -21,6 +22,28 @@ def check_lm_eval(gate: Gate) -> None:
         )
     if gate.lm_eval_path is not None and not Path(gate.lm_eval_path).is_dir():
         raise InputError(f"{gate.lm_eval_path}: no such folder; correct gate.lm_eval_path")
+
+
+def check_texts(run: Run, recipe: Recipe) -> None:
+    """InputError where a judged run's texts are not those that it was judged on.
+
+    Reading the changed text would put other measurements and weights below the verdict. A text
+    on the hub is left to the scan, since asking for it takes the network.
+    """
+    from engine.corpus.corpus import Corpus
+
+    scan = run.read_artifacts("scan").scan if run.judged else None
+    if scan is None:
+        return
+    sides = ("[corpus]", recipe.corpus, "domain"), ("[generic]", recipe.generic, "generic")
+    for name, source, side in sides:
+        text, read = Corpus(source), scan.texts.get(side)
+        if text.is_hub or read is None or text.fingerprint() == read:
+            continue
+        raise InputError(
+            f"{name} {source.path}: changed since run {run.id} was judged, whose verdict and "
+            "report stand; put the text back as it was, or start a new run with it as it is now"
+        )
 
 
 def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:

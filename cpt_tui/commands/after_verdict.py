@@ -10,19 +10,44 @@ import typer
 
 from cpt_tui.safe import clean
 from engine.corpus.corpus import Corpus
+from engine.demo.demo import is_demo
 from engine.errors import InputError
+from engine.files import home
+from engine.preflight import check_recipe, check_texts
 from engine.recipe.sections import Source
 from engine.recipe.toml import ELSEWHERE, amend, load_recipe
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, is_whole
 from engine.report.report import html_path, mend_report
 from engine.runs import launch
-from engine.runs.run import Run
+from engine.runs.run import JUDGE, Run
+
+
+def order_verdict(run: Run) -> None:
+    """Leave the order for a new verdict. InputError where one could not be made.
+
+    The old verdict is not touched: the worker replaces it with a whole new one.
+    """
+    if not (run.path / "model").is_dir():
+        raise InputError(f"Run {run.id} has no trained model yet; go on with: cpt resume {run.id}")
+    _must_rest(run)
+    _check_inputs(run)
+    run.request(JUDGE)
+
+
+def _check_inputs(run: Run) -> None:
+    """InputError where what a later stage reads is gone, or changed since the verdict."""
+    recipe, _ = load_recipe(run.recipe_path)
+    if is_demo(recipe):
+        return
+    check_recipe(recipe, home(), run.training_begun)
+    check_texts(run, recipe)
 
 
 def prepare_finish(run: Run, asked: Mapping[str, object]) -> None:
     """Write stage two's intent into the run's recipe. InputError before there is a verdict."""
     _must_be_judged(run, "stage two begins at one")
+    _check_inputs(run)
     kept = {name: value for name, value in asked.items() if value not in (None, "")}
     amend(run.recipe_path, {"finish": {"run": True, **kept}})
 
@@ -41,6 +66,7 @@ def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
         source = _control_source(control)
         Corpus(source).check()
         asked["control"] = {"path": source.path}
+    _check_inputs(run)
     if asked:
         amend(run.recipe_path, {"arms": asked}, instead=("arms", "control") if control else ())
 

@@ -226,6 +226,8 @@ class ScanArtifact(Record):
     gate: GateFiles | None = None
     """None where the recipe names no gold set or no SFT data."""
     stores: StoreFolders = StoreFolders()
+    texts: dict[str, str] = Field(default_factory=dict)
+    """sha256 of what was read, by side; an older version did not keep it."""
 
     @property
     def domain(self) -> SideScan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import InputError
-from engine.files import home, private_dir, sha256_file, write_atomic, write_json
+from engine.files import home, private_dir, sha256_file, to_json, write_atomic, write_json
 from engine.stages import EXTEND, LATER_STAGES, STAGES
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 LOCK_PATIENCE = 3.0
 """Seconds that a new worker waits for the lock of one that has just died."""
+
+JUDGE = "judge"
+"""The request for a new verdict in place of the one that is there."""
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading a record may raise that is torn, or that another hand wrote."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,10 @@ class Run:
     def _manifest_path(self, stage: str) -> Path:
         return self.path / "artifacts" / f"{stage}.manifest.json"
 
+    def _next_manifest_path(self, stage: str) -> Path:
+        """The manifest of an artifact that is about to take the old one's place."""
+        return self.path / "artifacts" / f"{stage}.manifest.next.json"
+
     def log_tail(self, limit: int) -> str:
         """The last ``limit`` bytes of the worker's output; empty if there is none."""
         try:
@@ -83,24 +93,47 @@ class Run:
     def write_artifact(
         self, stage: str, value: object, fingerprint: str, files: list[Path] | None = None
     ) -> None:
-        """Write a stage's artifact and then its manifest; the manifest makes it done.
+        """Write a stage's artifact and its manifest; the manifest makes it done.
 
-        ``files`` (below the run directory) are hashed into the manifest too.
+        ``files`` (below the run directory) are hashed into the manifest too. The new manifest is
+        written first, under a name of its own: whichever of the two artifacts a killed worker
+        leaves in place, one of the two manifests is the manifest of that artifact.
         """
         private_dir(self.path / "artifacts")
-        write_json(self.artifact_path(stage), value)
+        path, manifest = self.artifact_path(stage), self._manifest_path(stage)
+        coming = self._next_manifest_path(stage)
+        if self._manifest_in_force(stage) == coming:
+            coming.replace(manifest)
+        data = to_json(value).encode()
         hashes = {
-            str(f.relative_to(self.path)): sha256_file(f)
-            for f in [self.artifact_path(stage), *(files or [])]
+            self._name(path): hashlib.sha256(data).hexdigest(),
+            **{self._name(file): sha256_file(file) for file in files or []},
         }
-        write_json(self._manifest_path(stage), {"fingerprint": fingerprint, "sha256": hashes})
+        write_json(coming, {"fingerprint": fingerprint, "sha256": hashes})
+        write_atomic(path, data)
+        coming.replace(manifest)
+
+    def _name(self, file: Path) -> str:
+        """A file of the run as its manifests name it."""
+        return str(file.relative_to(self.path))
+
+    def _manifest_in_force(self, stage: str) -> Path:
+        """The manifest of the artifact that is there: the next one after a kill between the two."""
+        coming, artifact = self._next_manifest_path(stage), self.artifact_path(stage)
+        try:
+            expected = json.loads(coming.read_text())["sha256"][self._name(artifact)]
+            if expected == sha256_file(artifact):
+                return coming
+        except UNREADABLE:
+            pass
+        return self._manifest_path(stage)
 
     def read_artifact(self, stage: str, fingerprint: str | None = None) -> Any | None:
         """The artifact, or None if absent, of another fingerprint, or with a damaged file."""
         try:
             if self._manifest(stage, fingerprint) and not self.damaged(stage, fingerprint):
                 return json.loads(self.artifact_path(stage).read_text())
-        except (OSError, ValueError):
+        except UNREADABLE:
             pass
         return None
 
@@ -132,30 +165,43 @@ class Run:
 
     def damaged(self, stage: str, fingerprint: str | None = None) -> list[str]:
         """Files of a finished stage that are gone or are no longer as it wrote them."""
-        return [
-            name
-            for name, expected in self._manifest(stage, fingerprint).items()
-            if not (self.path / name).is_file() or sha256_file(self.path / name) != expected
-        ]
+        expected = self._manifest(stage, fingerprint)
+        return [name for name, value in expected.items() if self._hash(name) != value]
+
+    def _hash(self, name: str) -> str:
+        """sha256 of a file of the run; empty where there is none that can be read."""
+        try:
+            path = self.path / name
+            return sha256_file(path) if path.is_file() else ""
+        except UNREADABLE:
+            return ""
 
     def _manifest(self, stage: str, fingerprint: str | None) -> dict[str, str]:
         """sha256 by file of a stage; empty if it is not done (for these inputs)."""
         try:
-            manifest = json.loads(self._manifest_path(stage).read_text())
+            manifest = json.loads(self._manifest_in_force(stage).read_text())
             if fingerprint is not None and manifest["fingerprint"] != fingerprint:
                 return {}
-            return dict(manifest["sha256"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return {str(name): str(value) for name, value in manifest["sha256"].items()}
+        except UNREADABLE:
             return {}
+
+    def fingerprint(self, stage: str) -> str:
+        """The inputs that a stage's artifact was made of; empty if it is not done."""
+        try:
+            return str(json.loads(self._manifest_in_force(stage).read_text())["fingerprint"])
+        except UNREADABLE:
+            return ""
 
     @property
     def training_begun(self) -> bool:
         """Whether there are CPT weights: what was pinned before them may not change any more."""
         return self.artifact_path("train").exists() or any(self.checkpoints.glob("*step-*"))
 
-    def discard_artifact(self, stage: str) -> None:
-        """Make a stage run again; its files stay until they are overwritten."""
-        self._manifest_path(stage).unlink(missing_ok=True)
+    @property
+    def judged(self) -> bool:
+        """Whether there is a verdict: it stands until there is a whole new one."""
+        return self.read_artifact("gate") is not None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -177,7 +223,8 @@ class Run:
     def request(self, action: str, by: str = "user", **details: object) -> None:
         """Ask the worker to ``stop``, ``pause``, ``resume`` or ``checkpoint`` at its next step.
 
-        ``export`` is an order with details, which the next worker reads.
+        ``export`` is an order with details, and ``judge`` asks for a new verdict: the next worker
+        reads them.
         """
         folder = private_dir(self.path / "control")
         write_json(folder / action, {"by": by, "t": time.time(), **details})
@@ -186,7 +233,7 @@ class Run:
         """The details of a pending request; empty if there is none. It is not consumed."""
         try:
             return dict(json.loads((self.path / "control" / action).read_text()))
-        except (OSError, ValueError, TypeError):
+        except UNREADABLE:
             return {}
 
     def take_request(self, action: str) -> bool:

@@ -104,7 +104,7 @@ def test_a_run_of_an_older_cpt_gets_no_late_registration(run: Run) -> None:
 
 def test_changed_copies_are_brought_back(run: Run, world: dict[str, Any]) -> None:
     rewrite(run.path / "gate" / "gold.jsonl")
-    run.discard_artifact("gate")
+    run.request("judge")
     assert walk(run).code in VERDICTS
     assert run.read_artifact("gate") == world["gate"]
 

@@ -77,7 +77,7 @@ def test_a_broken_count_is_one_alarm_and_no_crash(run: Run, text: str, private_h
 def test_a_count_that_was_removed_is_said_on_resume(run: Run, private_home: Path) -> None:
     (file,) = (private_home / "tries").iterdir()
     file.unlink()
-    run.discard_artifact("gate")
+    run.request("judge")
     assert walk(run).code in VERDICTS
     (said,) = [said for said in alarms(run) if "tries" in said]
     assert "does not have this run" in said

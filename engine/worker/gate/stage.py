@@ -249,8 +249,10 @@ class GateStage(Stage[GateArtifact]):
 
     name = "gate"
 
-    def __init__(self, job: Job, judging: Judging, attempt: Try) -> None:
+    def __init__(self, job: Job, judging: Judging, attempt: Try, again: bool = False) -> None:
         self.job, self.judging, self.attempt = job, judging, attempt
+        self.again = again
+        """Whether a new verdict was asked for: the old one stands until the new one is whole."""
 
     def inputs(self) -> list[object]:
         return [
@@ -258,6 +260,9 @@ class GateStage(Stage[GateArtifact]):
             self.job.fingerprint("baseline"),
             need(self.job.made.scan).contaminated_items,
         ]
+
+    def is_usable(self, made: GateArtifact) -> bool:
+        return not self.again
 
     def make(self, fingerprint: str) -> GateArtifact:
         generic = open_stores(need(self.job.made.scan).stores)[1]

@@ -48,6 +48,9 @@ class Stage(ABC, Generic[Made]):
         """Whether a kept artifact can be gone on with; where not, the stage runs again."""
         return True
 
+    def check(self, made: Made) -> None:
+        """InputError where what was made must not take the place of what is there."""
+
 
 @dataclass
 class StageRunner:
@@ -84,6 +87,7 @@ class StageRunner:
         """Make the artifact, without secrets, and write it."""
         plain = masked(stage.make(fingerprint).to_json())
         made = cast(Made, RECORDS[stage.name].model_validate(plain))
+        stage.check(made)
         self.context.run.write_artifact(stage.name, plain, fingerprint, stage.files(made))
         return made
 

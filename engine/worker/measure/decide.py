@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.artifacts.decision import Verdict
 from engine.decision.decide import decide
+from engine.errors import InputError
 from engine.recipe.answers import LATER, answers_digest
 from engine.recipe.toml import load_recipe
 from engine.worker.job.context import Context
@@ -30,6 +31,17 @@ class DecideStage(Stage[Verdict]):
     def make(self, fingerprint: str) -> Verdict:
         verdict = decide(self.job.made.evidence, self.job.recipe)
         return verdict.model_copy(update={"answers": self.answers})
+
+    def check(self, made: Verdict) -> None:
+        """InputError where a judged run would not be trained any more: its verdict stands."""
+        run = self.job.run
+        if made.outcome == "GO" or made.override or not run.judged:
+            return
+        raise InputError(
+            f"The recipe of run {run.id} changed since its verdict, and the decision would be "
+            f"{made.outcome} now; its verdict and report stand: put the recipe back as it was, or "
+            "start a new run"
+        )
 
 
 def take_answers(context: Context) -> str:

@@ -20,6 +20,7 @@ from engine.artifacts.scan import (
 )
 from engine.corpus.corpus import Corpus
 from engine.corpus.shape import detect_shape
+from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gold.load import gold_items, sft_items
 from engine.gold.summary import gate_files
@@ -83,6 +84,22 @@ class ScanStage(Stage[ScanArtifact]):
     def is_usable(self, made: ScanArtifact) -> bool:
         return stores_exist(made.stores)
 
+    def check(self, made: ScanArtifact) -> None:
+        """InputError where a judged run's texts are others now: its verdict stands.
+
+        ``check_texts`` says so earlier, but for a text on the hub and a scan of an older version.
+        """
+        run = self.job.run
+        before = run.read_artifacts(self.name).scan if run.judged else None
+        if before is None:
+            return
+        was, now = ([side.fingerprint for side in (s.domain, s.generic)] for s in (before, made))
+        if was != now:
+            raise InputError(
+                f"The text of run {run.id}, or the way it is read, changed since its verdict, "
+                "which stands with its report; put it back as it was, or start a new run"
+            )
+
 
 def scan_texts(context: Context, base: Base) -> ScanArtifact:
     """Both sides as token stores, with all that one pass over them measures."""
@@ -112,6 +129,7 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         fertility=measure_fertility(store, other, base),
         gate=checked,
         stores=StoreFolders(domain=str(store.folder), generic=str(other.folder)),
+        texts={"domain": domain.fingerprint(), "generic": generic.fingerprint()},
     )
 
 

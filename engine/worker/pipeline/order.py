@@ -15,14 +15,14 @@ from engine.artifacts.shipping import ReportArtifact
 from engine.demo import demo
 from engine.errors import Blocked, Exit, InputError
 from engine.files import home
-from engine.gate.tries import Try
-from engine.preflight import check_recipe
+from engine.preflight import check_recipe, check_texts
 from engine.recipe.seal import find_change
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import write_results
 from engine.redaction import forget_tokens
 from engine.report.report import write_report, written_files
 from engine.runs.events import Alarm, Facts, RunEnded, RunStarted
+from engine.runs.run import JUDGE
 from engine.stages import EXTEND, STAGES
 from engine.worker.gate import lm_eval, registration
 from engine.worker.gate.stage import BaselineStage, GateStage, Judging
@@ -144,6 +144,9 @@ def walk_stages(job: Job, wanted: tuple[str, ...]) -> RunEnded:
         message = f"{change.replace('its', 'the', 1)}: it is taken as it is now"
         job.context.emit(Alarm(level="note", stage="scan", message=message))
     trains, recipe, runner = TrainStage.name in wanted, job.recipe, job.runner
+    again = job.run.take_request(JUDGE)
+    if not demo.is_demo(recipe):
+        check_texts(job.run, recipe)
     gate_files = registration.hashes(recipe.gate)  # as they were when the worker began
     if trains:
         check_registration(job, gate_files)
@@ -179,14 +182,13 @@ def walk_stages(job: Job, wanted: tuple[str, ...]) -> RunEnded:
     attempt = judging.trying(training.identity)
     judging.begin(attempt)
     runner.run(training)
-    return judge_run(job, wanted, judging, attempt, arms)
+    return judge_run(job, wanted, GateStage(job, judging, attempt, again), arms)
 
 
-def judge_run(
-    job: Job, wanted: tuple[str, ...], judging: Judging, attempt: Try, arms: ArmsStage
-) -> RunEnded:
+def judge_run(job: Job, wanted: tuple[str, ...], gate: GateStage, arms: ArmsStage) -> RunEnded:
     """The gate, and what was asked for after it."""
-    judged = job.runner.run(GateStage(job, judging, attempt))
+    judging, attempt = gate.judging, gate.attempt
+    judged = job.runner.run(gate)
     write_run_report(job)
     if job.recipe.arms.asked:
         arms.judge_with(judging, attempt)
@@ -259,8 +261,18 @@ def check_effect(job: Job, made: BaselineArtifact) -> None:
 # --- recipe and report ----------------------------------------------------------------------
 
 
+def hides_verdict(job: Job) -> bool:
+    """Whether the run has a verdict that this walk has not come to."""
+    return job.made.gate is None and job.run.judged
+
+
 def write_recipe(job: Job) -> None:
-    """Put evidence, verdict and provenance into the run's recipe (it then replays)."""
+    """Put evidence, verdict and provenance into the run's recipe (it then replays).
+
+    Those of a judged run stand until the walk has come to its verdict.
+    """
+    if hides_verdict(job):
+        return
     write_results(job.run.recipe_path, results(job.recipe, job.base, job.made))
 
 
@@ -284,7 +296,9 @@ class ReportStage(Stage[ReportArtifact]):
 
 
 def write_run_report(job: Job) -> None:
-    """Bring recipe and report to what is known now."""
+    """Bring recipe and report to what is known now; a report without the verdict replaces none."""
+    if hides_verdict(job):
+        return
     job.context.stage = ReportStage.name
     write_recipe(job)
     job.runner.run(ReportStage(job))

@@ -7,6 +7,7 @@ base+SFT, CPT+SFT. What training or the gate measured of the same thing is not m
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +102,11 @@ class FinishStage(Stage[FinishArtifact]):
     def folder(self) -> Path:
         return self.job.run.path / FOLDER
 
+    @property
+    def made(self) -> Path:
+        """Where the task model waits until all rows are there: the old one stands till then."""
+        return self.folder.with_name(f"{FOLDER}.next")
+
     def inputs(self) -> list[object]:
         return [
             need(self.job.made.train).model_sha256,
@@ -125,6 +131,7 @@ class FinishStage(Stage[FinishArtifact]):
         before, after = zip(*both, strict=True)
         rows = [*before, *after]
         shipped = next(row for row in after if row.model_sha256)
+        self._publish(shipped.model_sha256)
         rise = shipped.generic - rows[0].generic
         guard = guard_state(rise, effective(self.job.recipe.probe.thresholds))
         if guard != "green":
@@ -146,6 +153,27 @@ class FinishStage(Stage[FinishArtifact]):
             guard=guard,
             model_sha256=shipped.model_sha256,
         )
+
+    def _publish(self, weights: str) -> None:
+        """The new task model and its live logits take the old ones' places."""
+        live = proof.live_file(self.context.run.path, "task")
+        if self._live.is_file():
+            self._live.replace(live)
+        if not self._holds(self.made, weights):
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.made.rename(self.folder)
+
+    @property
+    def _live(self) -> Path:
+        """The live logits of the task model that waits."""
+        live = proof.live_file(self.context.run.path, "task")
+        return live.with_name(f"{live.stem}.next{live.suffix}")
+
+    @staticmethod
+    def _holds(folder: Path, weights: str) -> bool:
+        """Whether a folder has the model of these weights."""
+        return folder.is_dir() and weights_sha256(folder) == weights
 
     def files(self, made: FinishArtifact) -> list[Path]:
         return [*sorted(self.folder.iterdir()), proof.live_file(self.context.run.path, "task")]
@@ -198,7 +226,7 @@ class FinishStage(Stage[FinishArtifact]):
         replay = self._replay(arm)
         arm.extra = replay.pieces
         if ships:
-            live = proof.live_file(self.context.run.path, "task")
+            live = self._live
             arm.unmerged = lambda model: proof.keep(model, live)
         model = arm.taught(self._rate(name), self.seed, number)
         gold = None if self.options.mix_back else self._gate_scores(name)
@@ -208,7 +236,7 @@ class FinishStage(Stage[FinishArtifact]):
             for rows in self._heldout
         )
         if ships:
-            models.save(model, self.base, self.folder)
+            models.save(model, self.base, self.made)
         return TaskRow(
             name=f"{name}+SFT",
             gold=_points(scored),
@@ -217,7 +245,7 @@ class FinishStage(Stage[FinishArtifact]):
             reused=["gold"] if gold else [],
             achieved_mix=replay.achieved,
             generic_passes=replay.passes,
-            model_sha256=weights_sha256(self.folder) if ships else "",
+            model_sha256=weights_sha256(self.made) if ships else "",
         )
 
     def _replay(self, arm: TaskArm) -> Replay:
@@ -265,8 +293,8 @@ class FinishStage(Stage[FinishArtifact]):
             return None
         row = TaskRow.model_validate(found["row"])
         saved = row.model_sha256
-        whole = not saved or (self.folder.is_dir() and weights_sha256(self.folder) == saved)
-        return row if whole else None
+        whole = any(self._holds(folder, saved) for folder in (self.made, self.folder))
+        return row if whole or not saved else None
 
     def _keep(self, row: TaskRow, fingerprint: str) -> TaskRow:
         """Keep a finished row, and say it."""

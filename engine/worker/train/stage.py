@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.artifacts.training import TrainArtifact
+from engine.errors import InputError
 from engine.files import digest
 from engine.worker.job.stage import Stage
 from engine.worker.job.threads import share_threads
@@ -31,6 +32,13 @@ class TrainStage(Stage[TrainArtifact]):
 
     def make(self, fingerprint: str = "") -> TrainArtifact:
         job, packed = self.job, need(self.job.made.pack)
+        before = job.run.fingerprint(self.name)
+        if fingerprint and before not in ("", fingerprint) and job.run.judged:
+            raise InputError(
+                f"What run {job.run.id} was trained with (recipe, packing or base) changed since "
+                "its verdict, and another training would take the judged model's place; its "
+                "verdict and report stand: put the change back, or start a new run"
+            )
         share_threads(job.recipe, job.context.ranks.here)
         folder = pack_folder(job.run)
         pool = open_mix(folder, job.recipe, packed.sha256, packed.generic_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,30 @@ def test_artifacts_are_those_of_every_stage_there_is(tmp_path: Path) -> None:
     assert found.extend is not None
     assert (found.pack.rows, found.extend.tokens, found.gate) == (2, 3, None)
     assert found.unreadable == {"finish": "start: Input should be a valid string"}
+
+
+@pytest.mark.parametrize("survived", range(7))
+def test_a_kill_between_two_writes_leaves_the_old_artifact_or_the_new_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    """Two artifacts in turn, the worker killed after each number of renames."""
+    run.write_artifact("gate", {"outcome": "TIE"}, "old")
+    renames, replace = 0, Path.replace
+
+    def killed(source: Path, target: Path) -> Path:
+        nonlocal renames
+        renames += 1
+        if renames > survived:
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    for outcome in ("EARNED", "HURT"):
+        with contextlib.suppress(KeyboardInterrupt):
+            run.write_artifact("gate", {"outcome": outcome}, outcome)
+    monkeypatch.undo()
+    outcomes = ["TIE", "TIE", "EARNED", "EARNED", "EARNED", "HURT", "HURT"]
+    assert run.read_artifact("gate") == {"outcome": outcomes[survived]}
+    assert run.fingerprint("gate") == {"TIE": "old"}.get(outcomes[survived], outcomes[survived])
+    run.write_artifact("gate", {"outcome": "TIE"}, "last")
+    assert run.read_artifact("gate", "last") == {"outcome": "TIE"}

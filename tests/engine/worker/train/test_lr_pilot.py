@@ -88,7 +88,7 @@ def test_a_pilot_runs_once_and_leaves_the_base_as_it_was(
     assert made is not None
     for left, expected in ((3, 3), (1, 5), (0, 8)):
         write_sealed_json(kept, {**made, "trials": made["trials"][:left]})
-        run.discard_artifact("train")
+        (run.path / "artifacts" / "train.manifest.json").unlink()
         shutil.rmtree(run.checkpoints)
         assert walk(run).code == 3
         assert len(points(run)) == expected
@@ -110,7 +110,7 @@ def test_a_checkpoint_of_another_rate_is_refused(
     for one in made["trials"]:
         one["lr"] *= 2
     write_sealed_json(kept, made)
-    run.discard_artifact("train")
+    (run.path / "artifacts" / "train.manifest.json").unlink()
     end = walk(run)
     assert end.code == 1
     assert "made with another learning rate" in end.message
