@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from engine.files import digest
+from engine.gate.judge import judge
+from engine.gate.recheck import verdict_inputs
+from engine.recipe.gate import Gate
+from engine.runs.run import Run, create_run
+from engine.stages import VERSIONS
+from engine.thresholds import effective
 
 POINT = 4.41 / 100
 """Latent units of one point: the density of N(0, 1.5^2 + .6^2 + .7^2) at 0 is .2266."""
@@ -43,3 +52,23 @@ def world(
     """
     item = items_of(rng, items)
     return arm(rng, item, seeds, sd, 0.0, drift), arm(rng, item, seeds, sd, gain, drift)
+
+
+RECIPE = '[model]\nid = "m"\n[corpus]\npath = "c"\n[gate]\ngold = "g.jsonl"\nsft = "s.jsonl"\n'
+
+
+def judged_run(root: Path, others: tuple[float, ...] = ()) -> Run:
+    """A trained run whose gate judged two arms of 60 items, 12 points apart."""
+    run = create_run("judged", RECIPE, root)
+    rng = np.random.default_rng(3)
+    base = (rng.random((5, 60)) < 0.5).astype(float)
+    cpt = np.maximum(base, rng.random((5, 60)) < 0.25)
+    verdict = judge(base, cpt, Gate.model_validate({}), 0.01, effective({}), other_tries=others)
+    model = run.path / "model"
+    model.mkdir()
+    (model / "weights.bin").write_bytes(b"w")
+    run.write_artifact("train", {"model_sha256": "00"}, "t", [model / "weights.bin"])
+    run.write_artifact("baseline", {"per_item": base.tolist(), "mde": 3.0}, "b")
+    inputs = digest(["gate", VERSIONS["gate"], *verdict_inputs("00", "b", [])])
+    run.write_artifact("gate", {**verdict.to_json(), "per_item": cpt.tolist()}, inputs)
+    return run

@@ -17,7 +17,7 @@ from engine.preflight import check_recipe, check_texts
 from engine.recipe.sections import Source
 from engine.recipe.toml import ELSEWHERE, amend, load_recipe
 from engine.release import push as hub_push
-from engine.release.policy import SOURCES, check_source, check_target, is_whole
+from engine.release.policy import SOURCES, check_source, check_target, check_verdict, is_whole
 from engine.report.report import html_path, mend_report
 from engine.runs import launch
 from engine.runs.run import JUDGE, Run
@@ -48,6 +48,8 @@ def prepare_finish(run: Run, asked: Mapping[str, object]) -> None:
     """Write stage two's intent into the run's recipe. InputError before there is a verdict."""
     _must_be_judged(run, "stage two begins at one")
     _check_inputs(run)
+    if not asked.get("anyway"):
+        check_verdict(run, "finish")
     kept = {name: value for name, value in asked.items() if value not in (None, "")}
     amend(run.recipe_path, {"finish": {"run": True, **kept}})
 

@@ -1,6 +1,7 @@
 """Was it worth it? Scores of two arms into EARNED, TIE or HURT.
 
 judge        the verdict from both arms' scores
+recheck      whether a kept verdict is what its scores give
 forgetting   the guard: what generic text lost
 secondary    results by tag and item, beside the verdict
 tries        who asked this gold set before

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.record import Interval
@@ -72,11 +72,36 @@ def judge(
     exact sign test needs at alpha / tries (6 at 0.05): a zero-width interval on three items
     proves nothing. Raises InputError where the tables are no scores.
     """
+    result = paired_test(base, cpt, gate.alpha, groups)
+    known = [*other_tries, *[1.0] * gate.earlier_tries, result.p_value]
+    correction = Correction(len(known), holm(known)[-1])
+    return conclude(base, cpt, gate, generic_rise, limits, correction, groups, tags)
+
+
+class Correction(NamedTuple):
+    """For how many looks at one gold set a verdict is corrected."""
+
+    tries: int
+    """This one among them."""
+    p: float
+    """Its p value after that."""
+
+
+def conclude(
+    base: ArrayLike,
+    cpt: ArrayLike,
+    gate: Gate,
+    generic_rise: Rise,
+    limits: dict[str, float],
+    correction: Correction,
+    groups: Groups = None,
+    tags: Tags | None = None,
+) -> GateVerdict:
+    """The verdict of these scores under a known correction. InputError as in ``judge``."""
     if METRICS[gate.metric].bounded:
         shares(base, "base"), shares(cpt, "CPT")
     result = paired_test(base, cpt, gate.alpha, groups)
-    known = [*other_tries, *[1.0] * gate.earlier_tries, result.p_value]
-    alpha, corrected = gate.alpha / len(known), holm(known)[-1]
+    alpha, corrected = gate.alpha / max(1, correction.tries), correction.p
     outcome, label = classify(
         result.estimate, result.low, result.high, gate.margin, corrected < gate.alpha
     )
@@ -105,7 +130,7 @@ def judge(
         generic_rise=retained.rise,
         generic_low=retained.low,
         generic_high=retained.high,
-        tries=len(known),
+        tries=correction.tries,
         p_adjusted=corrected,
         items_wanted=more.items,
         seeds_wanted=more.seeds,
@@ -185,7 +210,7 @@ def with_clean_part(
         return verdict.model_copy(update={"sentence": f"{verdict.sentence[:-1]}; {said}."})
     names = None if groups is None else [groups[i] for i in keep]
     base, cpt = rescored or (table[:, keep] for table in tables)
-    clean = judge(base, cpt, gate, _rise(verdict), limits, names, other_tries)
+    clean = judge(base, cpt, gate, rise_of(verdict), limits, names, other_tries)
     said = (
         f"without the {tables[0].shape[1] - len(keep)} items that also stand in the corpus: "
         f"{clean.outcome}, {clean.estimate:+.1f} points"
@@ -200,7 +225,7 @@ def with_clean_part(
     )
 
 
-def _rise(verdict: GateVerdict) -> Rise:
+def rise_of(verdict: GateVerdict) -> Rise:
     """What the verdict's guard was made from."""
     rise, low, high = verdict.generic_rise, verdict.generic_low, verdict.generic_high
     if rise is None or low is None or high is None:

@@ -62,3 +62,9 @@ def effective_items(examples: Sequence[Example]) -> int:
     """Items after those of one group are counted as one: what the gate's test sees."""
     named = {example.group for example in examples if example.group}
     return len(named) + sum(not example.group for example in examples)
+
+
+def item_groups(examples: Sequence[Example]) -> list[str] | None:
+    """The source of each item; None where the file names none."""
+    named = [example.group or f"item {number}" for number, example in enumerate(examples)]
+    return named if any(example.group for example in examples) else None

@@ -9,6 +9,7 @@ from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.shipping import ExportArtifact
 from engine.errors import Blocked, Exit, InputError
 from engine.files import check_space, sha256_file
+from engine.gate.recheck import find_difference
 from engine.recipe.seal import find_change
 from engine.runs.run import Run
 
@@ -82,6 +83,21 @@ def check_source(run: Run, what: str, anyway: str) -> None:
             )
     if what == "cpt":
         check_cpt(made.gate.outcome if made.gate else "", anyway)
+    if not anyway:
+        check_verdict(run, "export")
+
+
+def check_verdict(run: Run, action: str) -> None:
+    """InputError where the verdict that decides is not what its scores give.
+
+    ``action`` is the command that may go on all the same, with a reason.
+    """
+    if difference := find_difference(run):
+        raise InputError(
+            f"The verdict of run {run.id} is not what its scores give: {difference}; judge again "
+            f'with: cpt gate {run.id}, or {action} all the same with --anyway "why", which is '
+            "recorded"
+        )
 
 
 def _find_fault(run: Run, stage: str, made: Artifacts) -> str:

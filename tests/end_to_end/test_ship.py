@@ -199,7 +199,7 @@ def test_finish_is_not_run_again_and_asks_for_a_verdict(run: Run) -> None:
     before = (run.path / "task" / "model.safetensors").stat().st_mtime_ns
     assert finished(run) == first
     assert (run.path / "task" / "model.safetensors").stat().st_mtime_ns == before
-    run.discard_artifact("gate")
+    (run.path / "artifacts" / "gate.manifest.json").unlink()
     with pytest.raises(InputError, match="no verdict yet"):
         after_verdict.prepare_finish(run, {})
 
@@ -302,3 +302,19 @@ def test_a_push_sends_the_folder_and_never_the_token(
     for folder in (run.path, tmp_path / "out"):
         for path in folder.rglob("*"):
             assert not path.is_file() or token.encode() not in path.read_bytes(), path
+
+
+def test_a_forged_verdict_is_shipped_only_with_a_reason_that_the_card_keeps(
+    run: Run, tmp_path: Path
+) -> None:
+    """Another hand edits ``gate.json`` and writes a new manifest."""
+    values = dict(run.read_artifact("gate") or {})
+    forged = {**values, "outcome": "EARNED", "label": "", "estimate": 9.0}
+    run.write_artifact("gate", forged, run.fingerprint("gate"))
+    with pytest.raises(InputError, match="outcome EARNED instead of TIE"):
+        after_verdict.order_export(run, tmp_path / "out", "cpt", "", "")
+    with pytest.raises(InputError, match="cpt gate"):
+        after_verdict.prepare_finish(run, {})
+    after_verdict.order_export(run, tmp_path / "out", "cpt", "", WHY)
+    assert driving.walk(run, ("export",)).code == 0
+    assert "outcome EARNED instead of TIE" in (tmp_path / "out" / "README.md").read_text()

@@ -14,11 +14,13 @@ from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.judge import judge, with_clean_part
+from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
 from engine.gold.example import Example
 from engine.gold.load import gold_items, identity, sft_items
 from engine.gold.metrics import METRICS, Answer, item_scores
+from engine.gold.summary import item_groups
 from engine.runs.events import Alarm, Facts
 from engine.stats.crossed_test import group_means
 from engine.stats.power import measured_mde
@@ -68,9 +70,7 @@ class Judging:
     @property
     def groups(self) -> list[str] | None:
         """The source of each gold item; None where the file names none."""
-        gold = self.examples[1]
-        named = [example.group or f"item {number}" for number, example in enumerate(gold)]
-        return named if any(example.group for example in gold) else None
+        return item_groups(self.examples[1])
 
     def arm(
         self,
@@ -255,11 +255,9 @@ class GateStage(Stage[GateArtifact]):
         """Whether a new verdict was asked for: the old one stands until the new one is whole."""
 
     def inputs(self) -> list[object]:
-        return [
-            need(self.job.made.train).model_sha256,
-            self.job.fingerprint("baseline"),
-            need(self.job.made.scan).contaminated_items,
-        ]
+        trained, scan = need(self.job.made.train), need(self.job.made.scan)
+        baseline = self.job.fingerprint("baseline")
+        return verdict_inputs(trained.model_sha256, baseline, scan.contaminated_items)
 
     def is_usable(self, made: GateArtifact) -> bool:
         return not self.again

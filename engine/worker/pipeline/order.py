@@ -20,6 +20,7 @@ from engine.recipe.seal import find_change
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import write_results
 from engine.redaction import forget_tokens
+from engine.release.policy import check_verdict
 from engine.report.report import write_report, written_files
 from engine.runs.events import Alarm, Facts, RunEnded, RunStarted
 from engine.runs.run import JUDGE
@@ -197,6 +198,8 @@ def judge_run(job: Job, wanted: tuple[str, ...], gate: GateStage, arms: ArmsStag
     asked = FinishStage.name in wanted
     if not asked and not job.recipe.finish.run:
         return end_run(judged)
+    if not job.recipe.finish.anyway:
+        check_verdict(job.run, "finish")
     finished = job.runner.run(FinishStage(job, judging))
     write_run_report(job)
     if not asked:

@@ -13,20 +13,21 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import __version__
 from engine.artifacts.shipping import ExportArtifact, Reloaded, ReloadProof
 from engine.errors import Exit, InputError
 from engine.files import hand_over, sha256_file, write_atomic, write_json
+from engine.gate.recheck import find_difference
 from engine.recipe.method_facts import LIVE
 from engine.redaction import VARIABLES, forget_tokens, masked
 from engine.release import model_card
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, is_whole, source_files
 from engine.report.report import publish_report
-from engine.runs.events import Facts, RunEnded, RunStarted
+from engine.runs.events import Alarm, Facts, RunEnded, RunStarted
 from engine.stages import STAGES
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage, StageRunner
@@ -106,6 +107,10 @@ class ExportStage(Stage[ExportArtifact]):
     def run(self) -> ExportArtifact:
         """An equal export that is still whole is kept; a push comes after either."""
         check_source(self.context.run, self.order.what, self.order.anyway)
+        if difference := find_difference(self.context.run):
+            said = f"the verdict is not what its scores give: {difference}"
+            self.context.emit(Alarm(level="red", stage=self.name, message=said))
+            self.order = replace(self.order, anyway=f"{self.order.anyway} ({said})")
         runner = StageRunner(self.context)
         made = runner.run(self)
         if not self.order.push:

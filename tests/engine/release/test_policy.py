@@ -13,6 +13,7 @@ from engine.files import private_dir, sha256_file
 from engine.release.policy import NotEarned, check_source, is_whole
 from engine.runs.run import Run
 from tests.cpt_tui import worlds
+from tests.gate_world import judged_run
 
 
 def trained(root: Path, gate: dict[str, Any] | None = None, **train: Any) -> Run:
@@ -27,7 +28,7 @@ def trained(root: Path, gate: dict[str, Any] | None = None, **train: Any) -> Run
 
 
 def test_a_model_that_earned_it_is_shipped_and_no_other(tmp_path: Path) -> None:
-    check_source(trained(tmp_path / "a", worlds.GATE), "cpt", "")
+    check_source(judged_run(tmp_path / "a"), "cpt", "")
     with pytest.raises(NotEarned, match="says TIE"):
         check_source(trained(tmp_path / "b", {**worlds.GATE, "outcome": "TIE"}), "cpt", "")
     with pytest.raises(NotEarned, match="No gate has judged"):
@@ -49,6 +50,11 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         check_source(trained(tmp_path / "a", worlds.GATE, steps="many"), "cpt", "")
     with pytest.raises(InputError, match=r"verdict .* cannot be read \(seeds.* cpt gate"):
         check_source(trained(tmp_path / "b", {**worlds.GATE, "seeds": "x"}), "cpt", "why not")
+    run = judged_run(tmp_path / "c")
+    path = run.artifact_path("gate")
+    path.write_text(path.read_text().replace("EARNED", "HURT"))
+    with pytest.raises(InputError, match=r"gate.json changed since it was written.* cpt gate"):
+        check_source(run, "cpt", "")
 
 
 def test_an_export_is_whole_until_a_file_of_it_changes(tmp_path: Path) -> None:

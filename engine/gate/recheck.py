@@ -1,0 +1,185 @@
+"""Is a verdict what its scores give? Recomputed from the item scores of both arms.
+
+A ``gate.json`` that was edited, or that is of other weights than those that are there, must not
+decide what is shipped or trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from engine.artifacts.all_stages import Artifacts
+from engine.artifacts.gate import GateArtifact, GateVerdict
+from engine.errors import CptError
+from engine.files import digest
+from engine.gate.judge import Correction, conclude, rise_of
+from engine.gold.load import gold_items
+from engine.gold.summary import item_groups
+from engine.recipe.gate import Gate
+from engine.recipe.toml import load_recipe
+from engine.runs.run import UNREADABLE, Run
+from engine.stages import VERSIONS
+from engine.stats.crossed_test import paired_test
+from engine.thresholds import effective
+
+TOLERANCE = 1e-6
+"""Of a number, or of 1 where that is larger: libraries may round the last digits otherwise."""
+COMPARED = (
+    "outcome",
+    "label",
+    "estimate",
+    "low",
+    "high",
+    "p_value",
+    "margin",
+    "items",
+    "seeds",
+    "guard",
+    "base_scores",
+    "cpt_scores",
+    "won",
+    "lost",
+    "tied",
+)
+"""What item scores and the registered gate give anew."""
+SHOWN = 3
+"""Differences that a sentence names."""
+
+
+class _Terms(NamedTuple):
+    """The gate that judged, and what it read."""
+
+    gate: Gate
+    limits: dict[str, float]
+    groups: list[str] | None
+
+
+def verdict_inputs(model_sha256: str, baseline: str, contaminated: Sequence[int]) -> list[object]:
+    """What a verdict is of: the trained weights, the base's arm, the items left out of its rest.
+
+    ``baseline`` is the fingerprint of that stage.
+    """
+    return [model_sha256, baseline, list(contaminated)]
+
+
+def find_difference(run: Run) -> str:
+    """How a run's verdict differs from what its scores give, in a clause; empty where it does not.
+
+    Empty too where there is no verdict. InputError where the recipe cannot be read.
+    """
+    made = run.read_artifacts("scan", "baseline", "train", "gate")
+    if made.gate is None:
+        return ""
+    if made.baseline is None or not made.baseline.per_item or not made.gate.per_item:
+        return "the item scores that it was made from are not there, or not as they were written"
+    if _is_stale(run, made):
+        return "it was given for other weights, or on another baseline, than those that are there"
+    try:
+        again = _recompute(made.baseline.per_item, made.gate, _read_terms(run))
+    except CptError as error:
+        return f"its item scores cannot be judged: {error}"
+    found = [name for name in COMPARED if not _same(_of(made.gate, name), _of(again, name))]
+    told = [
+        f"{name} {_shown(_of(made.gate, name))} instead of {_shown(_of(again, name))}"
+        for name in found[:SHOWN]
+    ]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    odd = "" if told else _odd_correction(made.gate, again)
+    return f"it says {', '.join(told)}{more}" if told else odd
+
+
+def _recompute(base: list[list[float]], said: GateArtifact, terms: _Terms) -> GateVerdict:
+    """The verdict of these scores, by the count of tries and the corrected p that it was given by.
+
+    Raises InputError where the tables are no scores.
+    """
+    result = paired_test(base, said.per_item, terms.gate.alpha, terms.groups)
+    corrected = result.p_value if said.p_adjusted is None else said.p_adjusted
+    correction = Correction(said.tries, corrected)
+    return conclude(
+        base, said.per_item, terms.gate, rise_of(said), terms.limits, correction, terms.groups
+    )
+
+
+def _odd_correction(said: GateVerdict, again: GateVerdict) -> str:
+    """A correction for tries never makes p smaller, and of one try it changes nothing."""
+    corrected = said.p_adjusted
+    if corrected is None:
+        return ""
+    lone = said.tries == 1 and not _same(corrected, again.p_value)
+    if lone or said.tries < 1 or corrected < again.p_value - TOLERANCE:
+        return f"it says p {corrected:g} after correction for tries, and p is {again.p_value:g}"
+    return ""
+
+
+def _is_stale(run: Run, made: Artifacts) -> bool:
+    """Whether the verdict is of other inputs than those that are there."""
+    if made.train is None:
+        return False
+    contaminated = made.scan.contaminated_items if made.scan else []
+    inputs = verdict_inputs(made.train.model_sha256, run.fingerprint("baseline"), contaminated)
+    versions = range(1, VERSIONS["gate"] + 1)
+    return run.fingerprint("gate") not in [digest(["gate", v, *inputs]) for v in versions]
+
+
+def _read_terms(run: Run) -> _Terms:
+    """The gate as it was registered; what the registration does not have is the recipe's."""
+    recipe, _ = load_recipe(run.recipe_path)
+    limits, gate = effective(recipe.probe.thresholds), recipe.gate
+    registered = _registered(run)
+    held = {name: registered.get(f"gate.{name}") for name in Gate.model_fields}
+    terms = {name: value for name, value in held.items() if value is not None}
+    try:
+        gate = Gate.model_validate({**gate.model_dump(), **terms})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]["msg"]
+        raise CptError(f"the registered gate cannot be read ({first})") from None
+    for name in limits:
+        limit = registered.get(f"probe.thresholds.{name}")
+        limits[name] = float(limit) if isinstance(limit, (int, float)) else limits[name]
+    return _Terms(gate, limits, _groups(run, gate))
+
+
+def _registered(run: Run) -> Mapping[str, object]:
+    """The registered terms; empty where they cannot be read."""
+    try:
+        found = json.loads(run.artifact_path("registration").read_text())
+    except UNREADABLE:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _groups(run: Run, gate: Gate) -> list[str] | None:
+    """The source of each item of the registered gold set; None where it names none."""
+    copies = sorted((run.path / "gate").glob("gold.*"))
+    return item_groups(gold_items(copies[0], gate)) if copies else None
+
+
+def _of(verdict: GateVerdict, name: str) -> object:
+    found: object = getattr(verdict, name)
+    return found
+
+
+def _same(one: object, two: object) -> bool:
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(_same, one, two))
+    if isinstance(one, float) or isinstance(two, float):
+        return _close(one, two)
+    return one == two
+
+
+def _close(one: object, two: object) -> bool:
+    if not isinstance(one, (int, float)) or not isinstance(two, (int, float)):
+        return False
+    return math.isclose(one, two, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value[:SHOWN]))}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value or "none")
