@@ -38,6 +38,7 @@ def auto(model: Path, files: Files, gate: bool = False) -> str:
 
 def kept(run: Run) -> dict[str, str]:
     found: dict[str, str] = json.loads((run.path / "artifacts" / "precision.json").read_text())
+    found.pop("sha256", None)  # its own hash
     return found
 
 

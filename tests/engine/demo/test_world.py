@@ -124,7 +124,8 @@ def test_the_corpus_names_no_answer_and_no_prompt(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_fluent_control_holds_no_new_word(seed: int) -> None:
     texts = domain_texts(seed, fluent=True)
-    assert not any(names(text) & new_names(seed) for text in texts)
+    new = new_names(seed)
+    assert not any(names(text) & new for text in texts)
     known = {name for name, _ in world.lexicon(seed).base}
     assert {e["group"] for e in world.task_examples(seed, "gold", fluent=True)} <= known
     assert not set(texts) & set(world.base_documents(seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ CLOSE = 1e-5
 RELOAD = """
 import sys, numpy, torch
 from transformers import AutoModelForCausalLM
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
-tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-ids = torch.from_numpy(numpy.load(sys.argv[2]))
-with torch.no_grad():
-    numpy.save(sys.argv[3], model(input_ids=ids, use_cache=False).logits.numpy())
-print(tied)
+for folder in sys.argv[1:]:
+    model = AutoModelForCausalLM.from_pretrained(folder + "/saved", dtype=torch.float32).eval()
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    ids = torch.from_numpy(numpy.load(folder + "/ids.npy"))
+    with torch.no_grad():
+        numpy.save(folder + "/logits.npy", model(input_ids=ids, use_cache=False).logits.numpy())
+    print(tied)
 """
 
 
@@ -70,31 +72,53 @@ CASES = {
 }
 
 
+@dataclass(frozen=True)
+class Saved:
+    """Logits of a model before training, after it, and as a new process loads it."""
+
+    before: np.ndarray
+    now: np.ndarray
+    loaded: np.ndarray
+    tied: str
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Saved]:
+    """Every case trained, merged and saved; one new process loads them all."""
+    ids, made = random_rows(4, 48, seed=99).ids, {}
+    for tied in (True, False):
+        folder = tiny.write_model(tmp_path_factory.mktemp("base"), tied=tied)
+        before = logits(load(folder).eval(), ids)
+        for name, plan in CASES.items():
+            base = models.resolve(plan.model.model_copy(update={"id": str(folder)}))
+            model, out = trained(folder, plan), tmp_path_factory.mktemp("case")
+            made[name, tied] = (out, before, logits(model, ids))
+            models.save(methods.merged(model), base, out / "saved")
+            np.save(out / "ids.npy", ids)
+    folders = [str(out) for out, *_ in made.values()]
+    done = subprocess.run(
+        [sys.executable, "-c", RELOAD, *folders], capture_output=True, text=True, check=True
+    )
+    return {
+        case: Saved(before, now, np.load(out / "logits.npy"), said)
+        for (case, (out, before, now)), said in zip(made.items(), done.stdout.split(), strict=True)
+    }
+
+
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", CASES)
-def test_the_saved_model_is_the_trained_one(tmp_path: Path, name: str, tied: bool) -> None:
+def test_the_saved_model_is_the_trained_one(
+    saved: dict[tuple[str, bool], Saved], name: str, tied: bool
+) -> None:
     """Merged, saved and loaded by transformers in a new process: the same logits, tied as before.
 
     Training changed the logits by far more than the allowed difference.
     """
-    folder = tiny.write_model(tmp_path / "m", tied=tied)
-    base = models.resolve(
-        Recipe.model_validate(CASES[name]).model.model_copy(update={"id": str(folder)})
-    )
-    ids = random_rows(4, 48, seed=99).ids
-    before = logits(load(folder).eval(), ids)
-    model = trained(folder, CASES[name])
-    now = logits(model, ids)
-    models.save(methods.merged(model), base, tmp_path / "saved")
-    np.save(tmp_path / "ids.npy", ids)
-    files = [str(tmp_path / part) for part in ("saved", "ids.npy", "logits.npy")]
-    out = subprocess.run(
-        [sys.executable, "-c", RELOAD, *files], capture_output=True, text=True, check=True
-    )
-    off = float(np.abs(np.load(tmp_path / "logits.npy") - now).max())
-    moved = float(np.abs(now - before).max())
+    case = saved[name, tied]
+    off = float(np.abs(case.loaded - case.now).max())
+    moved = float(np.abs(case.now - case.before).max())
     print(f"| {name} | {'tied' if tied else 'untied'} | {moved:.2f} | {off:.1e} |")
-    assert out.stdout.strip() == str(tied)
+    assert case.tied == str(tied)
     assert off < CLOSE
     assert moved > 100 * CLOSE
 
