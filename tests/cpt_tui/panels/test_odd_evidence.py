@@ -72,7 +72,7 @@ def test_thresholds_below_one_and_in_another_order_keep_their_scale() -> None:
     for moved in ({"tokens_noise": 0}, {"tokens_noise": -5.0, "tokens_marginal": -7.0}):
         decided = {**WHOLE["decide"], "thresholds_overridden": moved}
         text = draw(fold({"scan": measured.scan(), "decide": decided}))["evidence"]
-        assert "2.60M" in text
+        assert "2.6M" in text
 
 
 def test_thresholds_of_a_log_that_are_no_numbers_are_left_out() -> None:

@@ -34,7 +34,7 @@ PAGES = [
     (
         "size",
         (
-            *("2.60M: marginal", "0.2M", "10M", "-395.0k tokens (12.7%)", "-110.0k", "48.2 KB"),
+            *("2.6M: marginal", "0.2M", "10M", "-395k tokens (12.7%)", "-110k", "48.2 KB"),
             *(
                 "0.94 b.txt:7 like a.txt:1",
                 "old/a.txt repeats",

@@ -124,7 +124,7 @@ def test_findings_tell_the_new_facts_in_a_line_each() -> None:
     for part in (
         "shape: raw 94%, short rows 6%",
         "near-duplicates: 12.7% of tokens, repeated passages: 17.0%; ",
-        "; 2.60M effective tokens are left",
+        "; 2.6M effective tokens are left",
         "contamination: 2 of 400 gold items",
         "words +0.79",
         "price here: training 25 min 20 s",
