@@ -133,7 +133,7 @@ def check(
     recipe = validate(values, "", "cpt check")
     preflight(recipe)
     run = create_run(name, dump(recipe))
-    code = follow(run, CHECK_STAGES, json_)
+    code = follow(run, CHECK_STAGES, json_, tied=True)
     if out is not None:
         shutil.copyfile(run.recipe_path, out)
         place_beside(out)

@@ -37,13 +37,14 @@ def follow(
     final_json: bool = False,
     pid: int | None = None,
     beneath: Run | None = None,
+    tied: bool = False,
 ) -> int:
     """Print a run's events from ``offset`` until it ends; returns its exit code.
 
     ``json_`` prints events as JSON lines; ``final_json`` only one object at the end.
     ``pid`` is the worker just started, which may take long to its first sign of life.
-    ``beneath`` is another run whose losses are told first. Ctrl-C leaves the run alone. A
-    worker that died returns code 6: it can be resumed.
+    ``beneath`` is another run whose losses are told first. Ctrl-C leaves the run alone, unless
+    its worker is ``tied`` to this command. A worker that died returns code 6: it can be resumed.
     """
     if beneath is not None and not json_:
         for line in beneath_lines((beneath.id, view_of(beneath))):
@@ -72,6 +73,9 @@ def follow(
                 return _dead(run, json_ or final_json)
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
+        if tied:
+            typer.echo(f"\nThe check stops; go on with: cpt resume {clean(run.id)}", err=True)
+            return int(Exit.INTERRUPTED)
         typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
         return int(Exit.OK)
 

@@ -53,14 +53,17 @@ def preflight(recipe: Any) -> None:
         check_recipe(recipe, home())
 
 
-def follow(run: Run, stages: tuple[str, ...], json_: bool) -> int:
-    """Start the worker and print its lines to the end; returns its exit code."""
+def follow(run: Run, stages: tuple[str, ...], json_: bool, tied: bool = False) -> int:
+    """Start the worker and print its lines to the end; returns its exit code.
+
+    A ``tied`` worker ends with this command.
+    """
     from cpt_tui.commands import follow as lines
     from engine.runs import launch
 
     offset = run.events_path.stat().st_size if run.events_path.exists() else 0
-    pid = launch.start(run, stages)
-    return lines.follow(run, json_, offset, final_json=json_, pid=pid)
+    pid = launch.start(run, stages, tied)
+    return lines.follow(run, json_, offset, final_json=json_, pid=pid, tied=tied)
 
 
 def follow_or_show(

@@ -35,6 +35,9 @@ class ReportScreen(TextScreen):
         except OSError:
             return Text("There is no report yet. It is the last stage of a run.")
         text = Text()
+        if fault := self._run.find_fault("report"):
+            said = f"Not as it was written ({fault}); cpt report {self._run.id} writes it anew."
+            text.append(f"{clean_line(said)}\n\n", "bold red")
         for line in clean(raw).split("\n"):
             text.append(
                 line.lstrip("# ") + "\n" if line.startswith("#") else line + "\n",

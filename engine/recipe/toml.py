@@ -17,7 +17,7 @@ from engine.files import write_atomic
 from engine.recipe.answers import RESULTS
 from engine.recipe.seal import KEY, find_change, recipe_digest
 from engine.recipe.sections import Recipe
-from engine.redaction import SECRET, masked
+from engine.redaction import has_secret, masked
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -95,7 +95,7 @@ def _secret_line(text: str) -> int | None:
     for number, line in enumerate(text.splitlines(), 1):
         if header := _ANY_HEADER.match(line):
             mine = header[1].split(".")[0].strip("\"' ") not in RESULTS
-        if mine and SECRET.search(line):
+        if mine and has_secret(line):
             return number
     return None
 

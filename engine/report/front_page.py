@@ -12,6 +12,7 @@ from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.formatting import format_duration, format_p_value
 from engine.recipe.sections import Recipe
 from engine.report.markdown import code, inert, table
+from engine.runs.events import Unreadable
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.stats.power import items_needed
@@ -31,7 +32,7 @@ def render_front_page(
     """The page as Markdown; ``images`` are the charts' image lines by name."""
     parts = [
         _render_title(run, recipe, made),
-        _render_faults(made.unreadable),
+        _render_faults(made.unreadable, log.broken),
         f"## In plain words\n\n{_explain_state(made)}",
         images.get("interval", ""),
         _render_task_table(made.finish) if made.finish else "",
@@ -69,13 +70,15 @@ def _describe_override(decision: Verdict, why: str) -> str:
     )
 
 
-def _render_faults(unreadable: Mapping[str, str]) -> str:
-    """A line for each stage whose artifact this version cannot read."""
+def _render_faults(unreadable: Mapping[str, str], broken: int) -> str:
+    """A line for each stage whose artifact this version cannot read, and for the log's lines."""
     lines = [
         f"> **Not readable.** What the stage {stage} left has a fault ({inert(fault)}), so this "
         "report goes without it."
         for stage, fault in unreadable.items()
     ]
+    if broken:
+        lines.append(f"> **Not readable.** {Unreadable.of(broken).message}.")
     return "\n\n".join(lines)
 
 

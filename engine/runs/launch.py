@@ -150,9 +150,14 @@ def write_status(run: Run, values: Mapping[str, object]) -> None:
     write_sealed_json(run.status_path, beat)
 
 
-def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
+TIED = "CPT_TIED_TO"
+"""Environment variable of a worker that ends with the process of this pid, its parent."""
+
+
+def start(run: Run, stages: tuple[str, ...] = STAGES, tied: bool = False) -> int:
     """Launch the worker for ``stages`` and return its pid; output goes to ``worker.log``.
 
+    It outlives this process unless it is ``tied`` to it: a check that was killed measures no more.
     Raises InputError if a worker already lives on this run.
     """
     if read_status(run).alive:
@@ -162,6 +167,7 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
     command += ["--stages", ",".join(stages)]
     for action in DONE:
         run.take_request(action)
+    tie = {TIED: str(os.getpid())} if tied else {}
     with run.log_path.open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -170,7 +176,7 @@ def start(run: Run, stages: tuple[str, ...] = STAGES) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=PRIVATE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **tie},
         )
     _say_starting(run, process.pid)
     return process.pid

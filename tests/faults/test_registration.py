@@ -95,8 +95,29 @@ def test_the_report_prints_the_registrations_own_hash(run: Run) -> None:
     assert f"Registered before training: `{registered}`" in run.report_path.read_text()
 
 
+@pytest.mark.parametrize("fault", ["cut", "flipped", "lost"])
+def test_a_damaged_registration_is_what_it_was_or_nothing(run: Run, fault: str) -> None:
+    """The baseline's manifest has its hash: the same terms give the same file, others do not."""
+    path = run.path / "artifacts" / "registration.json"
+    whole = path.read_bytes()
+    damaged = {"cut": whole[:90], "flipped": whole.replace(b'"gate.alpha": 0', b'"gate.alpha": 1')}
+    assert damaged["flipped"] != whole
+    path.unlink()
+    if fault in damaged:
+        path.write_bytes(damaged[fault])
+    assert walk(run).code in VERDICTS
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:90])
+    edit(run, "plausible_gain = 100", "plausible_gain = 99")
+    end = walk(run)
+    assert end.code == 1
+    assert "is damaged, and the gate as it is now is not the one that it held" in end.message
+    assert path.read_bytes() == whole[:90]
+
+
 def test_a_run_of_an_older_cpt_gets_no_late_registration(run: Run) -> None:
     (run.path / "artifacts" / "registration.json").unlink()
+    (run.path / "artifacts" / "baseline.manifest.json").unlink()
     end = walk(run)
     assert end.code == 1
     assert "before its gate was registered" in end.message

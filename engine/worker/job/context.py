@@ -18,13 +18,15 @@ from engine.errors import Interrupted
 from engine.files import private_dir, read_sealed_json, write_sealed_json
 from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
-from engine.runs.launch import write_status
+from engine.runs.launch import TIED, write_status
 from engine.runs.run import Run
 from engine.worker.job.ranks import Ranks, dead
 from engine.worker.job.rate import RecentRate
 from engine.worker.job.supervisor import SUPERVISOR
 
 HEARTBEAT_SECONDS = 2.0
+ORPHAN_SECONDS = 30.0
+"""For a worker without its command to come to a safe point."""
 PROGRESS_SECONDS = 0.5
 """Progress events are written no more often than this; viewers redraw once a second."""
 
@@ -50,6 +52,10 @@ class Context:
     _done: threading.Event = field(default_factory=threading.Event)
     _heart: threading.Thread | None = None
     _held: float = 0.0
+    _parent: int = 0
+    """The process that this worker ends with; 0 for none."""
+    _orphaned: float = 0.0
+    """When that process was found gone; 0 while it lives."""
     _beating: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -132,6 +138,8 @@ class Context:
 
     def _why(self) -> str:
         """A job's own signals come as requests: one that comes otherwise is torchrun's."""
+        if self._orphaned:
+            return "Stopped because the command that it belongs to ended"
         if self._signals and SUPERVISOR in os.environ:
             return "Stopped because a process of this job was killed or lost"
         return "Stopped on request"
@@ -180,6 +188,7 @@ class Context:
         """
         self._pid = int(os.environ.get(SUPERVISOR, os.getpid()))
         self._started = psutil.Process(self._pid).create_time()
+        self._parent = int(os.environ.pop(TIED, "0"))  # not for the processes that we start
         self._beat()
         self._heart = threading.Thread(target=self._beat_forever, daemon=True)
         self._heart.start()
@@ -189,6 +198,16 @@ class Context:
             self._beat()
             if dead(socket.gethostname(), self._pid):
                 self._signals = self._signals or 1  # nobody could stop us any more
+            self._follow_parent()
+
+    def _follow_parent(self) -> None:
+        """Stop once the command that this worker is tied to is gone; at once if that takes long."""
+        if not self._parent or os.getppid() == self._parent:
+            return
+        self._orphaned = self._orphaned or time.monotonic()
+        self._signals = self._signals or 1
+        if time.monotonic() - self._orphaned > ORPHAN_SECONDS:
+            os._exit(int(Interrupted.code))
 
     def _beat(self) -> None:
         status = {
