@@ -22,8 +22,8 @@ from engine.worker.model import methods
 from engine.worker.model.fast_paths import Check, Paths, allow
 from engine.worker.model.precision import Precision
 from engine.worker.step.optimizer import make_optimizer
-from engine.worker.step.parallel import spread
 from engine.worker.step.rows import IGNORE, Rows
+from engine.worker.step.spread import spread
 from engine.worker.step.step import Stepper, mean_loss
 from engine.worker.train.checkpoint import collect
 
@@ -46,7 +46,7 @@ def batch(step: int) -> Rows:
 
 def prepared(folder: Path, method: str) -> torch.nn.Module:
     model = models.load_folder(folder)
-    allow(model, Paths(packed=Check(True), chunked=Check(True)))
+    allow(model, Paths(*[Check(True)] * 4))
     if method == "full":
         return model
     wrapped = methods.METHODS["lora"].ready(
