@@ -28,11 +28,11 @@ NAME = "sdpa_by_document"
 """The attention function's name among transformers'."""
 DENSE = "sdpa"
 """The one that it stands in for."""
-PAYS_FROM = 16_384
+PAYS_FROM = 32_768
 """Scores (query, key and head) of the dense mask for each document from which reading documents
-one by one is faster on a CPU. Measured at 4 to 9 heads of 8 to 64 numbers and rows of 64 to 2,048
-tokens: 3.2 times the dense mask's time at 4,096 scores a document, 1.04 at 9,216, 0.73 at 18,432,
-0.06 to 0.4 beyond 73,000."""
+one by one is faster on a CPU. Measured on rows of 64 to 2,048 tokens, one pass forward and back:
+3.2 times the dense mask's time at 4,096 scores a document, 1.3 (4 heads of 8) to 0.73 (9 heads of
+64) at 16,384 to 18,432, 0.06 to 0.4 beyond 73,000."""
 
 Sees = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """transformers' mask functions: whether row and head let a query see a key."""

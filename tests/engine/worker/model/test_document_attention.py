@@ -122,5 +122,5 @@ def test_sizes_are_read_off_a_mask() -> None:
 
 def test_it_is_taken_where_it_was_measured_to_pay() -> None:
     assert pays((512,) * 4, 2048, 9, CPU)
-    assert pays((16,) * 8, 128, 9, CPU)
-    assert not pays((16,) * 32, 64, 4, CPU)
+    assert pays((32,) * 16, 512, 4, CPU)
+    assert not pays((16,) * 16, 256, 4, CPU)
