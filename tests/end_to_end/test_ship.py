@@ -152,7 +152,7 @@ def scored(run: Run, folder: Path) -> list[float]:
     recipe, _ = load_recipe(run.recipe_path)
     base = models.resolve(recipe.model)
     model = models.load_folder(folder)
-    allow(model, Paths(Check(True), Check(True), Check(True)))
+    allow(model, Paths(packed=Check(True), chunked=Check(True), tree=Check(True)))
     gold = gold_items(run.path / "gate" / "gold.jsonl", recipe.gate)
     return gold_scores(model, base, gold, recipe.gate, Precision("fp32", "test"))
 

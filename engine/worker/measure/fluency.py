@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from engine.artifacts.probe import Fluency, SideLoss, TokenClass
 from engine.artifacts.record import Interval
@@ -95,13 +94,15 @@ class FluencyProbe:
 
 def side_loss(scores: Scores) -> SideLoss:
     """Mean, median, 5%-trimmed and percentile losses of a scored side."""
+    from scipy.stats import trim_mean  # here: it takes a second to import
+
     nats_bits, size = bits(scores)
     per_document = nats_bits / np.maximum(size, 1)
     return SideLoss(
         nats_per_token=float(scores.sums.sum() / scores.counts.sum()),
         bits_per_byte=float(nats_bits.sum() / size.sum()),
         median=float(np.median(per_document)),
-        trimmed=float(stats.trim_mean(per_document, 0.05)),
+        trimmed=float(trim_mean(per_document, 0.05)),
         documents=len(scores.documents),
         tokens=scores.tokens,
         bytes=int(size.sum()),

@@ -9,5 +9,6 @@ methods      full, LoRA and its variants; merging
 embeddings   finds embeddings and head
 precision    the dtype, chosen and kept
 fast_paths   which shortcuts were proven here
+document_attention  attention to each packed document by itself
 proof        logits that a reload must give
 """

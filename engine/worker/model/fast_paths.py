@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from engine.gold.metrics import METRICS
+from engine.worker.model import document_attention
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,11 @@ class Paths:
     packed: Check = Check()
     """Documents of a row, told apart by position ids; plain: one document a row."""
     chunked: Check = Check()
-    """The head applied to pieces of the decoder's output; plain: the model's own full logits."""
+    """The head applied to the decoder's output apart; plain: the model's own full logits."""
+    fused: Check = Check()
+    """Head and cross-entropy as torch's one operation; plain: one after the other."""
+    documents: Check = Check()
+    """Attention to each document of a row by itself; plain: a dense mask over the row."""
     tree: Check = Check()
     """All choices of an item in one pass over its prompt; plain: each behind its own prompt."""
     padded: Check = Check()
@@ -45,14 +50,19 @@ class Paths:
     def training(self, model: torch.nn.Module) -> dict[str, str]:
         """How losses are computed on this model, for the header."""
         kernel = getattr(plain(model).config, "_attn_implementation", "?")
-        return {
-            "attention": _say(
-                self.packed,
-                f"{kernel}, documents masked by position ids",
-                f"{kernel}, one document a row; packed",
-            ),
-            "loss": _say(self.chunked, "chunked cross-entropy", "full logits; chunked"),
-        }
+        if kernel == document_attention.NAME:
+            kernel = document_attention.DENSE
+        attention = _say(
+            self.packed,
+            f"{kernel}, documents masked by position ids",
+            f"{kernel}, one document a row; packed",
+        )
+        if self.packed.ok and self.documents.ok:
+            attention = _say(self.documents, f"{kernel}, document by document where faster", "")
+        loss = _say(self.chunked, "chunked cross-entropy", "full logits; chunked")
+        if self.chunked.ok and self.fused.ok:
+            loss = _say(self.fused, "fused linear cross-entropy", "")
+        return {"attention": attention, "loss": loss}
 
     def scoring(self, metric: str) -> dict[str, str]:
         """How the gate's ``metric`` is computed, for the header."""
@@ -74,6 +84,7 @@ def plain(model: torch.nn.Module) -> Any:
 def allow(model: torch.nn.Module, paths: Paths) -> None:
     """Let ``model`` take these paths; copies and LoRA wraps of it take them too."""
     plain(model).proven_paths = paths
+    document_attention.switch(plain(model), paths.packed.ok and paths.documents.ok)
 
 
 def paths_of(model: torch.nn.Module) -> Paths:

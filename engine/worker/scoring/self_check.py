@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import transformers
 
 from engine.errors import InputError
@@ -27,19 +28,28 @@ from engine.gold.example import Example
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
+from engine.worker.model import document_attention
+from engine.worker.model.document_attention import Documents
 from engine.worker.model.fast_paths import Check, Paths, allow, paths_of
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import continued
 from engine.worker.scoring.likelihood import Tree, likelihoods, tree_of
-from engine.worker.step.loss import token_losses
+from engine.worker.step.loss import fused_losses, fusible, parts, token_losses
 from engine.worker.step.rows import IGNORE, Rows
 
-VERSION = 1
+VERSION = 2
 """Counts changes of these checks: a record of another version is made anew."""
 LIMITS = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 5e-2}
 """Nats a token that count as equal. Measured on tiny random models of 43 architectures in fp32:
 equal paths differed by 2e-6 at most, unequal ones by 4e-3 at least."""
+EXACT = 1e-5
+"""Nats a token that a fused loss or attention by document may be off. Measured: 3e-7."""
+GRADIENTS = 1e-4
+"""Of the largest gradient that theirs may be off. Measured: 2e-6."""
+GRADIENT_TENSORS = 16
+"""The smallest parameters whose gradients are compared: norms of the lowest layers, as a rule,
+behind which all attention lies."""
 FP32 = Precision("fp32", "self-check")
 TOKENS = 12
 """Tokens of one document of the check."""
@@ -105,8 +115,24 @@ def examine(model: torch.nn.Module, base: models.Base, precision: Precision) -> 
         if packed.ok and precision.name != "fp32":
             with precision.autocast():
                 packed = _compared(subject.swapped_loss, LIMITS[precision.name])
-        tree = _compared(subject.tree)
-        return Paths(packed, subject.chunked, tree, _compared(subject.padded))
+        fused = documents = Check()
+        if subject.chunked.ok:
+            fused = _compared(subject.fused_head, EXACT)
+        if packed.ok:
+            documents = _compared(subject.documents_apart, EXACT)
+            if documents.ok and models.device().type == "cuda" and precision.name != "fp32":
+                # There the run's dtype has a kernel of its own.
+                with precision.autocast():
+                    limit = LIMITS[precision.name]
+                    documents = _compared(lambda: subject.documents_apart(limit), limit)
+        return Paths(
+            packed=packed,
+            chunked=subject.chunked,
+            fused=fused,
+            documents=documents,
+            tree=_compared(subject.tree),
+            padded=_compared(subject.padded),
+        )
     finally:
         model.train(mode)
 
@@ -196,6 +222,56 @@ class _Subject:
         one, other = (self.loss(self.draw(self.size), text) for _ in range(2))
         return abs(one - other)
 
+    def fused_head(self) -> float:
+        """Loss of the fused head in several chunks; ValueError where its gradients differ."""
+        with _taking(self.model, Paths(chunked=self.chunked)):
+            split = parts(self.model)
+        if split is None or not fusible(split[1]):
+            raise TypeError("the head is more than its matrix")
+        decoder, head = split
+        ids = torch.tensor([self.draw(2 * self.size)], device=models.device())
+        with torch.no_grad():
+            states = decoder(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
+        targets, found = ids[0, 1:], []
+        for fused in (False, True):
+            # Detached: the model's own gradients and flags stay as they are.
+            hidden, *own = (x.detach().requires_grad_() for x in (states, *head.parameters()))
+            if fused:
+                loss = fused_losses(hidden, *own, targets=targets, chunk=self.size)
+            else:
+                loss = F.cross_entropy(F.linear(hidden, *own), targets, reduction="sum")
+            found.append((float(loss.detach()), torch.autograd.grad(loss, [hidden, *own])))
+        _must_match(found[0][1], found[1][1], GRADIENTS)
+        return abs(found[0][0] - found[1][0]) / len(targets)
+
+    def documents_apart(self, limit: float = GRADIENTS) -> float:
+        """Loss of packed rows with each document read by itself; ValueError where gradients
+        differ, or where the model's layers do not ask for this attention."""
+        sizes = [[self.size, 1, 2 * self.size], [2 * self.size + 1, self.size]]
+        rows = _packed([[self.draw(n) for n in row] for row in sizes])
+        chosen = sorted(
+            (p for p in self.model.parameters() if p.is_floating_point()), key=torch.numel
+        )[:GRADIENT_TENSORS]
+        flags = [p.requires_grad for p in chosen]
+        base = Paths(packed=Check(True), chunked=self.chunked)
+        found = []
+        try:
+            for parameter in chosen:
+                parameter.requires_grad_()
+            for paths in (base, dataclasses.replace(base, documents=Check(True))):
+                reads = Documents.reads
+                with _taking(self.model, paths), document_attention.forced():
+                    loss = token_losses(self.model, rows)
+                    gradients = torch.autograd.grad(loss, chosen, allow_unused=True)
+                found.append((float(loss.detach()), gradients))
+        finally:
+            for parameter, flag in zip(chosen, flags, strict=True):
+                parameter.requires_grad_(flag)
+        if Documents.reads == reads:
+            raise LookupError("no layer asked for attention by document")
+        _must_match(found[0][1], found[1][1], limit)
+        return abs(found[0][0] - found[1][0]) / rows.targets
+
     def tree(self) -> float:
         trees = [
             Tree(self.draw(self.size), [self.draw(n) for n in (2, 3, 1)]),
@@ -228,6 +304,26 @@ def tree_difference(model: torch.nn.Module, base: models.Base, trees: Sequence[T
         alone = likelihoods(model, trees, base.eos, FP32)
     sizes = np.array([len(choice) for tree in trees for choice in tree.choices])
     return float(np.max(np.abs(np.concatenate(together) - np.concatenate(alone)) / sizes))
+
+
+def _must_match(
+    one: Sequence[torch.Tensor | None], other: Sequence[torch.Tensor | None], limit: float
+) -> None:
+    """ValueError unless gradients are equal, as a share of each one's largest number."""
+    for left, right in zip(one, other, strict=True):
+        if left is None or right is None:
+            if left is not right:
+                raise ValueError("a parameter has a gradient on one path only")
+            continue
+        if not float((left - right).abs().max()) <= limit * max(1e-6, float(left.abs().max())):
+            raise ValueError("gradients differ")
+
+
+def _packed(texts: Sequence[Sequence[list[int]]]) -> Rows:
+    """Rows of equally many tokens, each of several documents."""
+    ids = np.array([np.concatenate(row) for row in texts], dtype=np.int64)
+    positions = np.array([[at for text in row for at in range(len(text))] for row in texts])
+    return Rows(ids, positions, np.where(positions == 0, IGNORE, ids))
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """What is one step of training? Rows in, one update out.
 
 rows        packed rows as tensors
-loss        cross-entropy in chunks
+loss        cross-entropy: fused, kept or recomputed
 optimizer   learning rate and AdamW
 step        micro-batches into one update
-parallel    DDP and FSDP2
+parallel    one process or DDP
+spread      which of them a job takes
+sharded     FSDP2, imported only where it is used
 memory      predicted and measured
 """

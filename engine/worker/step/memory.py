@@ -18,8 +18,15 @@ import torch
 from engine.model_folder.needed_memory import free_memory
 from engine.recipe import sections as recipes
 from engine.worker.model import base as models
+from engine.worker.model.embeddings import output_head, width
 from engine.worker.model.precision import Precision
-from engine.worker.step.loss import LOGIT_CHUNK, parts, token_losses
+from engine.worker.step.loss import (
+    FUSED_CHUNK,
+    RECOMPUTED_CHUNK,
+    route_of,
+    token_losses,
+    vocabulary,
+)
 from engine.worker.step.rows import Rows
 
 FILL = 0.8
@@ -99,16 +106,42 @@ def forecast(model: torch.nn.Module, precision: Precision, length: int) -> Forec
         whole, half, largest = free(), 0, 0  # more than there is
     row = min(whole, 2 * (whole - half))
     trained = sum(p.numel() for p in models.trainable(model))
-    vocab = models.text_config(models.config_of(model)).vocab_size
-    chunk = min(length, LOGIT_CHUNK) if parts(model) else length
+    head = head_bytes(model, precision, length)
     return Forecast(
         resident=in_use(),
         state=STATE_BYTES * trained,
-        row=row,
+        row=row + head.row,
         fixed=whole - row,
         work=largest,
-        logits=chunk * vocab * LOGIT_BYTES[precision.name],
+        logits=head.fixed,
     )
+
+
+@dataclass(frozen=True)
+class HeadBytes:
+    """What the head and its loss take beside what they keep for the backward pass."""
+
+    fixed: int
+    """Logits of one chunk, and the fused head's gradient of its own matrix."""
+    row: int = 0
+    """By row: gradients of kept logits, or those that the fused head makes going forward."""
+
+
+def head_bytes(model: torch.nn.Module, precision: Precision, length: int) -> HeadBytes:
+    """By the way that a row of ``length`` tokens takes (``loss.route_of``).
+
+    More rows never take more than that: kept logits are counted as if there were no bound.
+    """
+    way = route_of(model, length, precision.name == "fp32")
+    chunk = {"fused": FUSED_CHUNK, "recomputed": RECOMPUTED_CHUNK}.get(way, length)
+    logits = min(length, chunk) * vocabulary(model) * LOGIT_BYTES[precision.name]
+    if way == "kept":  # kept and working memory are in the row; its gradient is not
+        return HeadBytes(logits, 4 * length * vocabulary(model))
+    if way != "fused":
+        return HeadBytes(logits)
+    head = output_head(model)
+    own = sum(4 * p.numel() for p in head.parameters() if p.requires_grad) if head else 0
+    return HeadBytes(logits + own, 4 * length * width(model))
 
 
 def checkpointed(made: Forecast, model: torch.nn.Module, length: int) -> Forecast:

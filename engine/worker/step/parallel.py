@@ -1,4 +1,4 @@
-"""Training's model spread over the ranks, by PyTorch's own DDP or FSDP2.
+"""Training's model spread over the ranks, by PyTorch's own DDP or FSDP2 (``sharded``).
 
 Rank r of n takes rows r, r+n, ... of the global batch, which every rank knows whole (it is
 arithmetic): so the number of targets that the loss is divided by needs no message. Both
@@ -12,13 +12,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.worker.job.ranks import Ranks
 from engine.worker.model.base import device
-from engine.worker.model.fast_paths import plain
 from engine.worker.step.loss import token_losses
 from engine.worker.step.rows import IGNORE, Rows, micro_batches
 
@@ -65,6 +62,10 @@ class Alone:
         """This rank's part of a gathered tensor that is laid out as ``like``."""
         return tensor.to(device())
 
+    def whole_norm(self, norm: torch.Tensor) -> torch.Tensor:
+        """The norm over all ranks' parts of the gradients."""
+        return norm
+
     def facts(self) -> str:
         """What is really on, for the header."""
         return "1 process"
@@ -107,7 +108,7 @@ class Ddp(Alone):
         return self.wrapped.no_sync()
 
     def exchange(self, rows: Rows) -> torch.Tensor | None:
-        part = _first_targets(rows)
+        part = first_targets(rows)
         loss: torch.Tensor = self.wrapped(part) * 0.0
         return loss
 
@@ -115,67 +116,7 @@ class Ddp(Alone):
         return f"{type(self.wrapped).__name__}, {self._place()}"
 
 
-class Fsdp2(Alone):
-    """Every rank holds a part of each parameter, its gradient and its optimizer state.
-
-    Every pass exchanges parameters, so all ranks make equally many: one that has no rows left
-    repeats some of the others' with no weight.
-    """
-
-    sharded = True
-
-    def __init__(self, model: torch.nn.Module, ranks: Ranks) -> None:
-        super().__init__(model, ranks)
-        for layer in layers(model):
-            fully_shard(layer)
-        self.wrapped: Any = fully_shard(Losses(model))
-
-    def loss(self, rows: Rows) -> torch.Tensor:
-        total: torch.Tensor = self.wrapped(rows)
-        return total
-
-    def passes(self, rows: Rows, size: int) -> Iterator[tuple[Rows, float]]:
-        own = list(super().passes(rows, size))
-        missing = self.ranks.most(len(own)) - len(own)
-        yield from own
-        for _ in range(missing):
-            yield _first_targets(rows), 0.0
-
-    def rest(self) -> None:
-        """After a pass without a backward the outermost parameters are still whole."""
-        self.wrapped.reshard()
-
-    def whole(self, tensor: torch.Tensor) -> torch.Tensor:
-        full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-        return full.detach().cpu() if self.ranks.first else full.new_empty(0)
-
-    def place(self, tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        if not isinstance(like, DTensor):
-            return super().place(tensor, like)
-        # Every rank has read the file: no messages (src_data_rank=None).
-        return distribute_tensor(
-            tensor.to(device()), like.device_mesh, like.placements, src_data_rank=None
-        )
-
-    def facts(self) -> str:
-        held = list(self.model.parameters())
-        parts = sum(isinstance(p, DTensor) for p in held)
-        units = sum(isinstance(m, FSDPModule) for m in self.wrapped.modules())
-        if not units or not parts:
-            raise RuntimeError("fully_shard sharded nothing")
-        return (
-            f"FSDP2 (fully_shard): {parts} of {len(held)} tensors sharded in {units} units, "
-            f"{self._place()}"
-        )
-
-
-def layers(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The decoder's blocks, as transformers names them; none is one unit for all."""
-    names = set(getattr(plain(model), "_no_split_modules", None) or ())
-    return [module for module in model.modules() if type(module).__name__ in names]
-
-
-def _first_targets(rows: Rows) -> Rows:
+def first_targets(rows: Rows) -> Rows:
     """The shortest piece of a batch that has a target: every trained layer takes part in it."""
     for row in range(len(rows)):
         if rows[row : row + 1].targets:
@@ -185,10 +126,3 @@ def _first_targets(rows: Rows) -> Rows:
             first.positions[0] = range(first.ids.shape[1])
             return first
     raise ValueError("a batch without a target is not trained on")
-
-
-def spread(model: torch.nn.Module, ranks: Ranks, strategy: str) -> Alone:
-    """The model as this job trains it. Optimizers are made after it: FSDP2 swaps parameters."""
-    if not ranks.joined:
-        return Alone(model, ranks)
-    return Ddp(model, ranks) if strategy == "ddp" else Fsdp2(model, ranks)

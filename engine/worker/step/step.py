@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from engine.worker.model.base import device, trainable
 from engine.worker.model.precision import Precision
@@ -111,9 +110,8 @@ class Stepper:
     def _clip(self) -> torch.Tensor:
         """Clip the gradients of all ranks; returns their norm before it."""
         chosen = trainable(self.model)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in chosen if p.grad is not None])
-        if isinstance(norm, DTensor):
-            norm = norm.full_tensor()
+        grads = [p.grad for p in chosen if p.grad is not None]
+        norm = self.over.whole_norm(torch.nn.utils.get_total_norm(grads))
         torch.nn.utils.clip_grads_with_norm_(chosen, self.clip, norm)
         return norm
 

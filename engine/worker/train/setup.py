@@ -18,8 +18,9 @@ from engine.worker.packing.batches import Mix
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
 from engine.worker.step.optimizer import make_optimizer
-from engine.worker.step.parallel import Alone, spread
+from engine.worker.step.parallel import Alone
 from engine.worker.step.rows import Rows
+from engine.worker.step.spread import spread
 from engine.worker.step.step import Stepper
 from engine.worker.train import kernels
 from engine.worker.train.checkpoint import Checkpoints

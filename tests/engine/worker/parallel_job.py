@@ -19,11 +19,13 @@ from engine.recipe.sections import Lora
 from engine.worker.job.ranks import Ranks, find
 from engine.worker.model import base as models
 from engine.worker.model import methods
+from engine.worker.model.document_attention import Documents
 from engine.worker.model.fast_paths import Check, Paths, allow
 from engine.worker.model.precision import Precision
+from engine.worker.step import loss
 from engine.worker.step.optimizer import make_optimizer
-from engine.worker.step.parallel import spread
 from engine.worker.step.rows import IGNORE, Rows
+from engine.worker.step.spread import spread
 from engine.worker.step.step import Stepper, mean_loss
 from engine.worker.train.checkpoint import collect
 
@@ -46,7 +48,7 @@ def batch(step: int) -> Rows:
 
 def prepared(folder: Path, method: str) -> torch.nn.Module:
     model = models.load_folder(folder)
-    allow(model, Paths(packed=Check(True), chunked=Check(True)))
+    allow(model, Paths(*[Check(True)] * 4))
     if method == "full":
         return model
     wrapped = methods.METHODS["lora"].ready(
@@ -114,6 +116,8 @@ def main() -> int:
     """Fork ``count`` ranks: torch is imported once for all of them."""
     folder, count, steps, out = sys.argv[1:]
     torch.set_num_threads(1)
+    # So small a model would take neither fast path; its ranks inherit this.
+    loss.SMALL_LOGITS, Documents.forced = 0, True
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
