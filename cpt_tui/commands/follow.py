@@ -15,7 +15,7 @@ from engine.errors import Exit
 from engine.gate.items import load as load_items
 from engine.runs.events import Alarm, Event, Failed, RunEnded, StageDone, Tail
 from engine.runs.history import History
-from engine.runs.launch import answered, ask, process_lives, read_status
+from engine.runs.launch import ask, process_lives, read_status, wait_for_answer
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.summary import snapshot as facts
@@ -94,7 +94,7 @@ def asked(run: Run, action: str, json_: bool) -> str:
     """Ask the worker for something and wait a while; its answer as a line, or as JSON."""
     offset = run.events_path.stat().st_size if run.events_path.exists() else 0
     ask(run, action)
-    answer = answered(run, action, offset, ANSWER_SECONDS)
+    answer = wait_for_answer(run, action, offset, ANSWER_SECONDS)
     step = answer.step if answer else None
     if json_:
         return json.dumps({"run": run.id, "asked": action, "done": bool(answer), "step": step})

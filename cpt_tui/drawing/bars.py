@@ -113,7 +113,7 @@ def interval_scale(
     return ["".join(line), *name_rows([(column(m.at), m.label) for m in marks], width)]
 
 
-def spread_range(spreads: Sequence[Sequence[float]]) -> tuple[float, float]:
+def axis_range(spreads: Sequence[Sequence[float]]) -> tuple[float, float]:
     """A common range for percentiles of several sides; a long upper tail is cut."""
     low = min(spread[0] for spread in spreads)
     most = max(spread[-1] for spread in spreads)

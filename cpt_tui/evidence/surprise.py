@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cpt_tui.drawing.bars import Mark, bar, box, interval_scale, ridge, ruler, spread_range
+from cpt_tui.drawing.bars import Mark, axis_range, bar, box, interval_scale, ridge, ruler
 from cpt_tui.drawing.page import Page
 from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
@@ -40,7 +40,7 @@ def _distributions(page: Page, fluency: Fluency, width: int) -> None:
     if not all(len(spread) > 1 for spread in spreads):
         _means(page, fluency, room)
         return
-    low, high = spread_range(spreads)
+    low, high = axis_range(spreads)
     for name, side in sides:
         page.put(f"{name:<10}", "dim")
         page.draw(ridge(side.spread, low, high, room), _style(name)).add()

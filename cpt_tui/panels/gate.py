@@ -101,7 +101,7 @@ def changing(page: Page, found: GateVerdict, width: int) -> None:
     page.heading("What would change the verdict")
     for line in gate_lines.would_change(found):
         page.quote(line, width)
-    if tried := gate_lines.tries(found):
+    if tried := gate_lines.describe_tries(found):
         page.quote(f"Tries: {tried}", width)
 
 
@@ -127,7 +127,7 @@ def pairs(page: Page, view: RunView, width: int) -> None:
     named = (("base", list(base.values())), ("CPT", list(cpt.values())), ("CPT-base", differences))
     for name, values in named:
         if values:
-            page.put(f"  {name:<9}", "dim").add(gate_lines.spread(values))
+            page.put(f"  {name:<9}", "dim").add(gate_lines.summarize_seeds(values))
     for arm in (view.arms[name] for name in ("base", "cpt") if view.arms.get(name)):
         newest = list(arm.values())[-1]
         if newest.done < newest.total:
@@ -188,7 +188,7 @@ def listed(page: Page, items: Items, width: int) -> None:
     if not items.items:
         return
     page.heading("Items, CPT against base (Enter lists them all)")
-    page.add("  " + (gate_lines.counted(items) or "the CPT arm has no seed yet"), "bold")
+    page.add("  " + (gate_lines.count_states(items) or "the CPT arm has no seed yet"), "bold")
     if items.fault:
         page.quote(items.fault, width)
     for state in ("lost", "won"):

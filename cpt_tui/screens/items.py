@@ -69,7 +69,7 @@ class ItemsScreen(CptScreen):
 
     def _head(self) -> Text:
         text = Text("Items  ", "bold")
-        text.append(gate_lines.counted(self._items) or "no seed of the CPT arm yet")
+        text.append(gate_lines.count_states(self._items) or "no seed of the CPT arm yet")
         return text.append(f"  showing: {self._filter or 'all'}  Enter: whole", "dim")
 
     def _show_one(self) -> None:

@@ -66,7 +66,7 @@ def steps_of(shares: Sequence[float], steps: int) -> dict[int, float]:
     return {max(1, round(share * steps)): share for share in shares}
 
 
-def summed(rows: Sequence[ArmRow], judged: Judged, missing: dict[str, str]) -> ArmsResult:
+def compare_arms(rows: Sequence[ArmRow], judged: Judged, missing: dict[str, str]) -> ArmsResult:
     """Compare every arm with the gate's two, and say what that shows."""
     whole = [at for at, row in enumerate(rows) if row.kind != "seed"]
     scored = [rows[at].per_item for at in whole]

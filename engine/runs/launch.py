@@ -215,7 +215,7 @@ def ask(run: Run, action: str) -> None:
     run.request(action)
 
 
-def answered(run: Run, action: str, offset: int, seconds: float) -> Control | None:
+def wait_for_answer(run: Run, action: str, offset: int, seconds: float) -> Control | None:
     """The worker's answer in the log from ``offset`` on; None if none came in that time."""
     tail, end = Tail(run.events_path, offset), time.monotonic() + seconds
     while time.monotonic() < end:

@@ -230,7 +230,7 @@ def _gate(found: GateArtifact) -> list[str]:
         one_line(found.sentence),
         *_secondary(found),
         *gate_lines.would_change(found),
-        *([f"tries: {tried}"] if (tried := gate_lines.tries(found)) else []),
+        *([f"tries: {tried}"] if (tried := gate_lines.describe_tries(found)) else []),
         *(
             f"tag {name}: {estimate} points ({ends}), {items} items, corrected {p}"
             for name, items, estimate, ends, p in gate_lines.tag_rows(found)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOKING_IS_NOT_TESTING = "No verdict before all seeds are in: stopping early would be choosing."
 
 
-def spread(scores: list[float]) -> str:
+def summarize_seeds(scores: list[float]) -> str:
     """``mean 61.10, sd 0.84, 60.00 to 62.00``; sd is that of the sample (n - 1)."""
     if not scores:
         return "no seed yet"
@@ -27,7 +27,7 @@ def spread(scores: list[float]) -> str:
     return f"mean {mean(scores):.2f}{sd}, {min(scores):.2f} to {max(scores):.2f}"
 
 
-def tries(found: GateVerdict) -> str:
+def describe_tries(found: GateVerdict) -> str:
     """How often this gold set was used to judge, and the p value corrected for it.
 
     Empty for a verdict of a version that did not count.
@@ -40,7 +40,7 @@ def tries(found: GateVerdict) -> str:
     return line if corrected is None else f"{line}; corrected (Holm) {format_p_value(corrected)}"
 
 
-def counted(items: Items) -> str:
+def count_states(items: Items) -> str:
     """``31 won, 12 lost, 357 tied``; empty before both arms have a seed."""
     if not items.scored:
         return ""
@@ -55,12 +55,12 @@ def item_line(item: ScoredItem) -> str:
     return f"#{item.number + 1}{gap}: {text}"
 
 
-def page(items: Items, few: int = 3) -> list[str]:
+def summarize_items(items: Items, few: int = 3) -> list[str]:
     """The items in a few lines: counts, the clearest lost and won."""
     if not items.scored:
         return []
     clearest = [item for state in ("lost", "won") for item in items.of(state)[:few]]
-    lines = [f"items: {counted(items)}", *([f"({items.fault})"] if items.fault else [])]
+    lines = [f"items: {count_states(items)}", *([f"({items.fault})"] if items.fault else [])]
     return [*lines, *(f"{item.state:<5}{item_line(item)}" for item in clearest)]
 
 

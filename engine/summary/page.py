@@ -124,11 +124,15 @@ def _gate_lines(view: RunView, items: Items | None) -> list[str]:
     for arm, seeds in view.arms.items():
         scores = [seed.score for seed in seeds.values()]
         told = ", ".join(f"{score:.1f}" for score in scores)
-        lines += _wrapped("gate     ", f"{arm} arm: {told} points ({gate_lines.spread(scores)})")
+        lines += _wrapped(
+            "gate     ", f"{arm} arm: {told} points ({gate_lines.summarize_seeds(scores)})"
+        )
     both = [(s, view.arms.get("cpt", {}).get(n)) for n, s in view.arms.get("base", {}).items()]
     pairs = [cpt.score - base.score for base, cpt in both if cpt is not None]
     if pairs:
-        lines += _wrapped("gate     ", f"CPT minus base by seed: {gate_lines.spread(pairs)}")
-    for line in gate_lines.page(items) if items else []:
+        lines += _wrapped(
+            "gate     ", f"CPT minus base by seed: {gate_lines.summarize_seeds(pairs)}"
+        )
+    for line in gate_lines.summarize_items(items) if items else []:
         lines.append(f"gate     {line}")
     return ["", *lines] if lines else []

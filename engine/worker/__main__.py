@@ -40,9 +40,9 @@ def main() -> int:
 
 def as_rank(run: Run, stages: tuple[str, ...]) -> int:
     """One process of several: rank 0 is the worker, the others train with it."""
-    from engine.worker.job.ranks import find
+    from engine.worker.job.ranks import find_ranks
 
-    ranks = find()
+    ranks = find_ranks()
     if not ranks.first:
         return help_rank_0(run, ranks)
     try:

@@ -36,7 +36,7 @@ def dtype_timings() -> dict[str, str]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from engine.worker.model.precision import choice, timings
+    from engine.worker.model.precision import choose_fastest, measure_timings
 
     config = LlamaConfig(
         vocab_size=1024,
@@ -49,8 +49,8 @@ def dtype_timings() -> dict[str, str]:
     torch.manual_seed(0)
     model = LlamaForCausalLM(config).to("cuda" if torch.cuda.is_available() else "cpu")
     shape = (8, 512) if torch.cuda.is_available() else (1, 128)
-    times = timings(model, shape)
-    chosen = choice(times)
+    times = measure_timings(model, shape)
+    chosen = choose_fastest(times)
     return {
         **{n: f"{1000 * t:.1f} ms" for n, t in times.items()},
         "chosen": f"{chosen.name}: {chosen.why}",

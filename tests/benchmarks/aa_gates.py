@@ -30,7 +30,7 @@ from engine.thresholds import effective
 from engine.worker.gate.arm import SftArm
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import allow
+from engine.worker.model.fast_paths import enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.self_check import examine
 from tests.benchmarks.worlds import read
@@ -72,7 +72,7 @@ def row(material: Path, number: int) -> dict[str, Any]:
     started = time.monotonic()
     base = models.resolve(recipes.Model(id=str(material / "models/novel3m")))
     model = models.load(base)
-    allow(model, examine(model, base, FP32))
+    enable_fast_paths(model, examine(model, base, FP32))
     task = material / "tasks/medical_question_type"
     sft = drawn(load_examples(task / "train.jsonl"), number, "sft")
     gold = drawn(load_examples(task / "test.jsonl", need_choices=True), number, "gold")

@@ -23,7 +23,7 @@ from engine.gold.example import Example
 from engine.gold.load import load_examples, pick
 from engine.recipe import sections as recipes
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import allow
+from engine.worker.model.fast_paths import enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.gold import choice_answers
@@ -105,7 +105,7 @@ def main() -> None:
     gold = pick(load_examples(file, need_choices=True), given.items)
     model, encoder = models.load(base), Encoder(base)
     paths = examine(model, base, FP32)
-    allow(model, paths)
+    enable_fast_paths(model, paths)
     print(f"{given.model}, {given.task}: {len(gold)} items, {len(gold[0].choices)} choices each, "
           f"{torch.get_num_threads()} threads, one pass an item: {paths.tree.found}")  # fmt: skip
     peers = {batch: peer(folder, batch) for batch in given.batches}

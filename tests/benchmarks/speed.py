@@ -28,12 +28,12 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.worker.model import base as models
 from engine.worker.model.document_attention import Documents, attend
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.step import loss
 from engine.worker.step.memory import Peak, in_use
 from engine.worker.step.optimizer import make_optimizer
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import IGNORE, Rows
 from engine.worker.step.step import Stepper
 
@@ -203,7 +203,7 @@ def measure_attention(small: bool, pairs: int) -> Iterator[Measured]:
 # --- a step --------------------------------------------------------------------------------
 
 
-class AloneBefore(Alone):
+class AloneBefore(SingleProcess):
     """One process with the head as it was: chunks of 2,048 tokens, computed again."""
 
     def loss(self, rows: Rows) -> torch.Tensor:
@@ -238,9 +238,9 @@ def step_arms(folder: Path, count: int, length: int) -> dict[str, Arm]:
     proven = Paths(packed=yes, chunked=yes, fused=yes, documents=yes)
     before = Paths(packed=yes, chunked=yes)
     arms: dict[str, Arm] = {}
-    for name, paths, over in ((OURS, proven, Alone), (BEFORE, before, AloneBefore)):
+    for name, paths, over in ((OURS, proven, SingleProcess), (BEFORE, before, AloneBefore)):
         model = models.load_folder(folder)
-        allow(model, paths)
+        enable_fast_paths(model, paths)
         rows = packed_rows(count, length, loss.vocabulary(model))
         optimizer = make_optimizer(model, LR)
         stepper = Stepper(model, optimizer, FP32, 1.0, count, spread=over(model))

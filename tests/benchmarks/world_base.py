@@ -39,7 +39,7 @@ def build(folder: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from engine.worker.model import base as models
-    from engine.worker.model.fast_paths import allow
+    from engine.worker.model.fast_paths import enable_fast_paths
     from engine.worker.model.precision import Precision
     from engine.worker.pipeline.demo_base import labelled, train_tokenizer
     from engine.worker.scoring import self_check
@@ -55,7 +55,7 @@ def build(folder: Path) -> None:
     model: torch.nn.Module = LlamaForCausalLM(config)
     fp32 = Precision("fp32", "toy base")
     unbuilt = models.Base(folder, "worlds base", "", tokenizer, config)
-    allow(model, self_check.examine(model, unbuilt, fp32))
+    enable_fast_paths(model, self_check.examine(model, unbuilt, fp32))
     documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
     longest = SHAPE["max_position_embeddings"]
     documents = [d[:longest] for d in documents]

@@ -146,13 +146,13 @@ def test_told_to_it_starts_from_cpt_and_the_card_says_so(run: Run, tmp_path: Pat
 def scored(run: Run, folder: Path) -> list[float]:
     """The gold set scored on a saved model, without anything the run kept."""
     from engine.gold.load import gold_items
-    from engine.worker.model.fast_paths import Check, Paths, allow
+    from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
     from engine.worker.scoring.gold import gold_scores
 
     recipe, _ = load_recipe(run.recipe_path)
     base = models.resolve(recipe.model)
     model = models.load_folder(folder)
-    allow(model, Paths(packed=Check(True), chunked=Check(True), tree=Check(True)))
+    enable_fast_paths(model, Paths(packed=Check(True), chunked=Check(True), tree=Check(True)))
     gold = gold_items(run.path / "gate" / "gold.jsonl", recipe.gate)
     return gold_scores(model, base, gold, recipe.gate, Precision("fp32", "test"))
 

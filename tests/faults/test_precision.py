@@ -28,7 +28,7 @@ def timing(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         state["asked"].append(precision.name)
         return 0.1 if precision.name == state["fast"] else 1.0
 
-    monkeypatch.setattr(precision, "seconds", seconds)
+    monkeypatch.setattr(precision, "measure_seconds", seconds)
     return state
 
 

@@ -20,7 +20,7 @@ from engine.recipe.sections import Recipe
 from engine.runs.events import Control, Event, EventLog, Progress
 from engine.runs.launch import TIED, write_status
 from engine.runs.run import Run
-from engine.worker.job.ranks import Ranks, dead
+from engine.worker.job.ranks import Ranks, is_dead
 from engine.worker.job.rate import RecentRate
 from engine.worker.job.supervisor import SUPERVISOR
 
@@ -196,7 +196,7 @@ class Context:
     def _beat_forever(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
             self._beat()
-            if dead(socket.gethostname(), self._pid):
+            if is_dead(socket.gethostname(), self._pid):
                 self._signals = self._signals or 1  # nobody could stop us any more
             self._follow_parent()
 

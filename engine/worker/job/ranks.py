@@ -201,7 +201,7 @@ class Ranks:
             return None
         time.sleep(GRACE_SECONDS)
         gone = [
-            f"rank {r} (pid {pid})" for r, (host, pid) in self._peers.items() if dead(host, pid)
+            f"rank {r} (pid {pid})" for r, (host, pid) in self._peers.items() if is_dead(host, pid)
         ]
         why = f"{' and '.join(gone) or 'a process of another node'} was killed or lost"
         if self.says("failed"):
@@ -224,7 +224,7 @@ class Ranks:
             return False
 
 
-def dead(host: str, pid: int) -> bool:
+def is_dead(host: str, pid: int) -> bool:
     """Whether a process of this host is gone (one of another host is not known to be)."""
     try:
         return host == socket.gethostname() and (
@@ -234,7 +234,7 @@ def dead(host: str, pid: int) -> bool:
         return True
 
 
-def find() -> Ranks:
+def find_ranks() -> Ranks:
     """This process's place in its job, as ``torchrun`` tells it in the environment."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 or "RANK" not in os.environ:

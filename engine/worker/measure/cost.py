@@ -55,7 +55,7 @@ def estimate(
     planned = memory.plan(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
-    speed = timed_speed(model, precision, length)
+    speed = measure_speed(model, precision, length)
     available = scanned.tokens - scanned.heldout_tokens - scanned.left_out_tokens
     budget = domain_budget(recipe)
     kept = available if budget is None else min(available, budget)
@@ -94,7 +94,7 @@ def cost_inputs(recipe: recipes.Recipe) -> list[object]:
     return [recipe.pack.mix_back, *scoring, *probe]
 
 
-def timed_speed(model: torch.nn.Module, precision: Precision, length: int) -> float:
+def measure_speed(model: torch.nn.Module, precision: Precision, length: int) -> float:
     """Tokens per second of whole steps on one random row, the fastest of three.
 
     A row that does not fit in memory is halved, down to ``LEAST_ROW``; where not even that
@@ -103,17 +103,17 @@ def timed_speed(model: torch.nn.Module, precision: Precision, length: int) -> fl
     rows = memory.random_row(model, length)
     stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
     try:
-        return length / fastest(lambda: stepper.step(rows, 1e-9))
+        return length / time_fastest(lambda: stepper.step(rows, 1e-9))
     except torch.OutOfMemoryError:
         stepper.optimizer.zero_grad(set_to_none=True)
         stepper.optimizer.state.clear()
         torch.cuda.empty_cache()
     if length > LEAST_ROW:
-        return timed_speed(model, precision, length // 2)
-    return FORWARD_SHARE * length / fastest(lambda: mean_loss(model, rows, precision, 1))
+        return measure_speed(model, precision, length // 2)
+    return FORWARD_SHARE * length / time_fastest(lambda: mean_loss(model, rows, precision, 1))
 
 
-def fastest(work: Callable[[], object]) -> float:
+def time_fastest(work: Callable[[], object]) -> float:
     """Seconds of the fastest of a few calls."""
     times = []
     for _ in range(TIMING_STEPS):

@@ -49,7 +49,7 @@ class Paths:
 
     def training(self, model: torch.nn.Module) -> dict[str, str]:
         """How losses are computed on this model, for the header."""
-        kernel = getattr(plain(model).config, "_attn_implementation", "?")
+        kernel = getattr(unwrap_model(model).config, "_attn_implementation", "?")
         if kernel == document_attention.NAME:
             kernel = document_attention.DENSE
         attention = _say(
@@ -75,19 +75,19 @@ def _say(check: Check, fast: str, slow: str) -> str:
     return f"{fast}, checked: {check.found}" if check.ok else f"{slow}: {check.found}"
 
 
-def plain(model: torch.nn.Module) -> Any:
+def unwrap_model(model: torch.nn.Module) -> Any:
     """The transformers model inside, wrapped by peft or not."""
     get_base = getattr(model, "get_base_model", None)
     return get_base() if get_base is not None else model
 
 
-def allow(model: torch.nn.Module, paths: Paths) -> None:
+def enable_fast_paths(model: torch.nn.Module, paths: Paths) -> None:
     """Let ``model`` take these paths; copies and LoRA wraps of it take them too."""
-    plain(model).proven_paths = paths
-    document_attention.switch(plain(model), paths.packed.ok and paths.documents.ok)
+    unwrap_model(model).proven_paths = paths
+    document_attention.switch(unwrap_model(model), paths.packed.ok and paths.documents.ok)
 
 
 def paths_of(model: torch.nn.Module) -> Paths:
     """The paths this model may take."""
-    found: Paths = getattr(plain(model), "proven_paths", Paths())
+    found: Paths = getattr(unwrap_model(model), "proven_paths", Paths())
     return found

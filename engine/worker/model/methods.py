@@ -19,7 +19,7 @@ from engine.recipe import sections as recipes
 from engine.recipe.method_facts import FULL, LORA_VARIANTS, MethodFacts
 from engine.worker.model import base as models
 from engine.worker.model.embeddings import ends
-from engine.worker.model.fast_paths import plain
+from engine.worker.model.fast_paths import unwrap_model
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -223,7 +223,7 @@ def transplanted(model: torch.nn.Module, fresh: torch.nn.Module) -> torch.nn.Mod
 
 def _layers(model: torch.nn.Module) -> tuple[str, list[torch.nn.Module]]:
     """Name and members of the decoder's list of layers. InputError if there is no such list."""
-    inside = plain(model)
+    inside = unwrap_model(model)
     count = int(models.text_config(inside.config).num_hidden_layers)
     for name, module in inside.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:

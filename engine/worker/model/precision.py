@@ -54,7 +54,7 @@ class Precision:
 def choose_precision(
     asked: str, model: torch.nn.Module, shape: tuple[int, int] = (1, 128)
 ) -> Precision:
-    """``auto``: by a short timing of this model here; see ``choice``.
+    """``auto``: by a short timing of this model here; see ``choose_fastest``.
 
     ``shape`` is rows x tokens of the timing. Stages ask ``run_precision``, which keeps
     the answer.
@@ -63,21 +63,21 @@ def choose_precision(
     if asked != "auto":
         return Precision(asked, "asked for in the recipe")
     rows, tokens = shape
-    times = timings(model, shape)
+    times = measure_timings(model, shape)
     if math.isinf(min(times.values())) and rows > 1:
         return choose_precision(asked, model, (rows // 2, tokens))
-    return choice(times)
+    return choose_fastest(times)
 
 
-def timings(model: torch.nn.Module, shape: tuple[int, int]) -> dict[str, float]:
+def measure_timings(model: torch.nn.Module, shape: tuple[int, int]) -> dict[str, float]:
     """Seconds of a forward-backward by dtype; fp16 only on a GPU. Infinite: out of memory."""
-    times = {"fp32": seconds(Precision("fp32", ""), model, shape=shape)}
+    times = {"fp32": measure_seconds(Precision("fp32", ""), model, shape=shape)}
     for name in ("bf16", "fp16") if device().type == "cuda" else ("bf16",):
-        times[name] = seconds(Precision(name, ""), model, 4 * times["fp32"], shape)
+        times[name] = measure_seconds(Precision(name, ""), model, 4 * times["fp32"], shape)
     return times
 
 
-def choice(times: dict[str, float]) -> Precision:
+def choose_fastest(times: dict[str, float]) -> Precision:
     """fp32 unless another is faster by ``FASTER_BY``; fp16 only where it beats bf16 by as much.
 
     fp16 needs a loss scale (``Stepper`` has one), which bf16 does without.
@@ -101,7 +101,7 @@ def refuse_fp16(name: str) -> None:
         raise InputError('model.dtype = "fp16" needs a GPU; use "auto"')
 
 
-def seconds(
+def measure_seconds(
     precision: Precision,
     model: torch.nn.Module,
     limit: float = 30.0,

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.files import private_dir
 from engine.worker.model.base import stated, text_config
-from engine.worker.model.fast_paths import plain
+from engine.worker.model.fast_paths import unwrap_model
 
 ROWS, TOKENS, POSITIONS = 2, 64, 8
 """Tokens read, and positions of a row whose logits are kept: a few MB at any vocabulary."""
@@ -46,7 +46,7 @@ def kept_logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
 
 def keep(model: torch.nn.Module, path: Path) -> None:
     """Write the live model's tokens and logits; adapters may be on it."""
-    config = plain(model).config
+    config = unwrap_model(model).config
     ids = fixed_tokens(int(text_config(config).vocab_size), stated(config) or TOKENS)
     private_dir(path.parent)
     temporary = path.with_suffix(".tmp")

@@ -22,7 +22,7 @@ from engine.runs.events import Alarm, StageDone, StageStarted, TrainStep
 from engine.worker.job.context import Context
 from engine.worker.job.rate import RecentRate
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import allow
+from engine.worker.model.fast_paths import enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring import self_check
 from engine.worker.scoring.examples import PAIR, pack_examples
@@ -78,7 +78,7 @@ def _build(context: Context, folder: Path) -> None:
     )
     model: torch.nn.Module = LlamaForCausalLM(config)
     unbuilt = models.Base(folder, "demo base", "", tokenizer, config)
-    allow(model, self_check.examine(model, unbuilt, FP32))
+    enable_fast_paths(model, self_check.examine(model, unbuilt, FP32))
     documents = [labelled([eos, *ids, eos]) for ids in encode(tokenizer, texts)]
     rows = pack_examples(documents, settings["sequence"], eos)
     tokens = _pretrain(context, model, rows, settings)

@@ -20,7 +20,7 @@ import torch
 from engine.artifacts.arms import ArmRow, ArmsResult
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic
-from engine.gate.arms import Judged, summed
+from engine.gate.arms import Judged, compare_arms
 from engine.gate.forgetting import guard_state
 from engine.gate.tries import Try
 from engine.recipe.defaults import default_rank
@@ -188,7 +188,7 @@ class ArmsStage(Stage[ArmsResult]):
             contaminated=need(made.scan).contaminated_items,
             other_tries=need(self._attempt).count().others,
         )
-        found = summed(rows, judged, missing)
+        found = compare_arms(rows, judged, missing)
         for said in found.sentences:
             self.context.emit(Alarm(level="note", stage=self.name, message=said))
         return found

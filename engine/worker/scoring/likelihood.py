@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.gold.example import Example
 from engine.worker.model import base as models
 from engine.worker.model import document_attention
-from engine.worker.model.fast_paths import paths_of, plain
+from engine.worker.model.fast_paths import paths_of, unwrap_model
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.step.loss import LOGIT_CHUNK, parts
@@ -177,7 +177,7 @@ def _mask(model: torch.nn.Module, owner: torch.Tensor) -> torch.Tensor:
     size = owner.shape[1]
     seen = (owner[:, None, :] == -1) | (owner[:, :, None] == owner[:, None, :])
     seen = (seen & torch.ones(size, size, dtype=torch.bool).tril())[:, None]
-    if document_attention.is_sdpa(plain(model).config):
+    if document_attention.is_sdpa(unwrap_model(model).config):
         return seen
     return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.bfloat16).min)
 

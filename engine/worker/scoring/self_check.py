@@ -30,7 +30,7 @@ from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import document_attention
 from engine.worker.model.document_attention import Documents
-from engine.worker.model.fast_paths import Check, Paths, allow, paths_of
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths, paths_of
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import continued
@@ -82,7 +82,7 @@ def prove(
     """
     kept = _kept(context)
     if kept is not None and not context.ranks.first:
-        allow(model, kept.paths)  # rank 0 has checked and written it
+        enable_fast_paths(model, kept.paths)  # rank 0 has checked and written it
         return kept.paths
     key = _key(base, precision)
     record = kept
@@ -90,11 +90,11 @@ def prove(
         paths = examine(model, base, precision)
         record = CheckRecord(key, paths.strictest(kept.paths) if kept else paths)
         _note(context, base, record.paths)
-    allow(model, record.paths)
+    enable_fast_paths(model, record.paths)
     if gold and record.paths.tree.ok:
         encoder = Encoder(base, context.recipe.gate.template)
         record = _with_gold(record, model, encoder, gold)
-        allow(model, record.paths)
+        enable_fast_paths(model, record.paths)
     if record != kept:
         context.keep_scratch(FILE, dataclasses.asdict(record))
     return record.paths
@@ -329,11 +329,11 @@ def _packed(texts: Sequence[Sequence[list[int]]]) -> Rows:
 @contextlib.contextmanager
 def _taking(model: torch.nn.Module, paths: Paths) -> Iterator[None]:
     kept = paths_of(model)
-    allow(model, paths)
+    enable_fast_paths(model, paths)
     try:
         yield
     finally:
-        allow(model, kept)
+        enable_fast_paths(model, kept)
 
 
 def _with_gold(

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.worker.model.base import config_of, text_config
 from engine.worker.model.embeddings import output_head
-from engine.worker.model.fast_paths import paths_of, plain
+from engine.worker.model.fast_paths import paths_of, unwrap_model
 from engine.worker.step.rows import IGNORE, Rows
 
 LOGIT_CHUNK = 2048
@@ -40,7 +40,7 @@ def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | N
     """
     if not paths_of(model).chunked.ok:
         return None
-    inside = plain(model)
+    inside = unwrap_model(model)
     head = output_head(model)
     return None if head is None else (inside.get_decoder(), head)
 

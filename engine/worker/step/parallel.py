@@ -20,8 +20,8 @@ from engine.worker.step.loss import token_losses
 from engine.worker.step.rows import IGNORE, Rows, micro_batches
 
 
-class Alone:
-    """How a model's passes are spread over the ranks: here there is one. See ``spread``."""
+class SingleProcess:
+    """How a model's passes are spread over the ranks: here there is one. See ``parallelize``."""
 
     sharded = False
     """Whether a rank holds only parts of the parameters."""
@@ -88,7 +88,7 @@ class Losses(torch.nn.Module):
         return token_losses(self.model, rows)
 
 
-class Ddp(Alone):
+class Ddp(SingleProcess):
     """Every rank holds the whole model; gradients are averaged in a pass of their own.
 
     A rank's micro-batches run without messages, so ranks may have unequal numbers of them, and

@@ -11,12 +11,12 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.worker.job.ranks import Ranks
 from engine.worker.model.base import device
-from engine.worker.model.fast_paths import plain
-from engine.worker.step.parallel import Alone, Losses, first_targets
+from engine.worker.model.fast_paths import unwrap_model
+from engine.worker.step.parallel import Losses, SingleProcess, first_targets
 from engine.worker.step.rows import Rows
 
 
-class Fsdp2(Alone):
+class Fsdp2(SingleProcess):
     """Every rank holds a part of each parameter, its gradient and its optimizer state.
 
     Every pass exchanges parameters, so all ranks make equally many: one that has no rows left
@@ -75,5 +75,5 @@ class Fsdp2(Alone):
 
 def layers(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The decoder's blocks, as transformers names them; none is one unit for all."""
-    names = set(getattr(plain(model), "_no_split_modules", None) or ())
+    names = set(getattr(unwrap_model(model), "_no_split_modules", None) or ())
     return [module for module in model.modules() if type(module).__name__ in names]

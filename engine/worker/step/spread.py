@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from engine.worker.job.ranks import Ranks
-from engine.worker.step.parallel import Alone, Ddp
+from engine.worker.step.parallel import Ddp, SingleProcess
 
 
-def spread(model: torch.nn.Module, ranks: Ranks, strategy: str) -> Alone:
+def spread(model: torch.nn.Module, ranks: Ranks, strategy: str) -> SingleProcess:
     """The model as this job trains it. Optimizers are made after it: FSDP2 swaps parameters."""
     if not ranks.joined:
-        return Alone(model, ranks)
+        return SingleProcess(model, ranks)
     if strategy == "ddp":
         return Ddp(model, ranks)
     # Here, for it imports what one process has no need of: a third of a worker's start.

@@ -10,7 +10,7 @@ import torch
 
 from engine.worker.model.base import device, trainable
 from engine.worker.model.precision import Precision
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import Rows
 
 
@@ -27,13 +27,13 @@ class Stepper:
     clip: float
     micro_batch: int
     on_oom: Callable[[int], None] = lambda rows: None
-    spread: Alone | None = None
+    spread: SingleProcess | None = None
     """Over the ranks of the job; default: one process."""
     mask: Callable[[], None] = lambda: None
     """Takes from the gradients what a step must not train."""
 
     def __post_init__(self) -> None:
-        self.over = self.spread or Alone(self.model)
+        self.over = self.spread or SingleProcess(self.model)
         self.scaler = torch.amp.GradScaler(device().type, enabled=self.precision.name == "fp16")
 
     def step(self, rows: Rows, lr: float) -> tuple[float, float]:
@@ -123,14 +123,14 @@ def mean_loss(
     precision: Precision,
     batch: int,
     check: Callable[[], None] = lambda: None,
-    spread: Alone | None = None,
+    spread: SingleProcess | None = None,
 ) -> float:
     """Mean held-out loss in nats per token over fixed rows, each rank reading its share.
 
     ``check`` is called before each batch and may raise (with several ranks: on all of them).
     """
     model.eval()
-    over = spread or Alone(model)
+    over = spread or SingleProcess(model)
     total = torch.zeros((), device=device(), dtype=torch.float64)
     own = list(over.passes(rows, batch))
     for number in range(over.ranks.most(len(own))):

@@ -20,7 +20,7 @@ from engine.errors import InputError
 from engine.files import check_space, private_dir, sha256_file, write_json
 from engine.worker.model.base import device
 from engine.worker.model.identity import causes
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 
 Tensors = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
 """Trainable weights by name, and the optimizer's state by name and key."""
@@ -116,7 +116,7 @@ def verify(path: Path) -> bool:
         return False
 
 
-def collect(spread: Alone, optimizer: torch.optim.Optimizer) -> Tensors:
+def collect(spread: SingleProcess, optimizer: torch.optim.Optimizer) -> Tensors:
     """What a checkpoint holds, whole, whoever holds its parts: all ranks call, rank 0 gets it."""
     names = _names(spread.model)
     weights = {name: spread.whole(p).contiguous() for p, name in names.items()}
@@ -137,7 +137,7 @@ def load_weights(path: Path, model: torch.nn.Module) -> None:
 
 
 def restore(
-    path: Path, spread: Alone, optimizer: torch.optim.Optimizer, identity: dict[str, str]
+    path: Path, spread: SingleProcess, optimizer: torch.optim.Optimizer, identity: dict[str, str]
 ) -> dict[str, Any]:
     """Load a checkpoint into model and optimizer, in place; returns its state.
 

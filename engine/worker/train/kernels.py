@@ -16,11 +16,11 @@ from engine.recipe import sections as recipes
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import paths_of, plain
+from engine.worker.model.fast_paths import paths_of, unwrap_model
 from engine.worker.model.precision import Precision
 from engine.worker.packing.batches import Mix
 from engine.worker.scoring.self_check import LIMITS
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import Rows
 
 SHAPES = 64
@@ -40,7 +40,7 @@ def check(recipe: recipes.Recipe) -> None:
 
 
 def turn_on(
-    context: Context, over: Alone, mix: Mix, micro_batch: int, precision: Precision
+    context: Context, over: SingleProcess, mix: Mix, micro_batch: int, precision: Precision
 ) -> dict[str, str]:
     """Turn on what the recipe asks for; what is really on, for the header.
 
@@ -83,14 +83,14 @@ def compile_decoder(model: torch.nn.Module) -> None:
             "take it out"
         )
     torch._dynamo.config.recompile_limit = SHAPES
-    plain(model).get_decoder().compile(dynamic=False)
+    unwrap_model(model).get_decoder().compile(dynamic=False)
 
 
 def liger(model: torch.nn.Module) -> str:
     """Patch norms, rotary embedding and MLP of this model, if Liger knows its kind."""
     from liger_kernel.transformers import monkey_patch
 
-    inside = plain(model)
+    inside = unwrap_model(model)
     kinds: dict[str, Any] = monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN
     if inside.config.model_type not in kinds:
         return f"off: it has no kernels for {inside.config.model_type}"
@@ -98,7 +98,7 @@ def liger(model: torch.nn.Module) -> str:
     return "on (norms, rotary embedding, MLP)"
 
 
-def _loss(over: Alone, rows: Rows, precision: Precision) -> float:
+def _loss(over: SingleProcess, rows: Rows, precision: Precision) -> float:
     """Nats a token, dropout off, on the graph that training takes (gradients on)."""
     over.model.eval()
     with precision.autocast():

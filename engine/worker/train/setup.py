@@ -18,7 +18,7 @@ from engine.worker.packing.batches import Mix
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
 from engine.worker.step.optimizer import make_optimizer
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import Rows
 from engine.worker.step.spread import spread
 from engine.worker.step.step import Stepper
@@ -74,7 +74,7 @@ class Prepared:
     rate: Rate
     checkpoints: Checkpoints
     memory: memory.Plan
-    spread: Alone
+    spread: SingleProcess
     stepper: Stepper
     new: NewRows | None
     """The rows of new tokens, where the recipe added some."""

@@ -15,7 +15,7 @@ from engine.worker.packing.batches import heldout_rows, open_mix
 from engine.worker.packing.stage import pack_folder
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.loop import Training
-from engine.worker.vocabulary.stage import Extended, opened
+from engine.worker.vocabulary.stage import Extended, open_extension
 
 
 class TrainStage(Stage[TrainArtifact]):
@@ -60,7 +60,7 @@ class TrainStage(Stage[TrainArtifact]):
         if made is None:
             return None
         stores = open_stores(need(job.made.scan).stores)
-        return opened(job.context, job.base, job.trained, stores, made)
+        return open_extension(job.context, job.base, job.trained, stores, made)
 
 
 def training_identity(job: Job) -> dict[str, str]:

@@ -16,7 +16,7 @@ import torch
 from engine.recipe.sections import Recipe
 from engine.worker.model.base import Base, sequence_length
 from engine.worker.model.precision import Precision
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import IGNORE, Rows
 from engine.worker.step.step import mean_loss
 from engine.worker.tokens.document_order import shuffled
@@ -44,7 +44,7 @@ class HeldoutText:
         precision: Precision,
         batch: int,
         check: Callable[[], None] = lambda: None,
-        spread: Alone | None = None,
+        spread: SingleProcess | None = None,
     ) -> float:
         """Loss of a model with this tokenizer; all ranks call."""
         nats = mean_loss(model, self.rows, precision, batch, check, spread)

@@ -253,7 +253,7 @@ class Extended:
         return range(self.made.first, self.made.first + self.made.tokens)
 
 
-def opened(
+def open_extension(
     context: Context, base: models.Base, wide: models.Base, stores: Stores, made: ExtendArtifact
 ) -> Extended:
     """The extension that a finished stage made; ``stores`` are the base's own."""
@@ -265,4 +265,4 @@ def opened(
 
 def wide_base(run_path: Path, base: models.Base) -> models.Base:
     """The extended base that the stage wrote."""
-    return tokenizer.opened(base, run_path / EXTENDED)
+    return tokenizer.open_base(base, run_path / EXTENDED)

@@ -255,10 +255,10 @@ def write_base(
     write_tokenizer(base.tokenizer, known, found, temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-    return opened(base, folder)
+    return open_base(base, folder)
 
 
-def opened(base: models.Base, folder: Path) -> models.Base:
+def open_base(base: models.Base, folder: Path) -> models.Base:
     """The extended base in ``folder``, under the base's own name."""
     made = models.resolve(recipes.Model.model_validate({"id": str(folder)}))
     new = len(made.tokenizer) - len(base.tokenizer)

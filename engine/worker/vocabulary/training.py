@@ -18,7 +18,7 @@ from engine.recipe.sections import Recipe
 from engine.runs.events import VocabPoint
 from engine.worker.model.embeddings import token_rows
 from engine.worker.step.optimizer import learning_rate
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.step import Stepper
 from engine.worker.vocabulary.stage import SIDES, Extended
 
@@ -38,7 +38,7 @@ class NewRows:
         self,
         extended: Extended,
         recipe: Recipe,
-        spread: Alone,
+        spread: SingleProcess,
         optimizer: Any,
         total: int,
         lr: float,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cpt_tui.drawing.bars import (
     Mark,
+    axis_range,
     bar,
     box,
     cumulated,
@@ -18,7 +19,6 @@ from cpt_tui.drawing.bars import (
     name_rows,
     ridge,
     spark,
-    spread_range,
 )
 from cpt_tui.drawing.chart import decimate, draw
 from cpt_tui.drawing.zoom import scaled
@@ -118,7 +118,7 @@ SPREADS = st.lists(st.floats(0, 20), min_size=21, max_size=21).map(sorted)
 def test_distributions_hold_their_width_and_all_their_mass(
     one: list[float], other: list[float], width: int
 ) -> None:
-    low, high = spread_range([one, other])
+    low, high = axis_range([one, other])
     for spread in (one, other):
         assert len(ridge(spread, low, high, width)) == width
         assert ridge(spread, low, high, width).strip()
@@ -133,7 +133,7 @@ def test_distributions_hold_their_width_and_all_their_mass(
 def test_a_shifted_side_is_drawn_to_the_right() -> None:
     side = [0.5 + i / 20 for i in range(21)]
     harder = [x + 0.6 for x in side]
-    low, high = spread_range([side, harder])
+    low, high = axis_range([side, harder])
     first, second = (ridge(s, low, high, 60) for s in (side, harder))
     assert len(second) - len(second.lstrip()) > len(first) - len(first.lstrip())
     assert box(harder, low, high, 60).index("│") > box(side, low, high, 60).index("│")

@@ -12,7 +12,7 @@ from engine.artifacts.arms import ArmRow, ArmsResult, Kind
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.record import Interval
 from engine.errors import InputError
-from engine.gate.arms import Judged, steps_of, summed
+from engine.gate.arms import Judged, compare_arms, steps_of
 from engine.gate.judge import judge
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Arms
@@ -65,7 +65,7 @@ def judged(
 ) -> tuple[GateVerdict, ArmsResult]:
     verdict = judge(base, cpt, GATE, rise, LIMITS)
     terms = Judged(table(base), table(cpt), verdict, GATE, LIMITS, None, contaminated)
-    return verdict, summed(rows, terms, missing or {})
+    return verdict, compare_arms(rows, terms, missing or {})
 
 
 def test_a_gain_that_other_text_does_not_give_comes_from_the_corpus() -> None:

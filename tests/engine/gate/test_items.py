@@ -139,11 +139,11 @@ def test_what_would_change_a_verdict() -> None:
 
 
 def test_tries_and_tags_are_left_out_where_a_run_has_none() -> None:
-    assert gate_lines.tries(EARNED) == ""
+    assert gate_lines.describe_tries(EARNED) == ""
     assert gate_lines.tag_rows(EARNED) == []
     judged = GateVerdict.model_validate({**gated.GATE, **gated.JUDGED})
-    assert "3 times" in gate_lines.tries(judged)
-    assert "p = 0.006" in gate_lines.tries(judged)
+    assert "3 times" in gate_lines.describe_tries(judged)
+    assert "p = 0.006" in gate_lines.describe_tries(judged)
     assert gate_lines.tag_rows(judged)[0][:3] == ("ward", "67", "+5.25")
 
 

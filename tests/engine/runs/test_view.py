@@ -167,7 +167,7 @@ def test_plain_lines_tell_each_kind(tmp_path: Path) -> None:
     text = "\n".join(lines)
     for part in (
         "scan: started",
-        "domain: 6,240 documents, 3.10M tokens",
+        "domain: 6,240 documents, 3.1M tokens",
         "verdict: GO",
         "base arm, seed 0: 61.2 points",
         "CPT loss always falls; it is never the verdict",

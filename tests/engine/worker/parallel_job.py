@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from engine.recipe.sections import Lora
-from engine.worker.job.ranks import Ranks, find
+from engine.worker.job.ranks import Ranks, find_ranks
 from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.document_attention import Documents
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.step import loss
 from engine.worker.step.optimizer import make_optimizer
@@ -48,7 +48,7 @@ def batch(step: int) -> Rows:
 
 def prepared(folder: Path, method: str) -> torch.nn.Module:
     model = models.load_folder(folder)
-    allow(model, Paths(*[Check(True)] * 4))
+    enable_fast_paths(model, Paths(*[Check(True)] * 4))
     if method == "full":
         return model
     wrapped = methods.METHODS["lora"].ready(
@@ -94,7 +94,7 @@ def fail_once(model: torch.nn.Module) -> None:
 
 def variants(folder: Path, count: int, steps: int) -> dict[str, dict[str, object]]:
     """Both methods, each with both strategies, in this process's job (``alone`` if it has none)."""
-    ranks = find()
+    ranks = find_ranks()
     ranks.begin({"job": "test"})
     made = {}
     for method in ("full", "lora"):

@@ -22,7 +22,7 @@ from engine.worker.gate.arm import SftArm
 from engine.worker.gate.sft import Tuner, dev_split
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import allow
+from engine.worker.model.fast_paths import enable_fast_paths
 from engine.worker.scoring import generate, likelihood
 from engine.worker.scoring.examples import Encoder, cut_by_context
 from engine.worker.scoring.self_check import examine
@@ -51,7 +51,7 @@ def arm(base: models.Base, folder: Path, metric: str = "choice", **probe: Any) -
     )
     context = Context(run, recipe, EventLog(run.events_path), stage="baseline")
     model = models.load(base)
-    allow(model, examine(model, base, FP32))
+    enable_fast_paths(model, examine(model, base, FP32))
     return SftArm(context, base, "base", model, FP32, items(12), items(9), "fingerprint")
 
 

@@ -19,7 +19,7 @@ from engine.worker.measure.fluency import CLASSES, class_table, token_classes
 from engine.worker.measure.pilot import LOOK, decided, evaluated, order_ratio
 from engine.worker.measure.surprise import surprising_terms
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.documents import Scorer, Scores
 from engine.worker.tokens.store import encode
@@ -37,7 +37,7 @@ def base(tiny_model: Path) -> models.Base:
 @pytest.fixture(params=[False, True], ids=["full logits", "chunked"])
 def scorer(base: models.Base, request: pytest.FixtureRequest) -> Scorer:
     model = models.load(base)
-    allow(model, Paths(chunked=Check(request.param)))
+    enable_fast_paths(model, Paths(chunked=Check(request.param)))
     return Scorer(model, base, FP32, WINDOW, LEAST)
 
 

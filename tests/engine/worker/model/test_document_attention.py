@@ -12,7 +12,7 @@ from engine.recipe import sections as recipes
 from engine.worker.model import base as models
 from engine.worker.model import document_attention
 from engine.worker.model.document_attention import Documents, document_sizes, forced, pays
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.step.loss import token_losses
 from engine.worker.step.rows import IGNORE, Rows
 from tests.engine.worker.architectures import build
@@ -40,7 +40,7 @@ SIZES = [[30, 1, 17], [48], [5, 40, 3]]
 
 def taken(model: torch.nn.Module, paths: Paths) -> tuple[float, dict[str, torch.Tensor], int]:
     """Loss, gradients, and how often attention read documents."""
-    allow(model, paths)
+    enable_fast_paths(model, paths)
     model.zero_grad()
     before = Documents.reads
     with forced():
@@ -80,11 +80,11 @@ def test_a_window_counts_only_where_a_document_is_longer(vocabulary: int) -> Non
 
 def test_what_was_not_proven_is_off_and_a_copy_keeps_its_own_kernel(vocabulary: int) -> None:
     model = build("llama", vocabulary)
-    allow(model, BY_DOCUMENT)
+    enable_fast_paths(model, BY_DOCUMENT)
     assert models.config_of(model)._attn_implementation == document_attention.NAME
     assert "attn" not in models.config_of(model).to_json_string()
     assert document_attention.is_sdpa(models.config_of(model))
-    allow(model, Paths(documents=YES))  # without packing there is nothing to keep apart
+    enable_fast_paths(model, Paths(documents=YES))  # without packing there is nothing to keep apart
     assert models.config_of(model)._attn_implementation == "sdpa"
 
 
@@ -100,7 +100,7 @@ def test_other_masks_go_to_sdpa(vocabulary: int) -> None:
         for inputs in asked:
             found = []
             for paths in (DENSE, BY_DOCUMENT):
-                allow(model, paths)
+                enable_fast_paths(model, paths)
                 found.append(model(input_ids=ids, **inputs).logits)
             assert torch.equal(*found)
 

@@ -15,7 +15,7 @@ from engine.gold.example import Example
 from engine.recipe import sections as recipes
 from engine.recipe.gate import Gate
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import Paths, allow
+from engine.worker.model.fast_paths import Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring import likelihood
 from engine.worker.scoring.examples import Encoder, pack_examples
@@ -43,7 +43,7 @@ def base(tiny_model: Path) -> models.Base:
 @pytest.fixture
 def model(base: models.Base) -> torch.nn.Module:
     loaded = models.load(base)
-    allow(loaded, examine(loaded, base, FP32))
+    enable_fast_paths(loaded, examine(loaded, base, FP32))
     return loaded
 
 
@@ -95,7 +95,7 @@ def test_likelihoods_are_those_of_a_plain_forward(
     """gemma2 and gpt_neo run eager attention, where a boolean mask would be added."""
     network = build(name, len(base.tokenizer))
     other = base_of(base, network)
-    allow(network, examine(network, other, FP32))
+    enable_fast_paths(network, examine(network, other, FP32))
     monkeypatch.setattr(likelihood, "SCORE_TOKENS", {"cpu": 100, "cuda": 100})
     gold = items(7)
     trees = [tree_of(Encoder(other), example) for example in gold]
@@ -242,9 +242,9 @@ def test_prompts_are_continued_together_as_alone(base: models.Base, name: str) -
     network = build(name, len(base.tokenizer))
     other = base_of(base, network)
     prompts = ["the river", "a", "bright stone walks under", "b"]
-    allow(network, examine(network, other, FP32))
+    enable_fast_paths(network, examine(network, other, FP32))
     together = continuations(network, other, prompts, FP32)
-    allow(network, Paths())
+    enable_fast_paths(network, Paths())
     alone = [continuations(network, other, [prompt], FP32)[0] for prompt in prompts]
     assert alone == together
 

@@ -18,7 +18,7 @@ from engine.runs.run import Run, create_run, list_runs
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods
-from engine.worker.model.fast_paths import Check, Paths, allow, paths_of
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths, paths_of
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.self_check import FILE, examine, prove
 from engine.worker.step.optimizer import make_optimizer
@@ -109,7 +109,7 @@ def test_loss_and_gradient_are_those_of_each_document_alone(
 ) -> None:
     """Whatever the architecture: evaluation, the step's loss and its gradient norm."""
     base, model = made(tiny_base, name)
-    allow(model, examine(model, base, FP32))
+    enable_fast_paths(model, examine(model, base, FP32))
     documents, rows = two_documents()
     loss = own_loss(model, documents)
     loss.backward()
@@ -135,7 +135,7 @@ def test_a_model_nobody_checked_takes_no_fast_path(tiny_base: models.Base) -> No
 def test_wraps_and_copies_take_the_same_paths(tiny_base: models.Base) -> None:
     base, model = made(tiny_base, "llama")
     paths = examine(model, base, FP32)
-    allow(model, paths)
+    enable_fast_paths(model, paths)
     wrapped = methods.METHODS["lora"].ready(
         model, methods.MethodSettings(recipes.Lora.model_validate({}), 4, 0)
     )

@@ -13,7 +13,7 @@ from engine.recipe.sections import Lora
 from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.embeddings import output_head
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.step import loss
 from engine.worker.step.loss import route_of, token_losses, vocabulary
@@ -57,7 +57,7 @@ def made_ready(folder: Path, way: str) -> torch.nn.Module:
 
 
 def taken(model: torch.nn.Module, paths: Paths) -> tuple[float, dict[str, torch.Tensor]]:
-    allow(model, paths)
+    enable_fast_paths(model, paths)
     model.zero_grad()
     total = token_losses(model, rows()) / 100
     total.backward()
@@ -84,7 +84,7 @@ def test_bf16_keeps_its_loss_in_fp32(folder: Path) -> None:
     model = made_ready(folder, "full")
     found = []
     for paths in (CHUNKED, FUSED):
-        allow(model, paths)
+        enable_fast_paths(model, paths)
         with torch.no_grad(), BF16.autocast():
             found.append(token_losses(model, rows()))
     assert found[0].dtype == torch.float32
@@ -94,7 +94,7 @@ def test_bf16_keeps_its_loss_in_fp32(folder: Path) -> None:
 @pytest.mark.usefixtures("always_fused")
 def test_a_head_that_is_more_than_its_matrix_is_called(folder: Path) -> None:
     model = made_ready(folder, "full")
-    allow(model, FUSED)
+    enable_fast_paths(model, FUSED)
     head = output_head(model)
     assert head is not None
     handle = head.register_forward_hook(lambda module, args, out: out * float("nan"))
@@ -113,7 +113,7 @@ def test_the_way_depends_on_what_is_proven_and_on_size(folder: Path) -> None:
     )
     ways = {}
     for name, paths in (("none", Paths()), ("chunked", CHUNKED), ("fused", FUSED)):
-        allow(model, paths)
+        enable_fast_paths(model, paths)
         ways[name] = [route_of(model, count, fp32=True) for count in (few, some, many)]
     assert ways == {
         "none": ["own", "own", "own"],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.worker.job.ranks import Ranks
-from engine.worker.step.parallel import Alone
+from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import Rows
 from tests.engine.worker.parallel_job import batch, prepared
 
@@ -78,7 +78,7 @@ def test_the_ranks_share_the_global_batch(tiny_model: Path, world: int) -> None:
         rows = batch(step)
         parts: list[list[Rows]] = []
         for rank in range(world):
-            over = Alone(model, Ranks(rank, world))
+            over = SingleProcess(model, Ranks(rank, world))
             parts.append([part for part, _ in over.passes(rows, 1)])
         found = [parts[n % world][n // world].ids[0] for n in range(len(rows))]
         assert np.array_equal(found, rows.ids)

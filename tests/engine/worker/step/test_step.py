@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.worker.model import base as models
 from engine.worker.model import methods
-from engine.worker.model.fast_paths import Check, Paths, allow
+from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.step.loss import token_losses
 from engine.worker.step.optimizer import learning_rate, make_optimizer
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(folder: Path) -> torch.nn.Module:
     model = models.load_folder(folder)
-    allow(model, FAST)
+    enable_fast_paths(model, FAST)
     return model
 
 

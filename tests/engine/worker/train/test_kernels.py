@@ -9,7 +9,7 @@ import pytest
 
 from engine.recipe.toml import load_recipe
 from engine.runs.run import create_run
-from engine.worker.model.precision import choice
+from engine.worker.model.precision import choose_fastest
 from tests.faults.driving import alarms, header, recipe, steps, walk, walk_until, weights
 
 Files = dict[str, Path]
@@ -29,7 +29,7 @@ Files = dict[str, Path]
     ],
 )
 def test_the_dtype_is_the_fast_one_and_says_why(times: dict[str, float], name: str) -> None:
-    chosen = choice(times)
+    chosen = choose_fastest(times)
     assert chosen.name == name
     assert "measured" in chosen.why or "memory" in chosen.why
     if "fp16" in times and math.isfinite(times["fp32"]):
