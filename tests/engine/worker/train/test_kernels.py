@@ -48,7 +48,7 @@ def test_the_header_says_what_is_off(tiny_model: Path, tiny_files: Files) -> Non
     walk(run)
     said = header(run)
     assert (said["compile"], said["liger"]) == ("off", "off")
-    assert said["attention"].startswith("sdpa, documents masked")
+    assert said["attention"].startswith("sdpa, document by document where faster")
     assert said["dtype"].startswith("fp32")
 
 
