@@ -50,9 +50,9 @@ async def answered(app: CptApp, key: str, words: str) -> float:
 
 WHOLE = "step 1,000,000 of 1,000,000"
 TURNS = (
-    *(("v", "Forgetting  "), ("v", "Train loss  "), ("plus", "500.0k to 1.00M")),
-    *(("plus", "750.0k to 1.00M"), ("left", "625.0k to 875.0k"), ("left", "500.0k to 750.0k")),
-    *(("x", "tokens 1.64B"), ("x", "steps 500.0k"), ("minus", "375.0k to 875.0k")),
+    *(("v", "Forgetting  "), ("v", "Train loss  "), ("plus", "500k to 1M")),
+    *(("plus", "750k to 1M"), ("left", "625k to 875k"), ("left", "500k to 750k")),
+    *(("x", "tokens 1.64B"), ("x", "steps 500k"), ("minus", "375k to 875k")),
 )
 """Keys on the training screen, and what stands there once it is drawn again."""
 
