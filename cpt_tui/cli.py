@@ -20,10 +20,11 @@ from cpt_tui.commands.starting import (
     local,
     preflight,
     screen,
+    stages_to_go,
 )
 from cpt_tui.safe import clean
-from engine.errors import CptError, Exit, InputError
-from engine.files import hand_over, keep_private
+from engine.errors import CptError, Exit, InputError, describe_os_error
+from engine.files import check_home, hand_over, keep_private
 from engine.runs.run import create_run, find_run, list_runs
 from engine.stages import CHECK_STAGES, STAGES
 
@@ -61,6 +62,7 @@ def root(
 
         typer.echo(f"cpt {__version__}")
         raise typer.Exit
+    check_home()
     if context.invoked_subcommand is None:
         if not interactive():
             raise InputError("the app needs a terminal; see cpt --help for headless commands")
@@ -227,7 +229,7 @@ def resume(
 
     chosen = find_run(run_name)
     if not read_status(chosen).paused:
-        follow_or_show(chosen, STAGES, plain, json_, detach)
+        follow_or_show(chosen, stages_to_go(chosen), plain, json_, detach)
         return
     offset = chosen.events_path.stat().st_size
     control(chosen, "resume", json_ and detach, say=not json_ or detach)
@@ -372,7 +374,8 @@ def main() -> None:
             fail(usage(), Exit.USAGE)
         if os.environ.get("CPT_DEBUG"):
             raise
-        fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (--debug shows more)")
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        fail(f"{describe_os_error(error) or text} (--debug before the command shows more)")
 
 
 def home_first(arguments: list[str]) -> list[str]:

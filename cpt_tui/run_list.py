@@ -190,10 +190,20 @@ def log_end(run: Run) -> _End:
 
 
 def _read_end(path: Path) -> _End:
+    block = TAIL_BYTES
+    while True:  # one event may be larger than a block: what is not in it may stand before it
+        found, whole = _read_block(path, block)
+        if whole or found.stage:
+            return found
+        block *= 8
+
+
+def _read_block(path: Path, size: int) -> tuple[_End, bool]:
+    """What the last bytes of a log say, and whether they are all of it."""
     with path.open("rb") as handle:
-        start = max(0, handle.seek(0, os.SEEK_END) - TAIL_BYTES)
+        start = max(0, handle.seek(0, os.SEEK_END) - size)
         handle.seek(start)
-        data = handle.read(TAIL_BYTES)
+        data = handle.read(size)
     outcome, stage, ended, t, guard = "", "", False, 0.0, ""
     broken = 0
     if start:  # its first line is cut
@@ -213,7 +223,7 @@ def _read_end(path: Path) -> _End:
                 guard = str(event.evidence.get("guard", "")) or guard
         elif isinstance(event, ev.TrainStep) and not stage:
             stage = {"train": "train"}.get(event.series, event.series)
-    return _End(outcome, stage, ended, t, guard, broken)
+    return _End(outcome, stage, ended, t, guard, broken), not start
 
 
 def planned_stages(run: Run) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 
 
@@ -37,3 +38,10 @@ class Blocked(CptError):
     """The verdict forbids the next stage (NO-GO or NOT YET without an override)."""
 
     code = Exit.NO_GO
+
+
+def describe_os_error(error: BaseException) -> str:
+    """``PATH: no such file or directory``; empty for an error that names no file."""
+    if not isinstance(error, OSError) or error.filename is None or not error.strerror:
+        return ""
+    return f"{os.fsdecode(error.filename)}: {error.strerror.lower()}"

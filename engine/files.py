@@ -6,19 +6,36 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from engine.errors import InputError
+from engine.errors import InputError, describe_os_error
 
 
 def home() -> Path:
     """Root of runs and caches: ``CPT_HOME``, else the user's data directory."""
     override = os.environ.get("CPT_HOME")
     return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("cpt"))
+
+
+def check_home() -> None:
+    """InputError where the home is there and is no folder that can be used."""
+    folder = home()
+    way = "give another with --home DIR, or set CPT_HOME"
+    try:
+        there = folder.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{describe_os_error(error)}; {way}") from None
+    if not stat.S_ISDIR(there.st_mode):
+        raise InputError(f"{folder}: is a file, and runs need a folder; {way}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise InputError(f"{folder}: cannot be read (permission denied); {way}")
 
 
 PRIVATE = 0o077

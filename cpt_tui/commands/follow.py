@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def follow(
                 last_life = time.monotonic()
             grace = STARTING_SECONDS if last_life == started else 2.0
             if not batch and time.monotonic() - last_life > grace:
-                return _dead(run, json_ or final_json)
+                return _dead(run, json_ or final_json, _exit_code(pid))
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         if tied:
@@ -114,8 +115,20 @@ def ascii_json(line: str) -> str:
 _FINAL = (StageDone, Alarm, Failed)
 
 
-def _dead(run: Run, json_: bool) -> int:
-    """Say why a worker is gone: its own last words, or that it was killed."""
+def _exit_code(pid: int | None) -> int | None:
+    """How a worker that we started ended; None where that is not known any more."""
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG) if pid else (0, 0)
+    except OSError:
+        return None
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
+def _dead(run: Run, json_: bool, exit_code: int | None) -> int:
+    """Say why a worker is gone: its own last words, or that it was killed.
+
+    One that never took the run has said which input is at fault: to go on would not help.
+    """
     try:
         words = run.log_path.read_text(errors="replace").strip().splitlines()
     except OSError:
@@ -123,11 +136,14 @@ def _dead(run: Run, json_: bool) -> int:
     reason = f" ({clean(words[-1])[:200]})" if words else ""
     name = clean(run.id)
     said = f"the worker of {name} is gone{reason}; go on with: cpt resume {name}"
+    code = Exit.INTERRUPTED
+    if words and exit_code == Exit.INPUT:
+        said, code = clean(words[-1]), Exit.INPUT
     if json_:
-        fault = {"run": run.id, "error": said, "code": int(Exit.INTERRUPTED)}
+        fault = {"run": run.id, "error": said, "code": int(code)}
         typer.echo(json.dumps(fault, ensure_ascii=True))
     typer.echo(f"cpt: {said}", err=True)
-    return int(Exit.INTERRUPTED)
+    return int(code)
 
 
 def outcome(run: Run, seen: Sequence[Event], end: RunEnded) -> dict[str, Json]:

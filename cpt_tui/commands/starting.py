@@ -13,6 +13,7 @@ import typer
 from cpt_tui.safe import clean
 from engine.files import home
 from engine.runs.run import Run
+from engine.stages import STAGES
 
 
 def control(run: Run, action: str, json_: bool, say: bool = True) -> None:
@@ -51,6 +52,16 @@ def preflight(recipe: Any) -> None:
 
     if not is_demo(recipe):
         check_recipe(recipe, home())
+
+
+def stages_to_go(run: Run) -> tuple[str, ...]:
+    """What a resume does: what a worker that broke off was started for, a check no more than that.
+
+    A run that came to its end goes on with all stages.
+    """
+    from cpt_tui.run_list import RESUMABLE, planned_stages, run_row
+
+    return planned_stages(run) if run_row(run).state in RESUMABLE else STAGES
 
 
 def follow(run: Run, stages: tuple[str, ...], json_: bool, tied: bool = False) -> int:

@@ -14,25 +14,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.corpus import hub
-from engine.corpus.fields import text_of
+from engine.corpus.fields import Layout, text_of
 from engine.corpus.files.digests import digests
 from engine.corpus.files.kinds import ARCHIVE, holds_records, kind_of
 from engine.corpus.files.listing import Listing, list_files
 from engine.corpus.files.members import Member, members_of
 from engine.corpus.ledger import Fault, Ledger, Row, peek, shown
+from engine.corpus.readers.jsonl import BAD_LINE
 from engine.corpus.readers.mojibake import is_mojibake, repair
 from engine.corpus.readers.registry import PEEK, layout_for, rows_of
 from engine.corpus.text import clean
 from engine.errors import InputError
 from engine.recipe.sections import Source
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
 EMBEDDED = "embedded"
 CHECK_SECONDS = 0.8
 CHECK_BYTES = 2 << 20
+CHECK_ROWS = 5000
+"""Rows of a file that a check looks at: a table of columns knows no first bytes."""
 SAMPLED_FILES = 100
+NOT_FOUND = ("no such column", "no text column")
+"""Faults that more of the same file may refute."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +125,15 @@ class Corpus:
         limit = time.monotonic() + CHECK_SECONDS
         for path, size in files:
             fault = self._first_fault(path, size, limit)
-            if fault is None or (faults and time.monotonic() > limit):
+            if fault is None and not holds_records(path.name):
                 self._require_column(faults)
+            if fault is None or (faults and time.monotonic() > limit):
                 return
             faults.append(fault)
         raise InputError(self._why_unreadable(faults))
 
     def _require_column(self, faults: list[Fault]) -> None:
-        """The named column is in no record file looked at, though plain text was found."""
+        """The named column is in no file of records, though plain text was found."""
         for fault in faults:
             if fault.reason == "no such column":
                 raise InputError(str(fault))
@@ -156,15 +162,21 @@ class Corpus:
         return first or none
 
     def _fault_of(self, item: Member) -> Fault | None:
-        """Why an item gives no text, by its first records; alone, it must be sound as well."""
+        """Why an item gives no text, by its first records; alone, it must be sound as well.
+
+        Where only a part of it was looked at, no text in that part is no fault: the scan sees all.
+        Many lines that are no JSON are one.
+        """
         read, ledger = 0, Ledger()
         try:
             for _ in islice(self._texts(item, ledger, CHECK_BYTES), PEEK):
                 read += 1
         except Fault as fault:
-            return None if read and not self._alone else fault
+            unseen = ledger.cut and fault.reason in NOT_FOUND
+            return None if unseen or (read and not self._alone) else fault
         why = (ledger.notes or [f"{item.name} holds no text"])[0]
-        return None if read else Fault("no text", f"{why}; give a file with text")
+        unseen = ledger.cut and ledger.skipped.get(BAD_LINE, 0) < PEEK
+        return None if read or unseen else Fault("no text", f"{why}; give a file with text")
 
     def _hub_commit(self) -> str:
         if self._commit is None:
@@ -237,13 +249,13 @@ class Corpus:
             raise InputError(str(fault)) from None
 
     def _texts(self, item: Member, ledger: Ledger, limit: int | None = None) -> Iterator[Document]:
-        return self._documents(rows_of(item, ledger, self.source, limit), item.name, ledger)
+        rows = rows_of(item, ledger, self.source, limit)
+        return self._documents(_first(rows, ledger) if limit else rows, item.name, ledger)
 
     def _documents(self, rows: Iterator[Row], name: str, ledger: Ledger) -> Iterator[Document]:
         """Documents out of rows, once the first rows have shown which columns hold text."""
         name = shown(name)
-        first, rows = peek(rows, PEEK)
-        layout = layout_for([row[1] for row in first], name, self.source.text_column, ledger)
+        layout, rows = self._find_layout(rows, name, ledger)
         for line, value, size in rows:
             text = text_of(value, layout)
             if text is None:
@@ -254,6 +266,30 @@ class Corpus:
                 yield Document(self._mended(cleaned, origin, ledger), origin)
             else:
                 ledger.skip("empty text", size)
+
+    def _find_layout(
+        self, rows: Iterator[Row], name: str, ledger: Ledger
+    ) -> tuple[Layout | None, Iterator[Row]]:
+        """Which columns hold text, by the first rows that have any, and the rows from there on.
+
+        The rows before are counted as such without text. A Fault where there is none to the end.
+        """
+        missing: Fault | None = None
+        while True:
+            first, rows = peek(rows, PEEK)
+            values = [row[1] for row in first]
+            try:
+                layout = layout_for(values, name, self.source.text_column, ledger)
+            except Fault as fault:
+                missing = missing or fault
+                if len(first) < PEEK:
+                    raise missing from None
+                for row in islice(rows, len(first)):
+                    ledger.skip("no text in the record", row[2])
+                continue
+            if missing and not first:
+                raise missing
+            return layout, rows
 
     def _mended(self, text: str, origin: str, ledger: Ledger) -> str:
         """The text, with mojibake counted and, if the recipe says so, repaired."""
@@ -315,6 +351,15 @@ class Corpus:
         for part in parts:
             total.update(f"{len(part)}:{part}".encode())
         return total.hexdigest()
+
+
+def _first(rows: Iterator[Row], ledger: Ledger) -> Iterator[Row]:
+    """The first ``CHECK_ROWS``."""
+    for number, row in enumerate(rows):
+        if number == CHECK_ROWS:
+            ledger.cut = True
+            return
+        yield row
 
 
 def _embedded() -> Path:

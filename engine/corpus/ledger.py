@@ -56,6 +56,8 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     """At most 50 lines, then one that counts the rest."""
     text_column: str | None = None
+    cut: bool = False
+    """A reader ended at its limit: what it did not meet may stand behind that."""
     _unsaid: int = 0
     used: int = 0
     """Bytes of the rows of the item at hand that became documents."""

@@ -95,7 +95,7 @@ def detect_shape(corpus: Corpus) -> Shape:
         if one.text.strip()
     ]
     if not seen:
-        return Shape(kind="raw", confidence=0.0, why="no text could be read")
+        return Shape(kind="raw", confidence=0.0, why="no text in the parts that were looked at")
     if column is not None:
         return _named(seen, column, corpus)
     shares = _shares(seen)

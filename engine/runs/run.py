@@ -42,6 +42,10 @@ class Run:
 
     path: Path
 
+    def __str__(self) -> str:
+        """The id, so that no message shows how the class is written."""
+        return self.id
+
     @property
     def id(self) -> str:
         """The directory's name, unique under ``home()/runs``."""

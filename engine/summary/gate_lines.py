@@ -58,7 +58,7 @@ def item_line(item: ScoredItem) -> str:
 def summarize_items(items: Items, few: int = 3) -> list[str]:
     """The items in a few lines: counts, the clearest lost and won."""
     if not items.scored:
-        return []
+        return [f"({items.fault})"] if items.fault else []
     clearest = [item for state in ("lost", "won") for item in items.of(state)[:few]]
     lines = [f"items: {count_states(items)}", *([f"({items.fault})"] if items.fault else [])]
     return [*lines, *(f"{item.state:<5}{item_line(item)}" for item in clearest)]

@@ -132,13 +132,18 @@ def describe(error: Exception, run: Run) -> str:
     """One sentence for an error nobody foresaw, with the way out."""
     import errno
 
+    from engine.errors import describe_os_error
+
     name = run.id
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if full or os.strerror(errno.ENOSPC) in str(error):  # safetensors has an error of its own
-        return f"No space left on the disk of {run}; free some, then: cpt resume {name}"
+        return f"No space left on the disk of {run.path}; free some, then: cpt resume {name}"
+    if where := describe_os_error(error):
+        return f"{where}; mend that, then: cpt resume {name} (the full traceback is in worker.log)"
     text = " ".join(str(error).split())[:300] or type(error).__name__
     return (
-        f"{type(error).__name__}: {text} (the full traceback is in worker.log; cpt resume {name})"
+        f"{type(error).__name__}: {text} (nobody foresaw this; the full traceback is in "
+        f"worker.log, and cpt resume {name} tries again)"
     )
 
 

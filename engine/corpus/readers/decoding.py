@@ -58,6 +58,7 @@ def decoded(
     if len(data) <= size or limit:
         complete = len(data) <= size and not fault
         held = data[:size]
+        ledger.cut |= len(data) > size
         ledger.bytes_found += len(held)
         encoding = settle(lambda: _slices(held), asked, item.name, complete)
         text = _text(_slices(held), encoding, complete, not records)

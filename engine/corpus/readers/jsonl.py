@@ -12,6 +12,7 @@ from engine.corpus.ledger import Fault, Ledger, Row
 from engine.corpus.readers.decoding import byte_length, decoded, gather, settle
 from engine.corpus.readers.encodings import look
 
+BAD_LINE = "bad JSON line"
 LONGEST_RECORD = 64 << 20
 """A JSON record or line above this many bytes is skipped."""
 
@@ -19,20 +20,24 @@ LONGEST_RECORD = 64 << 20
 def line_rows(
     item: Member, ledger: Ledger, asked: str | None = None, limit: int | None = None
 ) -> Iterator[Row]:
-    """Records of a JSON-lines file; bad lines are counted, the first one is named."""
+    """Records of a JSON-lines file; bad lines are counted, the first one is named.
+
+    With a ``limit``, those of about so many first bytes; the first line whatever its length.
+    """
     bad, first, begun = 0, "", ledger.bytes_found
     for number, (line, size) in enumerate(_lines(item, ledger, asked), 1):
+        if limit is not None and number > 1 and ledger.bytes_found - begun > limit + BLOCK:
+            ledger.cut = True
+            break
         if not line.strip():
             continue
-        if limit is not None and ledger.bytes_found - begun > limit + BLOCK:
-            break
         try:
             if size >= LONGEST_RECORD:
                 raise ValueError(f"longer than {LONGEST_RECORD >> 20} MB")
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             bad, first = bad + 1, first or f"{item.name}:{number} is {what_is_wrong(error)}"
-            ledger.skip("bad JSON line", size)
+            ledger.skip(BAD_LINE, size)
             continue
         yield Row(number, value, size)
     if bad:

@@ -17,7 +17,7 @@ BATCH = 64
 
 
 def column_rows(item: Member, ledger: Ledger, columns: list[str] | None = None) -> Iterator[Row]:
-    """Records of a .parquet, .arrow or .feather file, of all columns but binary ones.
+    """Records of a .parquet, .arrow or .feather file, of all columns that hold values or text.
 
     A row's size is its share of the file. Raises Fault, after the rows before the fault.
     """
@@ -33,7 +33,7 @@ def column_rows(item: Member, ledger: Ledger, columns: list[str] | None = None) 
                 sizes = _shares(upto - given, batch.num_rows)
                 for record, size in zip(batch.to_pylist(), sizes, strict=True):
                     number += 1
-                    yield Row(number, record, size)
+                    yield Row(number, _decoded(record), size)
                 given = upto
                 if not item.packed:
                     ledger.bytes_read = begun + upto
@@ -41,6 +41,28 @@ def column_rows(item: Member, ledger: Ledger, columns: list[str] | None = None) 
             what = " ".join(str(error).split())[:120] or type(error).__name__
             message = f"{item.name} is not a readable {item.kind} file ({what}); write it again"
             raise Fault(f"broken {item.kind}", message) from None
+
+
+def _decoded(record: dict[str, Any]) -> dict[str, Any]:
+    """Bytes as the UTF-8 text that they are; columns of other bytes are left out.
+
+    Hive, Impala and older Spark write strings without saying that they are strings. A record of
+    nothing but other bytes keeps its columns' names, for whoever says that there is no text.
+    """
+    found = {
+        key: text
+        for key, value in record.items()
+        if (text := _text(value) if isinstance(value, bytes) else value) is not None
+        or not isinstance(value, bytes)
+    }
+    return found or dict.fromkeys(record)
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return None if b"\0" in value else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _shares(size: int, count: int) -> list[int]:
@@ -84,10 +106,16 @@ def _arrow(handle: BinaryIO, columns: list[str] | None) -> Iterator[tuple[Any, f
 
 
 def _wanted(schema: Any, columns: list[str] | None) -> list[str]:
-    """The columns to read: the named ones, or all that are plain values or text."""
+    """The columns to read: the named ones, or all that are plain values, text, or bytes."""
     if columns is not None:
         return [name for name in schema.names if name in columns]
-    return [field.name for field in schema if _plain(field.type)]
+    return [field.name for field in schema if _plain(field.type) or _is_bytes(field.type)]
+
+
+def _is_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def _plain(kind: Any) -> bool:
