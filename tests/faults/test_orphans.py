@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cpt_tui.commands.starting import stages_to_go
 from engine.runs import launch
 from engine.runs.events import RunEnded
 from engine.runs.run import list_runs
@@ -44,5 +45,6 @@ def test_the_worker_of_a_killed_check_ends_and_that_of_a_run_does_not(
     end = events(run, RunEnded)[-1]
     assert (end.outcome, end.code) == ("STOPPED", 6)
     assert f"cpt resume {run.id}" in end.message
+    assert stages_to_go(run) == CHECK_STAGES  # a resume of a check measures, and does not train
     launch.start(run, CHECK_STAGES)
     assert ended(run, before=1).outcome == "NO-GO"
