@@ -7,6 +7,7 @@ their form. The first micro-batch's loss must be the same with and without them.
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from engine.recipe import sections as recipes
 from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
-from engine.worker.model.fast_paths import paths_of, unwrap_model
+from engine.worker.model.fast_paths import Check, enable_fast_paths, paths_of, unwrap_model
 from engine.worker.model.precision import Precision
 from engine.worker.packing.batches import Mix
 from engine.worker.scoring.self_check import LIMITS
@@ -82,6 +83,8 @@ def compile_decoder(model: torch.nn.Module) -> None:
             "[train] compile needs rows of one shape, and this model's documents get a row each; "
             "take it out"
         )
+    # One graph must serve rows of all kinds of documents: a dense mask is what it can take.
+    enable_fast_paths(model, replace(paths_of(model), documents=Check(False, "off under compile")))
     torch._dynamo.config.recompile_limit = SHAPES
     unwrap_model(model).get_decoder().compile(dynamic=False)
 

@@ -15,6 +15,7 @@ from engine.runs.events import CheckpointSaved, Control, Facts
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
+from engine.worker.model.fast_paths import paths_of
 from engine.worker.packing.batches import Mix
 from engine.worker.step import memory
 from engine.worker.step.optimizer import learning_rate
@@ -118,7 +119,7 @@ class Training:
             "dtype": f"{ready.precision.name} ({ready.precision.why})",
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": ready.spread.facts(),
-            **ready.loaded.paths.training(ready.model),
+            **paths_of(ready.model).training(ready.model),
             **ready.kernels,
             "samples": self.samples.facts(),
             "trackers": ", ".join(self.context.recipe.train.trackers) or "off",

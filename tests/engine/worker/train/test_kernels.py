@@ -76,6 +76,7 @@ def test_a_compiled_run_is_resumed_bit_for_bit(tiny_model: Path, tiny_files: Fil
     whole = create_run("whole", recipe(tiny_model, tiny_files, extra + "compile = true\n"))
     assert walk(whole).code == 3
     assert header(whole)["compile"] == "inductor"
+    assert header(whole)["attention"].startswith("sdpa, documents masked")
     assert counters["stats"]["unique_graphs"] > 0
     assert counters["inductor"]
     import torch
