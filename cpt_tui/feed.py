@@ -68,7 +68,10 @@ class Feed:
         try:
             stamp = self.run.recipe_path.stat().st_mtime_ns
             if self._answered[0] != stamp:
-                self._answered = (stamp, answers_digest(self.run.recipe_path.read_text()))
+                self._answered = (
+                    stamp,
+                    answers_digest(self.run.recipe_path.read_text(encoding="utf-8-sig")),
+                )
         except (OSError, UnicodeDecodeError):
             return ""
         return self._answered[1]

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import engine
 from cpt_tui.terminal import now
+from engine.files import open_regular
 from engine.formatting import format_short_duration
 from engine.recipe.answers import answers_digest
 from engine.runs import events as ev
@@ -22,6 +23,8 @@ from engine.stages import CHECK_STAGES, STAGES
 CHANGED = "answers changed: F5"
 """What every view says of a decision that was made on older answers."""
 TAIL_BYTES = 64 << 10
+MOST_RECIPE = 4 << 20
+"""Bytes of a recipe that are read: what a run adds to it stays far below."""
 RESUMABLE = ("interrupted", "stopped", "failed", "paused")
 """States of a run that a worker can go on with."""
 
@@ -99,18 +102,23 @@ Kept = TypeVar("Kept")
 
 
 def run_rows(home: Path | None, limit: int = 200) -> list[RunRow]:
-    """All runs, newest first; unreadable ones are left out."""
-    rows = []
-    for run in list_runs(home)[:limit]:
-        try:
-            rows.append(run_row(run))
-        except OSError:
-            continue
-    return rows
+    """All runs, newest first."""
+    return [run_row(run) for run in list_runs(home)[:limit]]
 
 
 def run_row(run: Run) -> RunRow:
-    """A run as lists tell it, from its heartbeat, the end of its log, and its recipe."""
+    """A run as lists tell it; one whose files tell nothing is named all the same.
+
+    Whatever one run's files hold, a list must show all others.
+    """
+    try:
+        return _read_row(run)
+    except Exception as error:
+        return RunRow(run, "unreadable", "", "", "", about=type(error).__name__)
+
+
+def _read_row(run: Run) -> RunRow:
+    """The row of a run, from its heartbeat, the end of its log, and its recipe."""
     status, end = read_status(run), log_end(run)
     intent = kept(_INTENTS, run.recipe_path, _read_intent) or _Intent()
     changed_at = end.t or run.recipe_path.stat().st_mtime
@@ -162,9 +170,10 @@ def kept(
 def _read_intent(path: Path) -> _Intent:
     """A recipe's answers and what it is about; nothing of one that is not TOML."""
     try:
-        text = path.read_text()
+        with open_regular(path) as handle:
+            text = handle.read(MOST_RECIPE).decode("utf-8-sig")
         tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _Intent()
     names = (tables.get("model"), "id"), (tables.get("corpus"), "path")
     model, corpus = (
@@ -178,8 +187,9 @@ def _read_intent(path: Path) -> _Intent:
 def _read_decided(path: Path) -> str:
     """The digest of the answers that a decision was made on."""
     try:
-        found = json.loads(path.read_text())
-    except ValueError:
+        with open_regular(path) as handle:
+            found = json.loads(handle.read())
+    except (ValueError, RecursionError):
         return ""
     return str(found.get("answers", "")) if isinstance(found, dict) else ""
 
@@ -200,7 +210,7 @@ def _read_end(path: Path) -> _End:
 
 def _read_block(path: Path, size: int) -> tuple[_End, bool]:
     """What the last bytes of a log say, and whether they are all of it."""
-    with path.open("rb") as handle:
+    with open_regular(path) as handle:
         start = max(0, handle.seek(0, os.SEEK_END) - size)
         handle.seek(start)
         data = handle.read(size)
@@ -219,7 +229,7 @@ def _read_block(path: Path, size: int) -> tuple[_End, bool]:
             outcome, ended = event.outcome, True
         elif isinstance(event, (ev.StageStarted, ev.StageDone, ev.Failed)):
             stage = event.stage
-            if isinstance(event, ev.StageDone) and isinstance(event.evidence, dict):
+            if isinstance(event, ev.StageDone):
                 guard = str(event.evidence.get("guard", "")) or guard
         elif isinstance(event, ev.TrainStep) and not stage:
             stage = {"train": "train"}.get(event.series, event.series)
@@ -230,12 +240,12 @@ def planned_stages(run: Run) -> tuple[str, ...]:
     """The stages the run's last worker was started for: what a resume goes on with."""
     stages: tuple[str, ...] = ()
     try:
-        with run.events_path.open("rb") as handle:
+        with open_regular(run.events_path) as handle:
             for line in handle:
                 if b'"kind":"run.started"' in line:
                     event = ev.parse(line)
                     if isinstance(event, ev.RunStarted):
-                        stages = tuple(s for s in event.stages if isinstance(s, str))
+                        stages = tuple(event.stages)
     except OSError:
         pass
     return stages or STAGES

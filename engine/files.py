@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import platformdirs
 
@@ -58,6 +59,42 @@ def hand_over(path: Path) -> None:
         return
     for one in (path, *path.rglob("*")):
         one.chmod((0o777 if one.is_dir() else 0o666) & ~umask)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file opened for reading; OSError for anything else, as a pipe would be waited on.
+
+    Records of a run may come from another hand.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+REPAIR_BLOCK = 1 << 20
+"""Bytes of the log's end that are looked through at a time for its last newline."""
+
+
+def cut_torn_tail(path: Path) -> None:
+    """Cut a torn tail: everything after the last newline, NULs of a power loss included.
+
+    Looked for in blocks from the end, since one record may be megabytes long.
+    """
+    if not path.exists():
+        return
+    with path.open("rb+") as handle:
+        end = handle.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - REPAIR_BLOCK)
+            handle.seek(start)
+            newline = handle.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                handle.truncate(start + newline + 1)
+                return
+            end = start
+        handle.truncate(0)
 
 
 def private_dir(path: Path) -> Path:
@@ -114,11 +151,12 @@ def read_sealed_json(path: Path) -> dict[str, Any] | None:
     An object without a hash is one that an older version wrote.
     """
     try:
-        found = json.loads(path.read_text())
+        with open_regular(path) as handle:
+            found = json.loads(handle.read())
         said = found.pop(HASH, None)
+        return found if said is None or said == digest(found) else None
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return None
-    return found if said is None or said == digest(found) else None
 
 
 def publish(temporary: Path, folder: Path) -> None:

@@ -14,13 +14,13 @@ from cpt_tui.run_list import run_row
 from cpt_tui.safe import clean
 from engine.errors import Exit
 from engine.gate.items import load as load_items
-from engine.runs.events import Alarm, Event, Failed, RunEnded, StageDone, Tail
+from engine.runs.events import Alarm, Event, Failed, RunEnded, StageDone, Tail, Unknown
 from engine.runs.history import History
 from engine.runs.launch import ask, process_lives, read_status, wait_for_answer
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.summary import snapshot as facts
-from engine.summary.log_lines import Narrator
+from engine.summary.log_lines import Narrator, newer_words
 from engine.summary.page import beneath_lines, summary
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ def follow(
             typer.echo(clean(line))
     tail, narrator = Tail(run.events_path, offset), Narrator()
     seen: list[Event] = []
+    newer = 0
     started, last_life = time.monotonic(), time.monotonic()
     try:
         while True:
             batch = tail.read()
+            newer += _count_newer(newer, batch, say=not json_ and not final_json)
             for event in batch:
                 seen.append(event) if final_json and isinstance(event, _FINAL) else None
                 if json_ and not final_json:
@@ -79,6 +81,14 @@ def follow(
             return int(Exit.INTERRUPTED)
         typer.echo(f"\nThe run goes on without this viewer; cpt watch {clean(run.id)}", err=True)
         return int(Exit.OK)
+
+
+def _count_newer(before: int, batch: Sequence[Event], say: bool) -> int:
+    """How many events of a batch a newer version wrote; said together with those before."""
+    found = sum(isinstance(event, Unknown) for event in batch)
+    if say and found:
+        typer.echo(f"note: {newer_words(before + found)}")
+    return found
 
 
 ANSWER_SECONDS = 10.0
@@ -185,6 +195,8 @@ def snapshot(run: Run, json_: bool, beneath: Run | None = None) -> str:
         "evidence": {name: view.evidence(name) for name in view.stages},
         "training": facts.training(view),
         "gate": facts.gate(view, items),
+        "unreadable_lines": view.broken,
+        "newer_lines": view.newer,
     }
     if other:
         found["overlay"] = {"run": other[0], **facts.training(other[1])}

@@ -66,7 +66,7 @@ class Draft:
 
     def _text(self) -> str:
         try:
-            return self._run.recipe_path.read_text() if self._run else ""
+            return self._run.recipe_path.read_text(encoding="utf-8-sig") if self._run else ""
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self.name}: the draft cannot be read ({error})") from None
 

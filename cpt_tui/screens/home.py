@@ -339,7 +339,7 @@ def _purpose(path: Path) -> str:
     import tomllib
 
     try:
-        about = tomllib.loads(path.read_text()).get("recipe", {})
-    except (OSError, ValueError):
+        about = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("recipe", {})
+    except (OSError, ValueError, RecursionError):
         return "cannot be read"
     return clean_line(about.get("purpose", "") if isinstance(about, dict) else "", 90)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.gold.metrics import METRICS
-from engine.recipe.base import OneOf, Positive, Rate, Section, Share
+from engine.recipe.base import OneOf, Positive, Rank, Rate, Section, Seed, Share, Small
 from engine.recipe.method_facts import TRAIN_METHODS
 
 Columns = dict[
@@ -37,7 +37,7 @@ class Sft(Section):
     epochs: Annotated[float, Field(gt=0, le=50)] = 2.0
     batch: Positive = Field(16, description="examples a step")
     max_examples: Positive | None = None
-    rank: Positive = 16
+    rank: Rank = 16
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -90,10 +90,10 @@ class Gate(Section):
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="numeric: what counts as equal, as a share of the gold number"
     )
-    max_new_tokens: Positive | None = Field(
+    max_new_tokens: Small | None = Field(
         None, description="tokens of a continuation at most; default: the longest gold completion"
     )
-    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=2, max_length=50)
+    seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=2, max_length=50)
     why_fewer_seeds: str = Field("", description="required for fewer than five seeds")
     margin: Annotated[float, Field(ge=0, le=100)] = Field(2.0, description="points")
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -106,6 +106,17 @@ class Gate(Section):
     earlier_tries: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="tries against this gold set that this machine does not know of"
     )
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        import regex
+
+        try:
+            regex.compile(value or "")
+        except (regex.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+        return value
 
     @model_validator(mode="after")
     def _seeds(self) -> Gate:

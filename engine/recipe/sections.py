@@ -6,13 +6,21 @@ reaches editors through ``recipes/schema.json``.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from engine.recipe.base import OneOf, Positive, Rate, Section, Share
-from engine.recipe.defaults import RANKS
+from engine.recipe.adapters import Lora, Vocab
+from engine.recipe.base import (
+    Beta,
+    OneOf,
+    Positive,
+    Rate,
+    Section,
+    Seed,
+    Share,
+    Small,
+)
 from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
@@ -20,12 +28,11 @@ from engine.recipe.gate import Sft as Sft
 from engine.recipe.method_facts import (
     DEFAULT,
     DEFAULT_VARIANT,
-    LORA_VARIANTS,
     TRAIN_METHODS,
     MethodFacts,
     method_of,
 )
-from engine.thresholds import THRESHOLDS
+from engine.thresholds import LARGEST, THRESHOLDS
 
 DECAY_SHARE = 0.2
 """Of the steps; wsd's default (Haegele 2024: 20% matches cosine)."""
@@ -121,10 +128,10 @@ class Probe(Section):
     max_tokens: Positive = Field(200_000, description="scored tokens per side at most")
     min_documents: Positive = Field(20, description="held-out documents per side at least")
     window: Positive | None = Field(None, description="tokens; default min(context, 1024)")
-    context: Annotated[int, Field(ge=0)] = Field(
+    context: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         64, description="score only tokens with this many tokens of context"
     )
-    bootstrap: Positive = Field(2000, description="document resamples for the interval")
+    bootstrap: Small = Field(2000, description="document resamples for the interval")
     pilot: bool = Field(True, description="run the short pilot for reducible surprise")
     pilot_tokens: Positive = Field(100_000, description="tokens of the pilot, each side")
     pilot_lr: Rate | None = Field(
@@ -135,7 +142,7 @@ class Probe(Section):
         default_factory=list,
         description="no longer read; here so that recipes of older runs still load",
     )
-    seed: int = 0
+    seed: Seed = 0
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="overrides of the decision's thresholds, by name"
     )
@@ -146,8 +153,8 @@ class Probe(Section):
         unknown = sorted(set(value) - set(THRESHOLDS))
         if unknown:
             raise ValueError(f"unknown threshold {unknown[0]}; known: {', '.join(THRESHOLDS)}")
-        if not all(math.isfinite(number) for number in value.values()):
-            raise ValueError("a threshold must be a finite number")
+        if not all(-LARGEST <= number <= LARGEST for number in value.values()):
+            raise ValueError(f"a threshold must be a finite number, within {LARGEST:g}")
         return value
 
 
@@ -176,7 +183,7 @@ class Train(Section):
     why_epochs: str = Field("", description="required when epochs > 1")
     max_tokens: Positive | None = Field(None, description="cap on training tokens, mix included")
     lr: Rate | None = Field(None, description="peak rate; default 1e-4 for LoRA, by size for full")
-    freeze_layers: Annotated[int, Field(ge=0)] = Field(
+    freeze_layers: Annotated[int, Field(ge=0, le=10_000)] = Field(
         0, description="lowest decoder layers kept as they are; with LoRA they get no adapters"
     )
     lr_pilot: bool = Field(
@@ -192,19 +199,21 @@ class Train(Section):
     )
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="share of steps")
     min_lr_share: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="of the peak rate")
-    batch_tokens: Positive = Field(32_768, description="tokens of one optimizer step")
-    micro_batch: Positive | None = Field(None, description="rows at once; default measured")
+    batch_tokens: Annotated[int, Field(gt=0, le=2**31)] = Field(
+        32_768, description="tokens of one optimizer step"
+    )
+    micro_batch: Small | None = Field(None, description="rows at once; default measured")
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm limit")
-    seed: int = 0
+    seed: Seed = 0
     gradient_checkpointing: bool | None = Field(
         None, description="default: on where one row would not fit in memory without it"
     )
     eval_every: Positive | None = Field(None, description="steps; default 20 points a run")
     eval_tokens: Positive = Field(50_000, description="held-out tokens per side and evaluation")
     checkpoint_every: Positive | None = Field(None, description="steps; default 10 a run")
-    keep_last: Annotated[int, Field(ge=2)] = Field(2, description="newest checkpoints kept")
+    keep_last: Annotated[int, Field(ge=2, le=10**6)] = Field(2, description="newest kept")
     keep_best: bool = Field(
         False,
         description="keep the checkpoint with the lowest domain held-out loss too, of those with "
@@ -256,45 +265,6 @@ class Train(Section):
         return self.model_dump(exclude={"samples", "trackers"})
 
 
-class Lora(Section):
-    """``[lora]``"""
-
-    variant: Annotated[str, OneOf(LORA_VARIANTS)] = Field(
-        DEFAULT_VARIANT, description="qlora: the base in 4 bits, on a GPU, with the extra [qlora]"
-    )
-    rank: Positive | None = Field(None, description=f"default {RANKS} by corpus size")
-    alpha: Positive | None = Field(None, description="default 2 x rank; rslora: 8")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: str | list[str] = Field("all-linear", description="module names, or all-linear")
-
-
-class Vocab(Section):
-    """``[vocab]``: never on a first run."""
-
-    extend: bool = Field(False, description="add tokens for the domain; offered by a finished run")
-    first_run: str = Field(
-        "", description="id or folder of the finished run that measured the token stream's cost"
-    )
-    size: Positive | None = Field(
-        None, description="new tokens at most; default what reaches 90% of the saving there is"
-    )
-    rows_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="share of steps in which only the new tokens' rows are trained, first"
-    )
-    rows_lr: Rate | None = Field(
-        None, description="their peak rate, then and later; default ten times the run's own"
-    )
-
-    @model_validator(mode="after")
-    def _offered(self) -> Vocab:
-        if self.extend and not self.first_run:
-            raise ValueError(
-                "vocab.extend = true needs a finished run on this corpus that measured what its "
-                "tokens cost; name it in first_run, or leave extend out"
-            )
-        return self
-
-
 class Arms(Section):
     """``[arms]``: more arms beside the gate's two. They say what a gain is made of."""
 
@@ -326,7 +296,7 @@ class Arms(Section):
 class Launch(Section):
     """``[launch]``"""
 
-    threads: Positive | None = Field(
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = Field(
         None, description="CPU threads of a process; default all cores, shared in training"
     )
     processes: Annotated[int, Field(ge=1, le=1024)] = Field(

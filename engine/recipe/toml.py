@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
 from collections.abc import Mapping, MutableMapping
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import tomlkit
 from pydantic import BaseModel, ValidationError
-from tomlkit.exceptions import ParseError, TOMLKitError
 
 from engine.errors import InputError
 from engine.files import write_atomic
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 """A recipe is a page of text; a larger file is refused before it is parsed."""
+DEPTH = 64
+"""Levels of tables; a recipe has four, and what a run adds to it has fewer than ten."""
+SHOWN_FAULTS = 20
+"""Faults that are told; of a file that is no recipe they would fill screens."""
+MAX_PATH, MAX_KEY, MAX_SENTENCE = 4095, 200, 1000
+"""Bytes of a path (Linux), and characters of a key and of a fault that are shown."""
+NO_PARENT = "'..' is not allowed in a recipe; use an absolute path, or --root DIR"
+_LONG_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){" + str(DEPTH) + "}")
+"""Parsing takes the square of the parts of a key."""
 
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
@@ -34,7 +45,10 @@ _PATH_KEYS = (
     ("corpus", "path"),
     ("generic", "path"),
     ("arms", "control", "path"),
+    ("vocab", "first_run"),
 )
+_NAMES = (("model", "id"), ("vocab", "first_run"))
+"""Keys whose value may also be a name that is no path."""
 _FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
 ELSEWHERE = ("hub:", "demo:", "lm-eval:")
 """Beginnings of values that are no path."""
@@ -42,31 +56,54 @@ ELSEWHERE = ("hub:", "demo:", "lm-eval:")
 
 def locate(text: str, key: tuple[str, ...]) -> int | None:
     """1-based line of a key in TOML text, or of its nearest written parent."""
-    table: tuple[str, ...] = ()
     best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            here = table
-        elif entry := _KEY.match(line):
-            here = table + tuple(entry[1].split("."))
-        else:
-            continue
+    for here, number in _written_keys(text):
         shared = len(here)
         if here == key[:shared] and (best is None or shared > best[0]):
             best = (shared, number)
     return best[1] if best else None
 
 
+@lru_cache(maxsize=1)
+def _written_keys(text: str) -> list[tuple[tuple[str, ...], int]]:
+    """Every table and key of a TOML text with its 1-based line."""
+    table: tuple[str, ...] = ()
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            found.append((table, number))
+        elif entry := _KEY.match(line):
+            found.append((table + tuple(entry[1].split(".")), number))
+    return found
+
+
 def parse_toml(text: str, name: str) -> dict[str, object]:
     """Plain values of a TOML text; InputError with the line for broken TOML."""
+    if _LONG_KEY.search(text):
+        raise InputError(f"{name}: not valid TOML: a key of more than {DEPTH} parts")
     try:
-        values: dict[str, object] = tomlkit.parse(text).unwrap()
-        return values
-    except (ParseError, RecursionError) as error:
+        values: dict[str, object] = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{name}: not valid TOML: it nests too deep") from None
+    except ValueError as error:
         raise InputError(f"{name}: not valid TOML: {error}") from None
-    except TOMLKitError as error:
-        raise InputError(f"{name}: not valid TOML: {error}") from None
+    if not _is_shallow(values):
+        raise InputError(f"{name}: not valid TOML: it nests more than {DEPTH} levels deep")
+    return values
+
+
+def _is_shallow(values: object) -> bool:
+    """Whether tables and lists nest no more than ``DEPTH`` levels."""
+    level = [values]
+    for _ in range(DEPTH):
+        below: list[object] = []
+        for one in level:
+            below += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def validate(values: Mapping[str, object], text: str, name: str) -> Recipe:
@@ -78,12 +115,37 @@ def validate(values: Mapping[str, object], text: str, name: str) -> Recipe:
             f"{name}: {f'line {line}' if line else 'a value'} holds what looks like an access "
             "token; remove it and set HF_TOKEN in the environment"
         )
+    faults = [_place(where, said, text) for where, said in _path_faults(values)]
+    count, recipe = len(faults), None
     try:
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        faults = [_sentence(fault, text) for fault in error.errors(include_url=False)]
-    head = f"{name}: {len(faults)} fault{'s' if len(faults) > 1 else ''}"
-    raise InputError("\n  ".join([f"{head}:", *sorted(faults)]))
+        count += error.error_count()
+        found = error.errors(include_url=False, include_input=False)
+        faults += [_sentence(fault, text) for fault in found[:SHOWN_FAULTS]]
+    if recipe is not None and not faults:
+        return recipe
+    more = [f"and {count - len(faults):,} more"] if count > len(faults) else []
+    head = f"{name}: {count:,} fault{'s' if count > 1 else ''}"
+    raise InputError("\n  ".join([f"{head}:", *sorted(faults), *more]))
+
+
+def _path_faults(values: Mapping[str, object]) -> list[tuple[tuple[str, ...], str]]:
+    """Where a recipe points at files in a way that is refused, and why."""
+    found: list[tuple[tuple[str, ...], str]] = []
+    for place in _PATH_KEYS + _FILE_KEYS:
+        value: object = values
+        for key in place:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if not isinstance(value, str) or value.startswith(ELSEWHERE):
+            continue
+        if ".." in Path(value).parts:
+            found.append((place, NO_PARENT))
+        elif "\0" in value:
+            found.append((place, "holds a NUL character, and no path does; write it anew"))
+        elif len(value.encode(errors="replace")) > MAX_PATH:
+            found.append((place, f"is longer than {MAX_PATH} bytes, and no path is; shorten it"))
+    return found
 
 
 def _secret_line(text: str) -> int | None:
@@ -100,17 +162,22 @@ def _secret_line(text: str) -> int | None:
     return None
 
 
+def _place(key: tuple[str, ...], message: str, text: str) -> str:
+    """A fault with its line and key."""
+    line = locate(text, key)
+    dotted = ".".join(key)[:MAX_KEY] or "recipe"
+    where = f"line {line}: {dotted}" if line else dotted
+    return f"{where}: {message}"
+
+
 def _sentence(fault: ErrorDetails, text: str) -> str:
     key = tuple(str(part) for part in fault["loc"])
-    line = locate(text, key)
-    dotted = ".".join(key) or "recipe"
-    where = f"line {line}: {dotted}" if line else dotted
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         message = f"unknown key{_known_keys(key)}"
     elif fault["type"] == "missing":
         message = "is required"
-    return f"{where}: {message[:1].lower()}{message[1:]}"
+    return _place(key, f"{message[:1].lower()}{message[1:]}"[:MAX_SENTENCE], text)
 
 
 def _known_keys(key: tuple[str, ...]) -> str:
@@ -122,7 +189,7 @@ def _known_keys(key: tuple[str, ...]) -> str:
             return ""
         model = found
     known = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(key[-1], known, 1)
+    near = get_close_matches(key[-1][:MAX_KEY], known, 1)
     if near:
         return f"; did you mean {near[0]}?"
     where = f"[{'.'.join(key[:-1])}]" if key[:-1] else "a recipe"
@@ -151,11 +218,11 @@ def load_recipe(path: Path, root: Path | None = None) -> tuple[Recipe, str]:
     if len(raw) > MAX_BYTES:
         raise InputError(f"{path}: larger than 1 MB; a recipe is a page of TOML")
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")  # editors on Windows put a mark before the first byte
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; a recipe is a page of TOML") from None
+        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     recipe = validate(parse_toml(text, path.name), text, path.name)
-    return resolve(recipe, (root or path.parent).resolve(), path.name), text
+    return resolve(recipe, (root or path.parent).resolve()), text
 
 
 def recipe_folder() -> Path:
@@ -164,8 +231,8 @@ def recipe_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "recipes"
 
 
-def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
-    """Make local paths absolute. A ``..`` in a recipe's path is refused (InputError)."""
+def resolve(recipe: Recipe, base: Path) -> Recipe:
+    """Make local paths absolute."""
     values = recipe.model_dump(by_alias=True)
     for place in _PATH_KEYS + _FILE_KEYS:
         *sections, key = place
@@ -173,18 +240,21 @@ def resolve(recipe: Recipe, base: Path, name: str) -> Recipe:
         for section in sections:
             table = table and table[section]
         value = table and table[key]
-        if value is None or value.startswith(ELSEWHERE) or value == "embedded":
+        if not value or value.startswith(ELSEWHERE) or value == "embedded":
             continue
-        if ".." in Path(value).parts:
-            raise InputError(
-                f"{name}: {'.'.join(place)}: '..' is not allowed in a recipe; "
-                "use an absolute path, or --root DIR"
-            )
-        local = base / Path(value).expanduser()
-        # A model id that is no folder here is a hub id (owner/name).
-        if place != ("model", "id") or local.exists() or value.startswith((".", "/", "~")):
+        local = base / _expanded(value)
+        # A model id that is no folder here is a hub id (owner/name), and a run may be an id.
+        if place not in _NAMES or os.path.lexists(local) or value.startswith((".", "/", "~")):
             table[key] = str(local)
     return Recipe.model_validate(values)
+
+
+def _expanded(value: str) -> Path:
+    """The path with its ``~`` as a folder; of a user who is not there, as it is written."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        return Path(value)
 
 
 def local_paths(recipe: Recipe) -> dict[str, str]:
@@ -200,7 +270,7 @@ def local_paths(recipe: Recipe) -> dict[str, str]:
             table = table and table[section]
         value = table and table[key]
         elsewhere = not value or value == "embedded" or value.startswith(ELSEWHERE)
-        if not elsewhere and (place != ("model", "id") or value.startswith((".", "/", "~"))):
+        if not elsewhere and (place not in _NAMES or value.startswith((".", "/", "~"))):
             found[".".join(place)] = value
     return found
 
@@ -234,7 +304,7 @@ def amend(
 
     ``instead`` names a table that the changes replace, keys that they do not name included.
     """
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8-sig")
     document = tomlkit.parse(before)
     table: Any = document
     for name in instead[:-1]:
@@ -254,7 +324,7 @@ def amend(
 def provenance(path: Path) -> dict[str, object]:
     """The ``[provenance]`` that a run wrote into its recipe; empty before that."""
     try:
-        found = parse_toml(path.read_text(), path.name).get("provenance")
+        found = parse_toml(path.read_text(encoding="utf-8-sig"), path.name).get("provenance")
     except (OSError, InputError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -262,7 +332,7 @@ def provenance(path: Path) -> dict[str, object]:
 
 def write_results(path: Path, results: Mapping[str, Mapping[str, object]]) -> None:
     """Replace the tables a run adds (``[evidence]``, ``[verdict]``, ``[provenance]``)."""
-    document = tomlkit.parse(path.read_text())
+    document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
     for name, table in results.items():
         if name in document:
             del document[name]

@@ -18,13 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.files import cut_torn_tail, open_regular
 from engine.redaction import masked
+from engine.runs.typed_fields import (
+    LATEST,
+    Field,
+    checked_values,
+    decode_json,
+    fields_of,
+    is_shallow,
+)
 
-REPAIR_BLOCK = 1 << 20
-"""Bytes of the log's end that are looked through at a time for its last newline."""
 KINDS: dict[str, type[Event]] = {}
-_FIELDS: dict[type[Event], tuple[str, ...]] = {}
-"""Names of a class's fields: a long log asks for them a million times."""
+_FIELDS: dict[type[Event], tuple[Field, ...]] = {}
+"""What to check of a class: a long log asks for it a million times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +53,12 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown(Event, kind="unknown"):
-    """An event of a newer version; kept whole so that viewers do not fail."""
+    """What is no event of this version; viewers count it and go on."""
 
     raw: dict[str, Any] = field(default_factory=dict)
+    """The event of a kind that a newer version writes, kept whole."""
+    fault: str = ""
+    """Why it is none; empty for an event of a newer version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,18 +259,21 @@ def parse(line: bytes | str) -> Event | None:
     if (check := _CHECK.search(data)) and int(check[1], 16) != zlib.crc32(data[: check.start()]):
         return None
     try:
-        raw = json.loads(data)
+        raw = decode_json(data)
     except (ValueError, RecursionError):
         return None
     return from_raw(raw) if isinstance(raw, dict) else None
 
 
 def parse_lines(data: bytes) -> list[Event]:
-    """The events of whole lines, in order; those that cannot be read are counted in their place."""
+    """The events of whole lines, in order; those that cannot be read are counted in their place.
+
+    Lines whose fields are of wrong types are such ones too.
+    """
     events: list[Event] = []
     for line in data.split(b"\n"):
         event = parse(line) if line.strip() else None
-        if event is not None:
+        if event is not None and not (isinstance(event, Unknown) and event.fault):
             events.append(event)
         elif line.strip():
             last = events.pop() if events and isinstance(events[-1], Unreadable) else None
@@ -269,19 +282,29 @@ def parse_lines(data: bytes) -> list[Event]:
 
 
 def from_raw(raw: dict[str, Any]) -> Event:
-    """The event of a JSON object, ``Unknown`` for a kind or shape not known."""
-    cls = KINDS.get(str(raw.get("kind")))
-    if cls is not None:
-        names = _FIELDS.get(cls)
-        if names is None:
-            names = _FIELDS[cls] = tuple(f.name for f in dataclasses.fields(cls))
-        values = {name: raw[name] for name in names if name in raw}
-        try:
-            return cls(**values)
-        except TypeError:
-            pass
+    """The event of a JSON object, ``Unknown`` for a kind not known or for fields of wrong types."""
+    kind = raw.get("kind")
+    cls = KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        return _unknown(raw, "" if isinstance(kind, str) else "it has no kind")
+    fields = _FIELDS.get(cls)
+    if fields is None:
+        fields = _FIELDS[cls] = fields_of(cls)
+    values = checked_values(fields, raw)
+    if values is None:
+        return _unknown(raw, f"fields of {cls.kind} are missing or of wrong types")
+    # As the frozen class's own constructor, which takes longer than all the rest.
+    event = object.__new__(cls)
+    event.__dict__.update(values)
+    return event
+
+
+def _unknown(raw: dict[str, Any], fault: str) -> Unknown:
+    if not is_shallow(raw):
+        return Unknown(fault="it nests too deep, or has a number that is none")
     stamp = raw.get("t")
-    return Unknown(t=stamp if isinstance(stamp, (int, float)) else 0.0, raw=raw)
+    timed = isinstance(stamp, (int, float)) and 0 <= stamp <= LATEST
+    return Unknown(t=float(stamp or 0.0) if timed else 0.0, raw=raw, fault=fault)
 
 
 class EventLog:
@@ -294,7 +317,7 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost = 0
-        _repair(path)
+        cut_torn_tail(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, event: Event) -> None:
@@ -329,26 +352,6 @@ class EventLog:
         os.close(self._fd)
 
 
-def _repair(path: Path) -> None:
-    """Cut a torn tail: everything after the last newline, NULs of a power loss included.
-
-    Looked for in blocks from the end, since one record may be megabytes long.
-    """
-    if not path.exists():
-        return
-    with path.open("rb+") as handle:
-        end = handle.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - REPAIR_BLOCK)
-            handle.seek(start)
-            newline = handle.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                handle.truncate(start + newline + 1)
-                return
-            end = start
-        handle.truncate(0)
-
-
 @dataclass
 class Tail:
     """Reader of a growing log from a byte offset; any number may follow one log."""
@@ -363,7 +366,7 @@ class Tail:
         not as they were written are left out, and an alarm in their place says how many.
         """
         try:
-            with self.path.open("rb") as handle:
+            with open_regular(self.path) as handle:
                 size = handle.seek(0, os.SEEK_END)
                 self.offset = min(self.offset, size)
                 handle.seek(self.offset)

@@ -25,7 +25,7 @@ from engine.runs.view import Curve, RunView, StageView
 if TYPE_CHECKING:
     from engine.artifacts.record import Json
 
-FORMAT = 4
+FORMAT = 5
 """Raise it when views are folded otherwise: older indexes are then made anew."""
 PROBE = 4096
 """Bytes of the log's beginning and before the index's end that must be as they were."""

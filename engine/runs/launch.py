@@ -19,16 +19,21 @@ from pathlib import Path
 import psutil
 
 from engine.errors import InputError
-from engine.files import PRIVATE, read_sealed_json, write_sealed_json
+from engine.files import PRIVATE, open_regular, read_sealed_json, write_sealed_json
 from engine.recipe.seal import find_change
 from engine.runs.events import Control, Tail
 from engine.runs.run import Run
+from engine.runs.typed_fields import LATEST
 from engine.stages import STAGES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a living worker is shown as silent."""
 
 
+PIDS = 2**31
+"""Process ids are below it on every system."""
+LARGEST_FILE = 2**63
+"""Bytes of a file are below it."""
 UNKNOWN = "unknown"
 """The state of a run whose heartbeat cannot be read."""
 LOGGED = "logged"
@@ -79,20 +84,47 @@ class Status:
 
 
 def read_status(run: Run) -> Status:
-    """The worker's state now; never raises on a missing or torn file."""
+    """The worker's state now; never raises, whatever another hand made of the file."""
     if not run.status_path.exists():
         return Status(False, "none", "", None, None, fault=_find_fault(run, 0))
     raw = read_sealed_json(run.status_path) or {}
     try:
-        pid = int(raw["pid"])
-        alive = _same_process(pid, float(raw["started"])) and raw["state"] != "ended"
-        age = max(0.0, time.time() - float(raw["beat"]))
-        begun = max(0.0, time.time() - float(raw["started"]))
-        stage, guard = str(raw.get("stage", "")), str(raw.get("guard", ""))
-        fault = "" if alive else _find_fault(run, int(raw.get(LOGGED, 0)))
-        return Status(alive, str(raw["state"]), stage, pid, age, guard, begun, fault)
-    except (ValueError, KeyError, TypeError, OverflowError):
+        pid, started = _whole(raw["pid"], PIDS), _stamp(raw["started"])
+        state, stage, guard = (_word(raw.get(name)) for name in ("state", "stage", "guard"))
+        alive = _same_process(pid, started) and state != "ended"
+        age = max(0.0, time.time() - _stamp(raw["beat"]))
+        begun = max(0.0, time.time() - started)
+        fault = "" if alive else _find_fault(run, _whole(raw.get(LOGGED, 0), LARGEST_FILE))
+        return Status(alive, state, stage, pid, age, guard, begun, fault)
+    except (ValueError, KeyError, TypeError):
         return Status(False, UNKNOWN, "", None, None, fault="its status.json is damaged")
+
+
+def _whole(value: object, end: int) -> int:
+    """A whole number from 0 to below ``end``. Raises TypeError or ValueError for anything else."""
+    if type(value) is not int:
+        raise TypeError("not a whole number")
+    if not 0 <= value < end:
+        raise ValueError("out of range")
+    return value
+
+
+def _stamp(value: object) -> float:
+    """A time in Unix seconds. Raises TypeError or ValueError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("no time")
+    if not 0 <= value <= LATEST:
+        raise ValueError("no time")
+    return float(value)
+
+
+def _word(value: object) -> str:
+    """A word of a heartbeat, '' where it is left out. Raises TypeError where it is no text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
 
 
 def log_bytes(run: Run) -> int:
@@ -116,7 +148,8 @@ def _find_fault(run: Run, expected: int) -> str:
 @lru_cache(maxsize=256)
 def _recipe_change(path: Path, changed: int, size: int) -> str:
     """``find_change`` of a recipe as its stamps tell it: a viewer asks twice a second."""
-    return find_change(path.read_text(errors="replace"))
+    with open_regular(path) as handle:
+        return find_change(handle.read().decode("utf-8-sig", errors="replace"))
 
 
 def _log_fault(run: Run, expected: int) -> str:
@@ -125,7 +158,7 @@ def _log_fault(run: Run, expected: int) -> str:
     if size < expected:
         return f"its log is {expected - size:,} bytes shorter than its worker left it"
     try:
-        with run.events_path.open("rb") as handle:
+        with open_regular(run.events_path) as handle:
             handle.seek(max(0, size - 1))
             whole = handle.read(1) in (b"\n", b"")
     except OSError:

@@ -290,13 +290,23 @@ def list_runs(root: Path | None = None) -> list[Run]:
     folder = (root or home()) / "runs"
     if not folder.is_dir():
         return []
-    runs = [Run(p) for p in folder.iterdir() if (p / "recipe.toml").is_file()]
+    runs = [Run(path) for path in folder.iterdir() if _is_run(path)]
 
     def changed(run: Run) -> float:
-        source = run.events_path if run.events_path.exists() else run.recipe_path
-        return source.stat().st_mtime
+        for source in (run.events_path, run.recipe_path):
+            with contextlib.suppress(OSError):
+                return source.stat().st_mtime
+        return 0.0
 
     return sorted(runs, key=changed, reverse=True)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder holds a run; one that may not be looked into counts as none."""
+    try:
+        return (path / "recipe.toml").is_file()
+    except OSError:
+        return False
 
 
 def find_run(name: str | None, root: Path | None = None) -> Run:

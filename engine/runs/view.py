@@ -121,8 +121,8 @@ class RunView:
     """Seconds that workers spent in each stage, over all their attempts."""
     broken: int = 0
     """Lines of the log that were not as they were written, and are left out."""
-    odd: int = 0
-    """Events with fields of a wrong type, left out."""
+    newer: int = 0
+    """Events of a kind that this version does not know."""
     limits: dict[str, float] = field(default_factory=lambda: effective({}))
     """The thresholds in force, the recipe's overrides included once it is decided."""
 
@@ -137,7 +137,7 @@ class RunView:
             self.apply(event)
 
     def apply(self, event: ev.Event) -> None:
-        """Fold one event; unknown kinds only move the clock."""
+        """Fold one event; what is none of this version's is counted."""
         if isinstance(event, ev.Unreadable):
             self._leave_out(event.count)
             return
@@ -149,7 +149,7 @@ class RunView:
         try:
             handler(self, event)
         except (TypeError, ValueError, AttributeError, KeyError):
-            self.odd += 1
+            self._leave_out(1)
 
     def _leave_out(self, lines: int) -> None:
         """Lines that cannot be read: one alarm for all of them, however they are read."""
@@ -340,7 +340,15 @@ def _run_ended(view: RunView, event: ev.RunEnded) -> None:
             stage.state = "failed" if view.failure else "stopped"
 
 
+def _unknown(view: RunView, event: ev.Unknown) -> None:
+    if event.fault:
+        view._leave_out(1)
+    else:
+        view.newer += 1
+
+
 _HANDLERS: dict[type[ev.Event], Any] = {
+    ev.Unknown: _unknown,
     ev.RunStarted: _run_started,
     ev.Facts: _facts,
     ev.StageStarted: _stage_started,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
+MOST_DRAWN = 1 << 26
+"""Counts of documents drawn at a time, 512 MB of them: memory stays flat however many resamples."""
 
 
 def expansion(documents: int, level: float = LEVEL) -> float:
@@ -47,8 +49,12 @@ def ratio_deviations(
     if len(top) < 2:
         return np.zeros(resamples)
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(top), np.full(len(top), 1 / len(top)), size=resamples)
-    draws = (weights @ top) / np.maximum(weights @ bottom, 1e-12)
+    even, block = np.full(len(top), 1 / len(top)), max(1, MOST_DRAWN // len(top))
+    parts = []
+    for start in range(0, resamples, block):
+        weights = rng.multinomial(len(top), even, size=min(block, resamples - start))
+        parts.append((weights @ top) / np.maximum(weights @ bottom, 1e-12))
+    draws = np.concatenate(parts)
     value = top.sum() / max(float(bottom.sum()), 1e-12)
     if log:
         draws, value = np.log(np.maximum(draws, 1e-12)), math.log(max(float(value), 1e-12))

@@ -42,6 +42,12 @@ class Narrator:
         return plain_lines(event)
 
 
+def newer_words(count: int) -> str:
+    """That a log holds events of a kind that is not known here; empty where it holds none."""
+    lines = "1 line of this log is" if count == 1 else f"{count:,} lines of this log are"
+    return f"{lines} of a newer cpt, and not shown" if count else ""
+
+
 def progress_words(event: ev.Progress, at_work: bool) -> str:
     """``reading: 30 of 100 files, 12 s left``; no time is left where nothing goes on."""
     done = format_count(event.done)

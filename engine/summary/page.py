@@ -10,7 +10,7 @@ from engine.formatting import WIDTH, format_count, format_duration, format_memor
 from engine.runs.events import Unreadable
 from engine.summary import gate_lines
 from engine.summary.findings import NEVER_THE_VERDICT, describe_stage
-from engine.summary.log_lines import _sample, progress_words, step_words
+from engine.summary.log_lines import _sample, newer_words, progress_words, step_words
 
 if TYPE_CHECKING:
     from engine.gate.items import Items
@@ -44,6 +44,8 @@ def summary(
     of_the_log = [alarm for alarm in view.alarms[:-3] if isinstance(alarm, Unreadable)]
     for alarm in [*of_the_log, *view.alarms[-3:]]:
         lines += _wrapped(f"{alarm.level:<9}", one_line(alarm.message))
+    if view.newer:
+        lines += _wrapped("note     ", newer_words(view.newer))
     if view.failure:
         lines += ["", *_wrapped("failed   ", one_line(view.failure.message))]
     if view.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 import re
 import stat
@@ -15,6 +16,8 @@ from engine.corpus.files.kinds import kind_of, readable, unknown_suffix
 from engine.corpus.ledger import NOTES, Ledger, shown
 
 _MAGIC = re.compile(r"[*?[]")
+MOST_FILES = 2_000_000
+"""Files that are listed: as many as ``digests`` remembers. A glob over a whole disk ends there."""
 
 
 @dataclass
@@ -120,7 +123,12 @@ def _enter(root: Path, listing: Listing) -> None:
     hidden = any(segment.startswith(".") for segment in pattern)
     skip = len(root.parts)
     # As if sorted by parts: no name holds a NUL, which sorts before every other character.
-    found = sorted(_walk(root, listing, depth, hidden), key=lambda one: one[0].replace("/", "\0"))
+    walked = list(itertools.islice(_walk(root, listing, depth, hidden), MOST_FILES + 1))
+    if len(walked) > MOST_FILES:
+        said = f"{listing.label} reaches more than {MOST_FILES:,} files"
+        listing.problem = f"{said}; give a narrower folder or glob"
+        return
+    found = sorted(walked, key=lambda one: one[0].replace("/", "\0"))
     for name, size in found:
         path = Path(name)
         if not listing.pattern or _matches(path.parts[skip:], pattern):
@@ -128,14 +136,32 @@ def _enter(root: Path, listing: Listing) -> None:
 
 
 def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a path fits a glob: ``**`` spans any number of folders."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        rest = pattern[1:] or ("*",)
-        return any(_matches(parts[at:], rest) for at in range(len(parts)))
-    fits = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
-    return fits and _matches(parts[1:], pattern[1:])
+    """Whether a path fits a glob: ``**`` spans any number of folders.
+
+    All ways of fitting are followed at once, so that no number of ``**`` takes long.
+    """
+    if pattern[-1:] == ("**",):
+        pattern = (*pattern, "*")
+    live = _reached({0}, pattern)
+    for part in parts:
+        stay = {at for at in live if at < len(pattern) and pattern[at] == "**"}
+        go = {
+            at + 1
+            for at in live - stay
+            if at < len(pattern) and fnmatch.fnmatchcase(part, pattern[at])
+        }
+        live = _reached(stay | go, pattern)
+    return len(pattern) in live
+
+
+def _reached(places: set[int], pattern: tuple[str, ...]) -> set[int]:
+    """The places in a glob, with those after a ``**`` that spans nothing."""
+    found = set(places)
+    for at in places:
+        while at < len(pattern) and pattern[at] == "**":
+            at += 1
+            found.add(at)
+    return found
 
 
 def _why_missing(root: Path, error: OSError) -> str:

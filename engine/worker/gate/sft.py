@@ -18,7 +18,7 @@ import torch
 from engine.errors import InputError
 from engine.files import digest
 from engine.gold.example import Example
-from engine.recipe import sections as recipes
+from engine.recipe.adapters import Lora
 from engine.recipe.gate import Gate
 from engine.worker.model import base as models
 from engine.worker.model import methods
@@ -61,7 +61,7 @@ class Tuner:
         """A copy of ``model`` ready to train, with fresh adapters where the probe trains such."""
         torch.manual_seed(seed)
         mine = copy.deepcopy(model)
-        lora = recipes.Lora.model_validate({})
+        lora = Lora.model_validate({})
         settings = methods.MethodSettings(lora, self.gate.probe.rank, seed)
         return self._method.ready(mine, settings)
 
@@ -92,7 +92,7 @@ class Tuner:
             taught = [pairs[i] for i in batch]
             rows = pack_examples([*taught, *extra(taught)], length, self.base.eos)
             rate = learning_rate(step, len(batches), lr, "cosine", max(1, len(batches) // 10), 0.0)
-            torch.manual_seed(seed * 1_000_003 + step)
+            torch.manual_seed((seed * 1_000_003 + step) % 2**63)
             loss, norm = stepper.step(rows, rate)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise Diverged(

@@ -16,6 +16,7 @@ import torch
 
 from engine.errors import InputError
 from engine.recipe import sections as recipes
+from engine.recipe.adapters import Lora
 from engine.recipe.method_facts import FULL, LORA_VARIANTS, MethodFacts
 from engine.worker.model import base as models
 from engine.worker.model.embeddings import ends
@@ -33,7 +34,7 @@ RSLORA_ALPHA = 8
 class MethodSettings:
     """What a method is told when it makes a model ready. The first three are for adapters only."""
 
-    lora: recipes.Lora
+    lora: Lora
     rank: int
     seed: int
     """Of the adapters' initialisation."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engine.decision.tree import NODES
+from engine.recipe.adapters import Lora
 from engine.recipe.defaults import default_lr, default_rank, pilot_lr, short_rate
 from engine.recipe.gate import Sft
 from engine.recipe.method_facts import TRAIN_METHODS
-from engine.recipe.sections import Lora, Train
+from engine.recipe.sections import Train
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from engine.stats import bootstrap
 from engine.stats.bootstrap import expansion, interval, ratio_deviations, ratio_of_ratios
 
 
@@ -67,3 +68,12 @@ def test_paired_sides_share_their_documents_luck() -> None:
     assert paired.low == pytest.approx(1.02)
     assert paired.high == pytest.approx(1.02)
     assert apart.high - apart.low > 0.05
+
+
+def test_resamples_in_blocks_are_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat however many are asked for, and the numbers are the same."""
+    rng = np.random.default_rng(1)
+    top, bottom = rng.random(50), rng.random(50) + 1
+    whole = bootstrap.ratio_deviations(top, bottom, 101, seed=4)
+    monkeypatch.setattr(bootstrap, "MOST_DRAWN", 500)
+    assert np.allclose(bootstrap.ratio_deviations(top, bottom, 101, seed=4), whole, rtol=1e-12)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.recipe.sections import Lora
+from engine.recipe.adapters import Lora
 from engine.worker.job.ranks import Ranks, find_ranks
 from engine.worker.model import base as models
 from engine.worker.model import methods

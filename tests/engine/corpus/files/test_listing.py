@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from engine.corpus.files import listing
 from engine.corpus.files.kinds import codecs_of, kind_of, unknown_suffix
+from engine.corpus.files.listing import list_files
 from engine.errors import InputError
 from tests.engine.corpus.sources import PROSE, corpus, read
 
@@ -93,3 +96,26 @@ def test_a_folder_of_unknown_types_says_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"found no suffix 2.*\*\*/\*' to read them all"):
         corpus(tmp_path).check()
     assert len(read(corpus(tmp_path / "**" / "*"))) == 2
+
+
+def test_a_glob_of_many_stars_takes_no_time(tmp_path: Path) -> None:
+    """Ways of fitting forty ``**`` to a path of twenty folders: more than could be tried."""
+    deep = tmp_path.joinpath(*"abcdefghijklmnopqrst")
+    deep.mkdir(parents=True)
+    (deep / "text.txt").write_text("x")
+    began = time.process_time()
+    assert not list_files(tmp_path / ("**/a*/" * 40) / "none").files
+    assert list_files(tmp_path / ("**/" * 40) / "*.txt").files == {deep / "text.txt": 1}
+    assert list_files(tmp_path / "a" / "**").files == {deep / "text.txt": 1}
+    assert time.process_time() - began < 2
+
+
+def test_a_glob_that_reaches_too_many_files_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_FILES", 3)
+    for name in "abcd":
+        (tmp_path / f"{name}.txt").write_text("x")
+    assert "more than 3 files; give a narrower" in list_files(tmp_path / "*").why_none()
+    (tmp_path / "d.txt").unlink()
+    assert len(list_files(tmp_path / "*").files) == 3

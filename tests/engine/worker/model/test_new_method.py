@@ -16,9 +16,10 @@ from engine.decision.case import Case
 from engine.decision.plan_rules import method as method_rule
 from engine.errors import InputError
 from engine.recipe import method_facts as names
+from engine.recipe.adapters import Lora
 from engine.recipe.defaults import default_lr, pilot_lr
 from engine.recipe.gate import Gate, Sft
-from engine.recipe.sections import Lora, Recipe, Train
+from engine.recipe.sections import Recipe, Train
 from engine.worker.gate.sft import Tuner
 from engine.worker.measure.cost import flops_per_token
 from engine.worker.model import base as models

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.errors import InputError
 from engine.recipe import sections as recipes
+from engine.recipe.adapters import Lora
 from engine.worker.model import base as models
 from engine.worker.model import methods, proof
 from engine.worker.release.export import check_proof, check_tokenizer, run_reload
@@ -32,7 +33,7 @@ def trained(base: models.Base, method: str) -> torch.nn.Module:
     model = models.load(base)
     if method != "full":
         model = methods.METHODS["lora"].ready(
-            model, methods.MethodSettings(recipes.Lora.model_validate({}), 4, 0)
+            model, methods.MethodSettings(Lora.model_validate({}), 4, 0)
         )
         methods.set_embeddings(model, method != "lora")
     torch.manual_seed(1)

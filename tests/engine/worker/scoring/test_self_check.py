@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from engine.errors import InputError
 from engine.gold.example import Example
 from engine.recipe import sections as recipes
+from engine.recipe.adapters import Lora
 from engine.runs.events import Alarm, EventLog, Facts, read_all
 from engine.runs.run import Run, create_run, list_runs
 from engine.worker.job.context import Context
@@ -137,7 +138,7 @@ def test_wraps_and_copies_take_the_same_paths(tiny_base: models.Base) -> None:
     paths = examine(model, base, FP32)
     enable_fast_paths(model, paths)
     wrapped = methods.METHODS["lora"].ready(
-        model, methods.MethodSettings(recipes.Lora.model_validate({}), 4, 0)
+        model, methods.MethodSettings(Lora.model_validate({}), 4, 0)
     )
     assert paths_of(wrapped) == paths
     assert paths_of(methods.merged(wrapped)) == paths

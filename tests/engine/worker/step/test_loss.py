@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.recipe.sections import Lora
+from engine.recipe.adapters import Lora
 from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.embeddings import output_head

@@ -26,7 +26,7 @@ STEP = """
 import gc, json, sys
 import numpy as np
 from transformers import LlamaConfig, LlamaForCausalLM
-from engine.recipe.sections import Lora
+from engine.recipe.adapters import Lora
 from engine.worker.model import methods
 from engine.worker.model.precision import Precision
 from engine.worker.step import memory

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.files import SPARE_BYTES
-from engine.recipe.sections import Lora
+from engine.recipe.adapters import Lora
 from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.train.checkpoint import Checkpoints
