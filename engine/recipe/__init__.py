@@ -2,6 +2,8 @@
 
 base           what a section is made of
 sections       every section but the gate's, and the whole recipe
+sources        a side's text, of one source or of several
+generic_families   generic text by the base's family
 adapters       the sections on adapters and new tokens
 gate           the sections on the gate and on stage two
 method_facts   the training methods: names, words, rates
