@@ -110,6 +110,26 @@ class Quality(Record):
     """What was sampled instead of read whole, in words."""
 
 
+class SourceScan(Record):
+    """One source of a side: what it gives to training, and where it was fetched."""
+
+    source: str
+    documents: int
+    tokens: int
+    train_documents: int
+    """Neither held out nor left out as near-duplicates."""
+    train_tokens: int
+    name: str = ""
+    """What a lock calls it; empty for files of this machine."""
+    revision: str = ""
+    """Commit of a hub data set."""
+    sha256: str = ""
+    """Of what was fetched."""
+    bytes: int = 0
+    folder: str = ""
+    """Where it lies in the cache."""
+
+
 class SideScan(Record):
     """One text source after reading, cleaning, exact dedup and the held-out split."""
 
@@ -143,6 +163,8 @@ class SideScan(Record):
     """Files by detected encoding."""
     mojibake_documents: int = 0
     """Documents that look wrongly decoded (repaired only on request)."""
+    parts: list[SourceScan] = Field(default_factory=list)
+    """By source, in the recipe's order; empty in a run of an older version."""
     quality: Quality | None = None
 
     @property

@@ -12,6 +12,7 @@ from engine.decision.base_rules import explain, fertility, surprise
 from engine.decision.case import Case, Finding
 from engine.decision.corpus_rules import corpus_size, hurts, shape
 from engine.decision.gate_rules import gate, goal
+from engine.decision.mix_back import mix_back
 from engine.recipe.defaults import RANKS_BY_CORPUS
 from engine.thresholds import effective
 
@@ -169,6 +170,16 @@ NODES: tuple[Node, ...] = (
         plan.distil,
         asks="distil",
         options=YES_NO,
+    ),
+    Node(
+        "mix_back",
+        "Can the generic text be mixed back as promised?",
+        "The share that the counted generic tokens can make, each read four times at most. Below "
+        "{mix_back:.0%} of what was asked for: NOT YET. Below {replay_small:,.0f} domain tokens a "
+        "larger share is offered.",
+        mix_back,
+        required=True,
+        needs=lambda known: known.scan,
     ),
     Node(
         "method",

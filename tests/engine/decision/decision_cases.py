@@ -24,7 +24,7 @@ from engine.recipe.sections import Recipe
 
 ORDER = [
     *("hurts", "shape", "size", "surprise", "fertility", "explain", "goal", "gate"),
-    *("facts", "distil", "method", "vocabulary", "cost"),
+    *("facts", "distil", "mix_back", "method", "vocabulary", "cost"),
 ]
 ANSWERS: dict[str, Any] = {
     "hurts": "unreadable",
@@ -87,6 +87,11 @@ def ordered(low: float, high: float) -> Scan:
 def repeating(tokens: int, passages: int) -> Scan:
     """A text of which so much came before."""
     return scan(tokens, quality=quality(0, repeated_passages_tokens=passages))
+
+
+def thin(tokens: int) -> Scan:
+    """A text beside generic text of so few tokens, on 20M of its own."""
+    return scan().model_copy(update={"generic": side(tokens)})
 
 
 def leaking(documents: int) -> Scan:
@@ -260,6 +265,11 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),
     ("distil", {}, {"distil": True}, "note", "vocabulary extension off"),
+    ("mix_back", {"scan": None}, {}, "open", "not been counted"),
+    ("mix_back", {}, {}, "go", "10.0% of the training tokens can be generic, 10% were asked"),
+    ("mix_back", {"scan": thin(400_000)}, {}, "note", "can be generic"),
+    ("mix_back", {"scan": thin(70_000)}, {}, "not_yet", "1.4% of the training tokens can be"),
+    ("mix_back", {"scan": scan(5_000_000)}, {}, "note", "10.0% of the training tokens can be"),
     ("method", {}, {}, "note", "LoRA rank 64 for 20M tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
