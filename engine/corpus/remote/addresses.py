@@ -49,7 +49,7 @@ def list_remote(address: str) -> list[RemoteFile]:
     with _explained(address):
         system, path = _system(address)
         found = _found(system, path, address)
-        files = sorted(_files(found, path, address), key=lambda one: one.name)
+        files = sorted(_files(found, path), key=lambda one: one.name)
     if not files:
         raise InputError(f"{shown(address)} has no file that can be read; give {readable()}")
     if len(files) > MOST_FILES:
@@ -114,20 +114,24 @@ def _found(system: Any, path: str, address: str) -> dict[str, Any]:
     return {path: info}
 
 
-def _files(found: dict[str, Any], root: str, address: str) -> Iterator[RemoteFile]:
-    base = root.rstrip("/")
-    for number, (path, info) in enumerate(sorted(found.items()), 1):
-        below = path.removeprefix(base).strip("/") if len(found) > 1 else ""
-        plain = below or PurePosixPath(urlsplit(path).path).name or "text.txt"
-        if any(part.startswith(".") for part in plain.split("/")):
-            continue
+def _files(found: dict[str, Any], root: str) -> Iterator[RemoteFile]:
+    """What was found without hidden files, numbered in the order of the paths."""
+    base, several = root.rstrip("/"), len(found) > 1
+    below = {path: path.removeprefix(base).strip("/") for path in found} if several else {}
+    kept = [
+        path
+        for path in sorted(found)
+        if not any(part.startswith(".") for part in below.get(path, "").split("/"))
+    ]
+    for number, path in enumerate(kept, 1):
+        info = found[path]
+        plain = below.get(path) or PurePosixPath(urlsplit(path).path).name or "text.txt"
         name = re.sub(r"[^\w.-]+", "_", plain)[-150:]
-        state = next((str(info[key]) for key in _STATE if info.get(key)), "")
         yield RemoteFile(
             path=path,
-            name=f"{number:06}-{name}" if len(found) > 1 else name,
+            name=f"{number:06}-{name}" if several else name,
             size=info.get("size"),
-            state=state,
+            state=next((str(info[key]) for key in _STATE if info.get(key)), ""),
         )
 
 
@@ -146,16 +150,21 @@ def _explained(address: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    """What went wrong, in our words; None for what is no fault of the address."""
-    status = getattr(error, "status", None)
-    names = " ".join(type(one).__name__ for one in (error, error.__cause__) if one)
-    if isinstance(error, FileNotFoundError) or status == 404:
-        return "there is nothing at this address"
-    if isinstance(error, PermissionError) or status in (401, 403) or "Credential" in names:
+    """What went wrong, in our words; None for what is no fault of the address.
+
+    A file that an HTTP server cannot be asked for is a FileNotFoundError to fsspec too.
+    """
+    chain = [one for one in (error, error.__cause__) if one]
+    status = next((s for one in chain if isinstance(s := getattr(one, "status", None), int)), None)
+    names = " ".join(type(one).__name__ for one in chain)
+    lost = re.search("Connection|Connector|Timeout|Payload|Disconnected", names)
+    if status in (401, 403) or isinstance(error, PermissionError) or "Credential" in names:
         return "its server asks for a login (set the credentials of its own tools)"
-    if isinstance(status, int):
+    if status not in (None, 404):
         return f"its server answered with fault {status} (try again later)"
-    if isinstance(error, OSError | TimeoutError) or re.search("Client|Timeout|Connect|Http", names):
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, FileNotFoundError) and not lost:
+        return "there is nothing at this address"
+    if isinstance(error, OSError) or lost or re.search("Client|Http", names):
+        first = (str(chain[-1]).strip().splitlines() or [type(error).__name__])[0]
         return f"its server cannot be reached or broke off ({first[:100].rstrip('.')})"
     return None

@@ -87,7 +87,9 @@ class _Packer:
         eos, bos = self.base.eos, self.base.bos
         for order, budget in parts:
             end = None if budget is None else ledger.tokens + budget
+            before = ledger.tokens
             yield from segments(store, order, self.length, eos, bos, ledger, end)
+            ledger.parts.append(ledger.tokens - before)
 
     def available(self, store: TokenStore, orders: Sequence[Ints]) -> list[int]:
         """Tokens of each order, with separators."""
@@ -176,6 +178,8 @@ def pack_texts(
         tokens=mix.tokens(),
         asked_mix=recipe.pack.mix_back,
         achieved_mix=mix.achieved_share(),
+        domain_parts=domain_ledger.parts if shares is not None else [],
+        generic_parts=generic_ledger.parts if recipe.generic.shares is not None else [],
         ledger=balance_ledger(domain, sum(map(len, orders)), domain_ledger, generic_ledger, mix),
         seams=seams(domain_pack, base),
         sha256=hashes,
