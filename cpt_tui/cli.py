@@ -86,9 +86,13 @@ def demo(
 
 @app.command()
 def check(
-    corpus: Annotated[str, typer.Argument(help="File, folder or hub:owner/name of raw text.")],
+    corpus: Annotated[
+        str, typer.Argument(help="File, folder, hub:owner/name or address (https, s3, gs) of text.")
+    ],
     model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
-    generic: Annotated[str, typer.Option(help="Generic text to compare with.")] = "embedded",
+    generic: Annotated[
+        str, typer.Option(help="Generic text; 'family' = as the base's own.")
+    ] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
     hurts: Annotated[
@@ -113,7 +117,7 @@ def check(
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
     from engine.recipe.schema import place_beside
-    from engine.recipe.toml import dump, validate
+    from engine.recipe.toml import dump, name_family, validate
 
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},
@@ -132,6 +136,7 @@ def check(
         section: {k: v for k, v in table.items() if v not in (None, "")}
         for section, table in values.items()
     }
+    name_family(values)
     recipe = validate(values, "", "cpt check")
     preflight(recipe)
     run = create_run(name, dump(recipe))

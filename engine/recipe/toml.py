@@ -270,9 +270,9 @@ def resolve(recipe: Recipe, base: Path) -> Recipe:
 
 def name_family(values: dict[str, Any]) -> None:
     """Put the sources of the base's family in the place of ``path = "family"``."""
-    generic = values.get("generic")
-    if isinstance(generic, dict) and generic.get("path") == FAMILY:
-        values["generic"] = family_tables(values["model"]["id"], generic)
+    generic, model = values.get("generic"), values.get("model")
+    if isinstance(generic, dict) and isinstance(model, dict) and generic.get("path") == FAMILY:
+        values["generic"] = family_tables(str(model.get("id")), generic)
 
 
 def _held_paths(
