@@ -90,9 +90,7 @@ def check(
         str, typer.Argument(help="File, folder, hub:owner/name or address (https, s3, gs) of text.")
     ],
     model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
-    generic: Annotated[
-        str, typer.Option(help="Generic text; 'family' = as the base's own.")
-    ] = "embedded",
+    generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
     hurts: Annotated[

@@ -52,7 +52,7 @@ def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
     Once there are weights (``trained``) a control is its arm's own affair.
     """
     from engine.corpus.mixture import open_corpus
-    from engine.gold.load import LM_EVAL, gold_items, sft_items
+    from engine.gold.load import LM_EVAL, gold_items, load_examples, sft_items
 
     model = Path(recipe.model.id)
     if model.is_dir():
@@ -70,6 +70,8 @@ def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
         gold_items(Path(gate.gold), gate)
     if gate.sft is not None:
         sft_items(Path(gate.sft), gate)
+    if gate.chat_heldout is not None:
+        load_examples(Path(gate.chat_heldout), chat=True)
     private_dir(home)
     if not os.access(home, os.W_OK):
         raise InputError(f"{home}: not writable; set CPT_HOME to a folder of yours")

@@ -198,6 +198,22 @@ class Contamination(Record):
     examples: list[str] = Field(default_factory=list)
 
 
+class ChatSigns(Record):
+    """What says that the base was trained to chat."""
+
+    name: str = ""
+    """The word in its name: ``instruct``, ``chat``, ...; empty where there is none."""
+    template: bool = False
+    """Whether its tokenizer has a chat template; some bases carry their chat model's."""
+    tokens: list[str] = Field(default_factory=list)
+    """Tokens that begin or end turns; alone they say little, since bases often hold them too."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the guard reads answers too."""
+        return bool(self.name) or self.template
+
+
 class Scan(Record):
     """The scan stage: both sides and the shape of the corpus."""
 
@@ -207,6 +223,8 @@ class Scan(Record):
     generic_kind: str = ""
     """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
+    chat: ChatSigns | None = None
+    """None in a run of an older version."""
 
 
 class ShatteredTerm(Record):

@@ -52,7 +52,7 @@ _PATH_KEYS = (
 )
 _NAMES = (("model", "id"), ("vocab", "first_run"))
 """Keys whose value may also be a name that is no path."""
-_FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
+_FILE_KEYS = tuple(("gate", key) for key in ("gold", "sft", "lm_eval_path", "chat_heldout"))
 ELSEWHERE = ("hub:", "demo:", "lm-eval:")
 """Beginnings of values that are no path."""
 WORDS = ("embedded", FAMILY)
@@ -192,9 +192,9 @@ def _sentence(fault: ErrorDetails, text: str) -> str:
 
 def _as_written(key: tuple[str, ...], text: str) -> tuple[str, ...]:
     """The key as the file has it: the second ``[[generic]]`` as ``generic.2``."""
-    side, *inner = key
-    if side not in SIDES:
+    if not key or key[0] not in SIDES:
         return key
+    side, *inner = key
     if len(inner) > 1 and inner[0] == "also":
         return (side, str(int(inner[1]) + 2), *inner[2:])
     several = any(written[:2] == (side, "1") for written, _ in _written_keys(text))

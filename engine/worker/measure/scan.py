@@ -32,6 +32,7 @@ from engine.recipe.sources import Source
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model.base import Base
+from engine.worker.model.chat import chat_signs
 from engine.worker.model.job import Job
 from engine.worker.scoring.examples import Encoder, cut_by_context
 from engine.worker.tokens.build import STORE_VERSION
@@ -136,6 +137,7 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         shape=shape,
         generic_kind=detect_shape(generic).kind if has_code(shape) else "",
         contamination=contamination(store, overlapped, len(gold)),
+        chat=chat_signs(base),
     )
     checked = None
     if files:
