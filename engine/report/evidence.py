@@ -27,7 +27,7 @@ from engine.artifacts.scan import (
     SideScan,
     WordOrder,
 )
-from engine.formatting import format_duration, format_interval, format_memory
+from engine.formatting import format_decimal, format_duration, format_interval, format_memory
 from engine.report.markdown import inert, table
 
 KEPT_NOTES = 200
@@ -191,9 +191,7 @@ def _render_losses(fluency: Fluency) -> str:
     sides = (fluency.domain, fluency.generic)
     rows = [[label, *(cell(side) for side in sides)] for label, cell in FLUENCY_ROWS]
     text = f"Bits/byte ratio {format_interval(fluency.ratio, 3)}."
-    if fluency.budget_ended:
-        text += " The budget ended before the interval decided."
-    return table(("fluency of the base", *SIDES), rows) + f"\n\n{text}"
+    return table(("fluency of the base", *SIDES), rows) + f"\n\n{text} {fluency.undecided}".rstrip()
 
 
 def _render_classes(classes: Sequence[TokenClass]) -> str:
@@ -202,8 +200,8 @@ def _render_classes(classes: Sequence[TokenClass]) -> str:
             inert(one.name),
             f"{one.domain_share:.1%}",
             f"{one.generic_share:.1%}",
-            f"{one.domain_nats:.3f}",
-            f"{one.generic_nats:.3f}",
+            format_decimal(one.domain_nats, 3),
+            format_decimal(one.generic_nats, 3),
         ]
         for one in classes
     ]
@@ -227,10 +225,16 @@ def _list_surprises(fluency: Fluency) -> list[str]:
 
 def _describe_pilot(pilot: Pilot) -> str:
     text = (
-        f"Pilot ({pilot.tokens:,} tokens, {pilot.method}, rate {pilot.lr:g}): domain "
-        f"gain {pilot.domain_gain:.3f}, generic gain {pilot.generic_gain:.3f}, net "
-        f"{format_interval(pilot.gain, 3)} nats."
+        f"Pilot ({pilot.tokens:,} tokens, {pilot.method}, rate {pilot.lr:g}): nats per token "
+        f"gained on held-out domain text {pilot.domain_gain:.3f}, by its twin on held-out generic "
+        f"text {pilot.generic_gain:.3f}; the difference, domain net of generic, is "
+        f"{format_interval(pilot.gain, 3)}."
     )
+    if pilot.full_tokens < pilot.wanted_tokens:
+        text += (
+            f" Recipe and corpus ask for {pilot.wanted_tokens:,} tokens; [probe] budget_seconds "
+            f"allowed {pilot.full_tokens:,} on this machine, which a replay uses again."
+        )
     if order := pilot.order_ratio:
         shuffled = format_interval(order, 3)
         text += f" With its words shuffled the text costs {shuffled} times the bits."

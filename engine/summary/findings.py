@@ -130,6 +130,7 @@ def _fluency(fluency: Fluency) -> list[str]:
         f"bits/byte: domain {fluency.domain.bits_per_byte:.3f}, "
         f"generic {fluency.generic.bits_per_byte:.3f}, "
         f"ratio {format_interval(fluency.ratio)}",
+        *([one_line(fluency.undecided)] if fluency.undecided else []),
         *_classes(fluency),
         *_terms(fluency),
     ]
@@ -138,7 +139,9 @@ def _fluency(fluency: Fluency) -> list[str]:
 def _classes(fluency: Fluency) -> list[str]:
     """Which class of tokens carries the gap."""
     gaps = [
-        f"{one_line(one.name)} {one.domain_nats - one.generic_nats:+.2f}" for one in fluency.classes
+        f"{one_line(one.name)} {one.more_nats:+.2f}"
+        for one in fluency.classes
+        if one.more_nats is not None
     ]
     return [f"nats/token more than generic: {', '.join(gaps)}"] if gaps else []
 
@@ -151,7 +154,11 @@ def _terms(fluency: Fluency) -> list[str]:
 def _pilot(pilot: Pilot) -> str:
     order = pilot.order_ratio
     shuffled = f"; words shuffled cost {format_interval(order)}x the bits" if order else ""
-    return f"pilot's net gain {format_interval(pilot.gain, 3)} nats/token{shuffled}"
+    return (
+        f"pilot's net gain {format_interval(pilot.gain, 3)} nats/token (domain "
+        f"{pilot.domain_gain:+.3f}, its generic twin {pilot.generic_gain:+.3f}, "
+        f"{format_count(pilot.tokens)} tokens each){shuffled}"
+    )
 
 
 def _price(cost: Cost) -> str:
