@@ -65,6 +65,10 @@ def _dropped(page: Page, domain: SideScan, width: int) -> None:
         page.pair("near-duplicates", "not looked for in this run", "dim")
     for reason, pieces in sorted(domain.skipped.items(), key=lambda kv: -kv[1]):
         page.item("skipped", f"{pieces:,} for: {one_line(reason)[:160]}", width, "dim", at=18)
+    if domain.companions:
+        page.item("beside it", ", ".join(domain.companions), width, "dim", at=18)
+    if domain.unknown_tokens:
+        page.pair("unknown tokens", f"{domain.unknown_share:.2%} of the tokens (<unk>)")
     if domain.skipped_bytes:
         page.pair("skipped in all", format_bytes(domain.skipped_bytes))
 

@@ -81,6 +81,9 @@ class Source(Section):
     encoding: str | None = Field(
         None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
     )
+    keep_companions: bool = Field(
+        False, description="read README, LICENSE, logs and their like beside the texts too"
+    )
     repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
     keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
     why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")

@@ -125,6 +125,27 @@ def _render_left_out(domain: SideScan) -> str:
     if domain.skipped:
         reasons = ", ".join(f"{count:,} {inert(why)}" for why, count in domain.skipped.items())
         lines.append(f"Skipped ({domain.skipped_bytes:,} bytes): {reasons}.")
+    if domain.companions:
+        names = ", ".join(map(inert, domain.companions))
+        lines.append(
+            f"Beside the corpus and left out ([corpus] keep_companions = true reads it): {names}."
+        )
+    if domain.text_column:
+        lines.append(f"Text column: {inert(domain.text_column)}.")
+    if domain.separators:
+        marks = ", ".join(f"{inert(mark)} {n:,} times" for mark, n in domain.separators.items())
+        lines.append(f"Taken as borders between documents, not trained on: {marks}.")
+    if domain.special_strings:
+        held = ", ".join(
+            f"{inert(one.text)} in {one.documents:,} documents ({one.at_end:,} end with it)"
+            for one in domain.special_strings
+        )
+        lines.append(f"Special tokens spelt out, tokenised as plain text: {held}.")
+    if domain.unknown_tokens:
+        lines.append(
+            f"{domain.unknown_tokens:,} tokens ({domain.unknown_share:.2%}) are unknown ones, "
+            "which the tokenizer cannot write."
+        )
     if domain.encodings:
         files = ", ".join(f"{inert(name)} {n:,}" for name, n in domain.encodings.items())
         lines.append(f"Files by encoding: {files}.")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NEVER_THE_VERDICT = "CPT loss always falls; it is never the verdict."
 
 
+COMPANIONS = 6
+"""Files beside the corpus that are named in a line."""
 POINTS = {
     "before": "before new tokens",
     "init": "with new tokens at their mean",
@@ -72,8 +74,10 @@ def _scan(found: ScanArtifact) -> list[str]:
     ]
     lines += [
         *_shape(found.scan.shape),
+        *_read_as(found.domain),
         *_quality(found.domain),
         *_skipped(found.domain),
+        *_unwritable(found.domain),
         *_contamination(found.scan.contamination),
     ]
     if found.fertility:
@@ -85,6 +89,27 @@ def _scan(found: ScanArtifact) -> list[str]:
 def _shape(shape: Shape) -> list[str]:
     named = [f"{one_line(part.kind)} {part.share:.0%}" for part in shape.parts[:4]]
     return [f"shape: {', '.join(named)}".replace("_", " ")] if named else []
+
+
+def _read_as(domain: SideScan) -> list[str]:
+    """Which column is the text, and where one document ends."""
+    lines = [f"text column: {one_line(domain.text_column)}"] if domain.text_column else []
+    if domain.separators:
+        marks = ", ".join(f"{one_line(m)} {n:,}x" for m, n in domain.separators.items())
+        lines.append(f"taken as borders between documents, not trained on: {marks}")
+    return lines
+
+
+def _unwritable(domain: SideScan) -> list[str]:
+    """Tokens that stand for nothing, and strings that look like special tokens and are none."""
+    lines = []
+    if domain.unknown_tokens:
+        share = f"{domain.unknown_share:.2%}"
+        lines.append(f"<unk>: {share} of the tokens, which the tokenizer cannot write")
+    if domain.special_strings:
+        held = ", ".join(f"{one_line(s.text)} in {s.documents:,}" for s in domain.special_strings)
+        lines.append(f"special tokens spelt out in documents, kept as plain text: {held}")
+    return lines
 
 
 def _quality(domain: SideScan) -> list[str]:
@@ -101,7 +126,13 @@ def _skipped(domain: SideScan) -> list[str]:
     if not sum(domain.skipped.values()):
         return []
     reasons = ", ".join(f"{count:,} {one_line(why)}" for why, count in domain.skipped.items())
-    return [f"skipped {format_bytes(domain.skipped_bytes)}: {reasons[:160]}"]
+    lines = [f"skipped {format_bytes(domain.skipped_bytes)}: {reasons[:160]}"]
+    if domain.companions:
+        names = ", ".join(map(one_line, domain.companions[:COMPANIONS]))
+        more = len(domain.companions) - COMPANIONS
+        names += f" and {more:,} more" if more > 0 else ""
+        lines.append(f"left out as no part of the corpus: {names}; keep_companions = true reads it")
+    return lines
 
 
 def _contamination(found: Contamination | None) -> list[str]:

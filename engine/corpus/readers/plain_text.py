@@ -28,7 +28,7 @@ def text_rows(
         head += block
     cut = choose_cut(head)
     pieces = 0
-    for line, piece in split(chain([head], text.blocks), cut):
+    for line, piece in split(chain([head], text.blocks), cut, ledger.separators):
         pieces += 1
         yield Row(line, piece, byte_length(piece, text.encoding))
     if cut:

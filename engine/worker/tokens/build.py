@@ -24,6 +24,7 @@ from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
 from engine.quality.near_duplicates import Clusters, Signatures
 from engine.quality.shingles import Words, words_of
+from engine.quality.special_strings import SpecialStrings
 from engine.quality.text_quality import TextQuality
 from engine.worker.job.context import Context
 from engine.worker.tokens import repeats
@@ -41,13 +42,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-STORE_VERSION = 4
+STORE_VERSION = 5
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 TERMS = 5000
 """Most frequent words kept, for the fertility report."""
 LOOKED_AT = 4_000_000
 """Characters of one document searched for duplicates and gold items: bounds the memory."""
+COMPANIONS = 50
+"""Names of files beside the corpus that are kept."""
 COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
 
 Tick = Callable[[int, int], None]
@@ -148,6 +151,8 @@ class _Writer:
         stack.callback(self._signatures.close)
         stack.callback(self._leaks.close)
         self._quality = TextQuality()
+        self._special = SpecialStrings(tokenizer.all_special_tokens)
+        self._unknown_id, self._unknown = tokenizer.unk_token_id, 0
         self._names: dict[str, int] = {}
         self._terms: dict[str, int] = {}
         self._words = 0
@@ -168,6 +173,7 @@ class _Writer:
         self._signatures.feed(words)
         self._leaks.feed(words)
         self._quality.feed(batch.texts, batch.hashes.tolist())
+        self._special.feed(batch.texts)
         if self._overlap is not None:
             self._overlap.feed(words)
         self._count(words)
@@ -190,6 +196,8 @@ class _Writer:
         self._write("hashes", batch.hashes)
         self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
         self.documents += len(ids)
+        if self._unknown_id is not None:
+            self._unknown += sum(int((one == self._unknown_id).sum()) for one in ids)
 
     def _write(self, name: str, *arrays: npt.NDArray[Any]) -> None:
         for array in arrays:
@@ -226,6 +234,8 @@ class _Writer:
             "terms": _most(self._terms, TERMS),
             "quality": quality.model_dump(),
             "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
+            "special_strings": [one.model_dump() for one in self._special.found()],
+            "unknown_tokens": self._unknown,
             **_read_as(reading),
         }
         write_json(self._folder / "meta.json", meta)
@@ -268,6 +278,8 @@ def _read_as(reading: Reading) -> dict[str, Any]:
         "skipped_bytes": ledger.skipped_bytes,
         "notes": ledger.notes,
         "text_column": ledger.text_column,
+        "companions": ledger.companions[:COMPANIONS],
+        "separators": ledger.separators,
         "encodings": getattr(ledger, "encodings", {}),
         "mojibake_documents": getattr(ledger, "mojibake_documents", 0),
     }

@@ -320,3 +320,28 @@ def test_what_a_killed_scan_left_is_swept(context: Context, tokenizer: Any, tmp_
     left.mkdir(parents=True)
     open_store(context, corpus, tokenizer, "text", [])
     assert not left.exists()
+
+
+def test_a_scan_names_its_column_its_borders_and_what_no_token_writes(
+    context: Context, tokenizer: Any, tmp_path: Path
+) -> None:
+    """The end mark of every record is a border; one in a sentence stays, and is said to."""
+    texts = tiny.documents(40, 1)
+    texts[3] = f"we write <|endoftext|> in here: {texts[3]}"
+    rows: list[dict[str, object]] = [
+        {"body": f"{text}</s>", "id": n} for n, text in enumerate(texts)
+    ]
+    folder = tmp_path / "c"
+    folder.mkdir()
+    tiny.write_jsonl(folder / "c.jsonl", rows)
+    (folder / "README.md").write_text("about this")
+    store, _ = open_store(context, Corpus(Source(path=str(folder))), tokenizer, "text", [])
+    assert len(store) == 40
+    assert store.meta["text_column"] == "body"
+    assert store.meta["companions"] == ["README.md"]
+    assert store.meta["separators"] == {"</s>": 40}
+    assert store.meta["special_strings"] == [
+        {"text": "<|endoftext|>", "documents": 1, "at_end": 0, "own": True}
+    ]
+    assert store.meta["unknown_tokens"] == 0
+    assert tokenizer.eos_token_id not in store.document(3)
