@@ -50,7 +50,10 @@ def _dropped(page: Page, domain: SideScan, width: int) -> None:
     """From what was read to what counts."""
     quality, copies = domain.quality, domain.duplicate_documents
     left_out = format_bytes(domain.duplicate_bytes)
-    page.item("exact copies", f"{copies:,} documents ({left_out}) left out", width, "dim", at=18)
+    said = f"{copies:,} documents ({left_out}) left out"
+    if domain.copies_kept:
+        said = f"{domain.copies_kept:,} documents, kept"
+    page.item("exact copies", said, width, "dim", at=18)
     page.pair("tokens", format_count(domain.tokens))
     if quality:
         tokens = quality.near_duplicate_tokens

@@ -122,6 +122,20 @@ class Quality(Record):
     """What was sampled instead of read whole, in words."""
 
 
+class EditCounts(Record):
+    """What the recipe's edits changed in the texts of one side."""
+
+    lines: int = 0
+    """Lines dropped that many documents share; each is kept where it came first."""
+    line_bytes: int = 0
+    emptied_documents: int = 0
+    """Documents of which nothing was left."""
+    emails: int = 0
+    """E-mail addresses replaced."""
+    addresses: int = 0
+    """Public IP addresses replaced."""
+
+
 class SideScan(Record):
     """One text source after reading, cleaning, exact dedup and the held-out split."""
 
@@ -139,6 +153,10 @@ class SideScan(Record):
     heldout_tokens: int
     duplicate_documents: int
     duplicate_bytes: int
+    copies_kept: int = 0
+    """Exact copies that the recipe keeps; ``duplicate_documents`` are those left out."""
+    edits: EditCounts | None = None
+    """None where the recipe asks for no edits."""
     left_out_documents: int = 0
     """Near-duplicates that are neither trained on nor held out."""
     left_out_tokens: int = 0

@@ -238,8 +238,9 @@ def unique(side: SideScan) -> str:
 
 
 def repeats(side: SideScan) -> str:
-    """``7 exact duplicates removed, 31% of the rest are near-duplicates``"""
-    text = f"{side.duplicate_documents:,} exact duplicates removed"
+    """``7 exact duplicates left out, 31% of the rest are near-duplicates``"""
+    kept = side.copies_kept
+    text = f"{kept or side.duplicate_documents:,} exact duplicates {'kept' if kept else 'left out'}"
     if side.quality is None:
         return text
     return f"{text}, {near_share(side.quality):.0%} of the rest are near-duplicates"

@@ -130,6 +130,15 @@ def _render_left_out(domain: SideScan) -> str:
         lines.append(
             f"Beside the corpus and left out ([corpus] keep_companions = true reads it): {names}."
         )
+    if domain.copies_kept:
+        lines.append(f"The recipe keeps {domain.copies_kept:,} exact copies.")
+    if edits := domain.edits:
+        lines.append(
+            f"Edited before training: {edits.lines:,} shared lines dropped ({edits.line_bytes:,} "
+            f"bytes; each stays where it comes first), {edits.emptied_documents:,} documents of "
+            f"such lines only left out, {edits.emails:,} e-mail and {edits.addresses:,} IP "
+            "addresses masked."
+        )
     if domain.text_column:
         lines.append(f"Text column: {inert(domain.text_column)}.")
     if domain.separators:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.artifacts.decision import Step, Verdict
     from engine.artifacts.gate import BaselineArtifact, GateArtifact
     from engine.artifacts.probe import Cost, Fluency, Pilot, ProbeArtifact
-    from engine.artifacts.scan import Contamination, ScanArtifact, Shape, SideScan
+    from engine.artifacts.scan import Contamination, EditCounts, ScanArtifact, Shape, SideScan
     from engine.artifacts.shipping import ExportArtifact, FinishArtifact, ReportArtifact
     from engine.artifacts.training import ExtendArtifact, PackArtifact, TrainArtifact
 
@@ -77,6 +77,7 @@ def _scan(found: ScanArtifact) -> list[str]:
         *_read_as(found.domain),
         *_quality(found.domain),
         *_skipped(found.domain),
+        *_edits(found.domain.edits),
         *_unwritable(found.domain),
         *_contamination(found.scan.contamination),
     ]
@@ -98,6 +99,13 @@ def _read_as(domain: SideScan) -> list[str]:
         marks = ", ".join(f"{one_line(m)} {n:,}x" for m, n in domain.separators.items())
         lines.append(f"taken as borders between documents, not trained on: {marks}")
     return lines
+
+
+def _edits(edits: EditCounts | None) -> list[str]:
+    if edits is None:
+        return []
+    lines = f"{edits.lines:,} shared lines dropped ({format_bytes(edits.line_bytes)})"
+    return [f"edited: {lines}, {edits.emails + edits.addresses:,} contacts masked"]
 
 
 def _unwritable(domain: SideScan) -> list[str]:

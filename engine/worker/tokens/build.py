@@ -20,11 +20,13 @@ from engine.corpus.corpus import Corpus
 from engine.corpus.files.seals import hold_folder, publish_sealed
 from engine.errors import InputError
 from engine.files import digest, home, private_dir, write_json
+from engine.quality.boilerplate import Boilerplate
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
 from engine.quality.near_duplicates import Clusters, Signatures
 from engine.quality.shingles import Words, words_of
 from engine.quality.special_strings import SpecialStrings
+from engine.quality.text_edits import TextEdits
 from engine.quality.text_quality import TextQuality
 from engine.worker.job.context import Context
 from engine.worker.tokens import repeats
@@ -59,9 +61,7 @@ Tick = Callable[[int, int], None]
 def store_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Where the store of this text, tokenizer and split is, or will be."""
     identity = tokenizer_identity(tokenizer)
-    source = corpus.source
-    split = [source.heldout_share, source.keep_near_duplicates]
-    parts = [STORE_VERSION, corpus.fingerprint(), identity, *split]
+    parts = [STORE_VERSION, corpus.fingerprint(), identity, *corpus.source.handling]
     return home() / "cache" / "tokens" / digest(parts)[:32]
 
 
@@ -80,8 +80,8 @@ def build_store(
     # Two runs may read one corpus at once: each builds its own, the first one done is kept.
     _sweep(folder)
     temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
-    reading = Reading(corpus)
     try:
+        reading = Reading(corpus, _edits(context, corpus, f"comparing the lines of the {label}"))
         with ExitStack() as stack:
             writer = _Writer(temporary, tokenizer, overlap, stack)
             _read(context, reading, writer, f"reading {label}")
@@ -101,6 +101,21 @@ def build_store(
         shutil.rmtree(temporary, ignore_errors=True)
     hold_folder(folder)
     return TokenStore(folder)
+
+
+def _edits(context: Context, corpus: Corpus, label: str) -> TextEdits | None:
+    """What the recipe changes in the texts; shared lines take a reading of their own."""
+    source = corpus.source
+    if not (source.drop_shared_lines or source.mask_contacts):
+        return None
+    edits = TextEdits(mask=source.mask_contacts)
+    if source.drop_shared_lines:
+        lines = Boilerplate()
+        for batch in Reading(corpus, edits).batches():
+            lines.feed(batch.texts)
+            context.progress(label, corpus.ledger.bytes_read, corpus.ledger.bytes_total, "bytes")
+        edits = TextEdits(lines.shared_keys(), source.mask_contacts)
+    return edits
 
 
 def _sweep(folder: Path) -> None:
@@ -274,6 +289,8 @@ def _read_as(reading: Reading) -> dict[str, Any]:
         "files": ledger.files,
         "duplicates": reading.duplicates,
         "duplicate_bytes": reading.duplicate_bytes,
+        "copies_kept": reading.copies_kept,
+        "edits": reading.edits.counts.model_dump() if reading.edits else None,
         "skipped": ledger.skipped,
         "skipped_bytes": ledger.skipped_bytes,
         "notes": ledger.notes,

@@ -134,6 +134,8 @@ def split_documents(
     none is left out, and a group stays on one side. Nor is any where fewer than two documents
     would be left: a corpus of one text is judged by its size, and needs two sides to be measured.
     """
+    _, lead, copy_of = np.unique(hashes, return_index=True, return_inverse=True)
+    groups = groups[lead[copy_of]]  # copies that are kept, even those too short to be compared
     first = groups == np.arange(len(groups))
     if keep or first.sum() < 2:
         return heldout_mask(hashes, groups, share), np.zeros(0, dtype=np.int64)
