@@ -82,10 +82,10 @@ def choose_cut(head: str) -> Cut | None:
     """The cut for a text that starts with ``head``; None where it is one document."""
     if marks := separators(head):
         return Cut(f"at {' and '.join(marks)}", border(marks), LONGEST)
-    if len(head) <= WHOLE:
-        return None
     if are_line_records(head):
         return AT_LINES
+    if len(head) <= WHOLE:
+        return None
     return AT_HEADINGS if HEADING.search(head) else IN_BLOCKS
 
 
