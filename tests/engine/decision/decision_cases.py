@@ -260,7 +260,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),
     ("distil", {}, {"distil": True}, "note", "vocabulary extension off"),
-    ("method", {}, {}, "note", "LoRA rank 64 for 20M tokens"),
+    ("method", {}, {}, "note", "LoRA rank 64 for 20M unique tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
     ("vocabulary", {"fertility": fertility(2.1)}, {}, "note", "may offer it once finished"),
