@@ -114,8 +114,9 @@ def check(
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
+    from engine.recipe.generic_families import name_family
     from engine.recipe.schema import place_beside
-    from engine.recipe.toml import dump, name_family, validate
+    from engine.recipe.toml import dump, validate
 
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},

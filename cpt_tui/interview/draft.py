@@ -114,7 +114,8 @@ class Draft:
 
         Raises InputError naming every fault.
         """
-        from engine.recipe.toml import name_family, validate
+        from engine.recipe.generic_families import name_family
+        from engine.recipe.toml import validate
 
         values = self.values()
         if partial:

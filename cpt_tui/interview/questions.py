@@ -73,7 +73,7 @@ def check_corpus(answer: str) -> str:
 
 
 def check_generic(answer: str) -> str:
-    from engine.recipe.generic_families import FAMILY
+    from engine.recipe.sources import FAMILY
 
     if answer == FAMILY:
         return "what the base's family was trained on; it is fetched when the measurement starts"

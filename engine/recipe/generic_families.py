@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-FAMILY = "family"
-"""As ``path`` of ``[generic]``: the sources of the base's family."""
+from engine.recipe.sources import FAMILY
+
 TAKEN = 10_000_000
 """Tokens that all sources of a family give together: 10% of a corpus of 90M tokens without a
 repeat. About 50 MB of text, which is fetched in a minute."""
@@ -116,6 +116,13 @@ def family_tables(model: str, side: dict[str, object]) -> list[dict[str, object]
         }
         for source in sources
     ]
+
+
+def name_family(values: dict[str, Any]) -> None:
+    """Put the sources of the base's family in the place of ``path = "family"``."""
+    generic, model = values.get("generic"), values.get("model")
+    if isinstance(generic, dict) and isinstance(model, dict) and generic.get("path") == FAMILY:
+        values["generic"] = family_tables(str(model.get("id")), generic)
 
 
 def _read_config(folder: Path) -> dict[str, object]:

@@ -6,7 +6,7 @@ Several tables of one side are read into one ``Source``: the first, with the oth
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from engine.recipe.base import Positive, Section
 
 SIDES = ("corpus", "generic")
+FAMILY = "family"
+"""As ``path`` of ``[generic]``: the sources of the base's family."""
 HUB = "hub:"
 """Begins the path of a hub data set."""
 _URL = re.compile(r"(?P<scheme>s3|gs|https?|memory)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
@@ -21,7 +23,14 @@ _SIGNED = re.compile(r"[?&](?:x-(?:amz|goog)-|sig=|signature=|token=|key=|access
 """In the query of a link that carries its own permission: a recipe holds no secret."""
 MOST_SOURCES = 20
 """Of one side; as many tables as anybody writes by hand."""
-SIDE_KEYS = ("heldout_share", "keep_near_duplicates", "why_keep_near_duplicates")
+SIDE_KEYS = (
+    "heldout_share",
+    "keep_near_duplicates",
+    "why_keep_near_duplicates",
+    "keep_exact_copies",
+    "drop_shared_lines",
+    "mask_contacts",
+)
 """Keys that speak of a side as a whole: the split, and what repeats across its sources."""
 ROUNDING = 1e-6
 PINS = ("revision", "sha256")
@@ -61,9 +70,21 @@ class Source(Section):
     encoding: str | None = Field(
         None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
     )
+    keep_companions: bool = Field(
+        False, description="read README, LICENSE, logs and their like beside the texts too"
+    )
     repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
     keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
     why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
+    keep_exact_copies: bool = Field(
+        False, description="and on exact copies; needs keep_near_duplicates and its why"
+    )
+    drop_shared_lines: bool = Field(
+        False, description="train on a line that many documents share only where it comes first"
+    )
+    mask_contacts: bool = Field(
+        False, description="replace e-mail and public IP addresses by reserved ones"
+    )
     also: tuple[Source, ...] = Field(
         (),
         max_length=MOST_SOURCES - 1,
@@ -82,6 +103,12 @@ class Source(Section):
         return found if self.also and found else None
 
     @property
+    def handling(self) -> list[float | bool]:
+        """What is done with the texts once they are read: part of every fingerprint of them."""
+        kept = [self.keep_near_duplicates, self.keep_exact_copies]
+        return [self.heldout_share, *kept, self.drop_shared_lines, self.mask_contacts]
+
+    @property
     def is_hub(self) -> bool:
         return self.path.startswith(HUB)
 
@@ -94,6 +121,8 @@ class Source(Section):
     def _argued(self) -> Source:
         if self.keep_near_duplicates and not self.why_keep_near_duplicates:
             raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
+        if self.keep_exact_copies and not self.keep_near_duplicates:
+            raise ValueError("keep_exact_copies = true needs keep_near_duplicates = true")
         if self.revision and not self.is_hub:
             raise ValueError("revision has no effect without a hub data set (hub:owner/name)")
         if self.sha256 and not self.is_remote:
@@ -205,3 +234,35 @@ def lock_name(source: Mapping[str, object]) -> str:
     """What a lock calls a source: one path may be read in several ways."""
     ways = [str(source[key]) for key in _WAYS if source.get(key)]
     return " ".join([str(source.get("path")), *(way for way in ways if way != "train")])
+
+
+_PATH_KEYS = (
+    ("model", "id"),
+    ("corpus", "path"),
+    ("generic", "path"),
+    ("arms", "control", "path"),
+    ("vocab", "first_run"),
+)
+_FILE_KEYS = tuple(("gate", key) for key in ("gold", "sft", "lm_eval_path", "chat_heldout"))
+ELSEWHERE = ("hub:", "demo:", "lm-eval:")
+"""Beginnings of values that are no path."""
+WORDS = ("embedded", FAMILY)
+"""Values of ``[generic] path`` that are none either."""
+
+
+def is_local(value: str) -> bool:
+    """Whether a value that may name a file does."""
+    return value not in WORDS and not value.startswith(ELSEWHERE) and not is_url(value)
+
+
+def held_paths(
+    values: Mapping[str, Any],
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any], object]]:
+    """(key, table, value) of everything in a recipe's values that may be a path."""
+    for *sections, name in _PATH_KEYS + _FILE_KEYS:
+        table: object = values
+        for section in sections:
+            table = table.get(section) if isinstance(table, Mapping) else None
+        for at, one in enumerate(tables_of(table), 1):
+            if name in one:
+                yield (*sections, *([str(at)] if at > 1 else []), name), one, one[name]

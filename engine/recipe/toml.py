@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -18,10 +18,10 @@ from pydantic import BaseModel, ValidationError
 from engine.errors import InputError
 from engine.files import write_atomic
 from engine.recipe.answers import RESULTS
-from engine.recipe.generic_families import FAMILY, family_tables
+from engine.recipe.generic_families import name_family
 from engine.recipe.seal import KEY, find_change, recipe_digest
 from engine.recipe.sections import Recipe
-from engine.recipe.sources import SIDES, as_tables, is_url, pin_fetched, tables_of
+from engine.recipe.sources import SIDES, as_tables, held_paths, is_local, pin_fetched
 from engine.redaction import has_secret, masked
 
 if TYPE_CHECKING:
@@ -43,25 +43,8 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
-_PATH_KEYS = (
-    ("model", "id"),
-    ("corpus", "path"),
-    ("generic", "path"),
-    ("arms", "control", "path"),
-    ("vocab", "first_run"),
-)
 _NAMES = (("model", "id"), ("vocab", "first_run"))
 """Keys whose value may also be a name that is no path."""
-_FILE_KEYS = tuple(("gate", key) for key in ("gold", "sft", "lm_eval_path", "chat_heldout"))
-ELSEWHERE = ("hub:", "demo:", "lm-eval:")
-"""Beginnings of values that are no path."""
-WORDS = ("embedded", FAMILY)
-"""Values of ``[generic] path`` that are none either."""
-
-
-def is_local(value: str) -> bool:
-    """Whether a value that may name a file does."""
-    return value not in WORDS and not value.startswith(ELSEWHERE) and not is_url(value)
 
 
 def locate(text: str, key: tuple[str, ...]) -> int | None:
@@ -146,7 +129,7 @@ def validate(values: Mapping[str, object], text: str, name: str) -> Recipe:
 def _path_faults(values: Mapping[str, object]) -> list[tuple[tuple[str, ...], str]]:
     """Where a recipe points at files in a way that is refused, and why."""
     found: list[tuple[tuple[str, ...], str]] = []
-    for place, _, value in _held_paths(values):
+    for place, _, value in held_paths(values):
         if not isinstance(value, str) or not is_local(value):
             continue
         if ".." in Path(value).parts:
@@ -170,6 +153,25 @@ def _secret_line(text: str) -> int | None:
         if mine and has_secret(line):
             return number
     return None
+
+
+NAMES_ELSEWHERE = {
+    "learning_rate": "lr",
+    "num_train_epochs": "epochs",
+    "warmup_ratio": "warmup",
+    "lr_scheduler_type": "schedule",
+    "max_grad_norm": "clip",
+    "per_device_train_batch_size": "micro_batch",
+    "torch_compile": "compile",
+    "use_liger_kernel": "liger",
+    "report_to": "trackers",
+    "r": "rank",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "target_modules": "targets",
+    "model_name_or_path": "id",
+}
+"""What transformers' TrainingArguments and peft's LoraConfig call what a recipe names otherwise."""
 
 
 def _place(key: tuple[str, ...], message: str, text: str) -> str:
@@ -211,7 +213,8 @@ def _known_keys(key: tuple[str, ...]) -> str:
             return ""
         model = found
     known = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(key[-1][:MAX_KEY], known, 1)
+    meant = NAMES_ELSEWHERE.get(key[-1], "")
+    near = [meant] if meant in known else get_close_matches(key[-1][:MAX_KEY], known, 1)
     if near:
         return f"; did you mean {near[0]}?"
     where = f"[{'.'.join(key[:-1])}]" if key[:-1] else "a recipe"
@@ -256,7 +259,7 @@ def recipe_folder() -> Path:
 def resolve(recipe: Recipe, base: Path) -> Recipe:
     """Make local paths absolute, name a family's sources, and pin what a run has fetched."""
     values = recipe.model_dump(by_alias=True)
-    for place, table, value in _held_paths(values):
+    for place, table, value in held_paths(values):
         if not isinstance(value, str) or not value or not is_local(value):
             continue
         local = base / _expanded(value)
@@ -266,26 +269,6 @@ def resolve(recipe: Recipe, base: Path) -> Recipe:
     name_family(values)
     pin_fetched(values)
     return Recipe.model_validate(values)
-
-
-def name_family(values: dict[str, Any]) -> None:
-    """Put the sources of the base's family in the place of ``path = "family"``."""
-    generic, model = values.get("generic"), values.get("model")
-    if isinstance(generic, dict) and isinstance(model, dict) and generic.get("path") == FAMILY:
-        values["generic"] = family_tables(str(model.get("id")), generic)
-
-
-def _held_paths(
-    values: Mapping[str, Any],
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any], object]]:
-    """(key, table, value) of everything in a recipe's values that may be a path."""
-    for *sections, name in _PATH_KEYS + _FILE_KEYS:
-        table: object = values
-        for section in sections:
-            table = table.get(section) if isinstance(table, Mapping) else None
-        for at, one in enumerate(tables_of(table), 1):
-            if name in one:
-                yield (*sections, *([str(at)] if at > 1 else []), name), one, one[name]
 
 
 def _expanded(value: str) -> Path:
@@ -302,7 +285,7 @@ def local_paths(recipe: Recipe) -> dict[str, str]:
     A hub's names are left out, and so is a model's that could be one (owner/name).
     """
     found = {}
-    for place, _, value in _held_paths(recipe.model_dump(by_alias=True)):
+    for place, _, value in held_paths(recipe.model_dump(by_alias=True)):
         if not isinstance(value, str) or not value or not is_local(value):
             continue
         if place not in _NAMES or value.startswith((".", "/", "~")):

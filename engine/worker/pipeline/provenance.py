@@ -86,6 +86,7 @@ def provenance(recipe: Recipe, base: Base, made: Artifacts) -> dict[str, Json]:
         "fetched": _fetched(made),
         "pack_sha256": hashes,
         **_rate(made.train),
+        "probe_seconds": recipe.probe.budget_seconds,
         "train_seed": recipe.train.seed,
         "gate_seeds": [*recipe.gate.seeds],
     }

@@ -288,7 +288,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("mix_back", {"scan": thin(400_000)}, {}, "note", "can be generic"),
     ("mix_back", {"scan": thin(70_000)}, {}, "not_yet", "1.4% of the training tokens can be"),
     ("mix_back", {"scan": scan(5_000_000)}, {}, "note", "10.0% of the training tokens can be"),
-    ("method", {}, {}, "note", "LoRA rank 64 for 20M tokens"),
+    ("method", {}, {}, "note", "LoRA rank 64 for 20M unique tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
     ("vocabulary", {"fertility": fertility(2.1)}, {}, "note", "may offer it once finished"),
