@@ -59,9 +59,9 @@ def test_hash_ignores_whitespace_only(raw: str) -> None:
 
 
 def test_clean_is_linear_in_runs_of_spaces() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     clean((" " * 200_000 + "x") * 5 + " \n")
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 # splitting
@@ -371,10 +371,10 @@ def test_a_file_alone_that_cannot_be_read(
 
 def test_a_large_text_under_the_wrong_name_is_refused_soon(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("not json at all, just text\n" * 1_000_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(InputError, match=r"a\.jsonl:1 is not JSON"):
         corpus(tmp_path / "a.jsonl").check()
-    assert time.monotonic() - begun < 3
+    assert time.process_time() - begun < 3
 
 
 def test_malformed_json_alone_is_an_error_while_reading(tmp_path: Path) -> None:
