@@ -86,9 +86,7 @@ def demo(
 
 @app.command()
 def check(
-    corpus: Annotated[
-        str, typer.Argument(help="File, folder, hub:owner/name or address (https, s3, gs) of text.")
-    ],
+    corpus: Annotated[str, typer.Argument(help="File, folder, hub:owner/name or address of text.")],
     model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
     generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
@@ -106,11 +104,12 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair-mojibake", help="Repair wrongly decoded text while reading.")
     ] = False,
+    companions: Annotated[
+        bool, typer.Option("--keep-companions", help="Read README, LICENSE and their like too.")
+    ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
-    out: Annotated[
-        Path | None, typer.Option(help="Also write the recipe here, its schema beside it.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write recipe and schema here.")] = None,
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
@@ -125,6 +124,7 @@ def check(
             "path": local(corpus),
             "text_column": text_column,
             "repair_mojibake": repair or None,
+            "keep_companions": companions or None,
         },
         "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},

@@ -31,7 +31,7 @@ from engine.corpus.remote.fetched import (
     fetch,
     read_records,
 )
-from engine.corpus.separators import border, cut_at, record_separators
+from engine.corpus.separators import Border, record_border
 from engine.corpus.text import clean
 from engine.errors import InputError
 from engine.recipe.sections import Source
@@ -281,17 +281,16 @@ class Corpus:
         """
         name = self._named(name)
         layout, rows = self._find_layout(rows, name, ledger)
-        marks: tuple[str, ...] = ()
+        border: Border | None = None
         if records and (layout is None or layout.kind not in TURNED):
             first, rows = peek(rows, PEEK)
-            marks = record_separators(text_of(row.value, layout) or "" for row in first)
-        cut = border(marks) if marks else None
+            border = record_border(text_of(row.value, layout) or "" for row in first)
         for line, value, size in rows:
             text = text_of(value, layout)
             if text is None:
                 ledger.skip("no text in the record", size)
                 continue
-            pieces = cut_at(text, cut, ledger.separators) if cut else [text]
+            pieces = border.split(text, ledger.separators) if border else [text]
             kept = [cleaned for piece in pieces if (cleaned := clean(piece)).strip()]
             if not kept:
                 ledger.skip("empty text", size)

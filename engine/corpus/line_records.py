@@ -23,9 +23,9 @@ BEGINNING = 8
 """Characters with which the lines of a log or a dump begin alike."""
 ENDS = 0.02
 """Share of the lines of a list, at most, in which a sentence ends."""
-LONG, WRAPPED = 0.7, 0.5
-"""Lines so long beside the longest are fewer than half of a list; of a text wrapped at some width
-they are nearly all."""
+LONG, WRAPPED = 0.7, 0.6
+"""Lines so long beside the longest are less than this share of a list; of a text that is wrapped
+at some width they are nearly all."""
 
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}|\d{4}[-/]\d{2}[-/]\d{2}[T ]|^\[ *\d+\.\d+\]")

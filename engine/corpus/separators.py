@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 BORDERS = (
     *("<|endoftext|>", "<|end_of_text|>", "<|endofdocument|>", "<|end_of_document|>"),
@@ -26,7 +27,7 @@ ROLES = re.compile(
 )
 """Beginnings of a turn: a text that has them is a conversation, whose marks are its form."""
 STRIKES = ("<s>", "</s>")
-"""HTML's marks around struck text, too."""
+"""HTML's marks around struck text, too, where both are there."""
 FEW = 3
 """Marks from which they are regular where they touch words; behind a sentence or at the end of a
 line one is enough."""
@@ -45,6 +46,21 @@ _NEAR = 8
 _AFTER_STRIKE = re.compile(r"[ \t]*(?:\n|\Z|</?s>)")
 
 
+@dataclass(frozen=True)
+class Border:
+    """Marks between documents, and where they are one."""
+
+    marks: tuple[str, ...]
+    cut: re.Pattern[str]
+
+    def split(self, text: str, dropped: dict[str, int]) -> list[str]:
+        """The documents of a record between the marks, which are counted in ``dropped``."""
+        text = f"\n{text}\n"
+        for mark in self.cut.findall(text):
+            dropped[mark] = dropped.get(mark, 0) + 1
+        return self.cut.split(text)
+
+
 def separators(head: str) -> tuple[str, ...]:
     """The marks that stand regularly between documents in a text that starts so."""
     if "<" not in head and "[" not in head:
@@ -53,25 +69,35 @@ def separators(head: str) -> tuple[str, ...]:
     return tuple(mark for mark in marks if mark in head and _is_regular(mark, head))
 
 
-def record_separators(texts: Iterable[str]) -> tuple[str, ...]:
+def find_border(head: str) -> Border | None:
+    """What a text that starts so is cut at; None where no mark stands regularly in it."""
+    marks = separators(head)
+    if not marks:
+        return None
+    return Border(marks, re.compile("|".join(_cut_at(mark, head) for mark in marks)))
+
+
+def record_border(texts: Iterable[str]) -> Border | None:
     """The same for texts that are records: a mark at the end of one is at the end of a line."""
-    return separators("\n".join(map(_ends, texts)))
+    return find_border("\n".join(map(_ends, texts)))
 
 
 def _ends(text: str) -> str:
     return text if len(text) <= 2 * ENDS else f"{text[:ENDS]} {text[-ENDS:]}"
 
 
-def cut_at(text: str, cut: re.Pattern[str], dropped: dict[str, int]) -> list[str]:
-    """The documents between the marks, which are counted in ``dropped``."""
-    for mark in cut.findall(text):
-        dropped[mark] = dropped.get(mark, 0) + 1
-    return cut.split(text)
+def _cut_at(mark: str, head: str) -> str:
+    """The mark wherever it stands, or at line ends only where it is no border within lines."""
+    text = re.escape(mark)
+    within = (m for m in re.finditer(text, head) if not _is_at_line_end(head, *m.span()))
+    everywhere = any(_kind(mark, head, one) for one in within)
+    return text if everywhere else rf"{text}(?=[ \t]*\n)|(?<=\n){text}"
 
 
-def border(marks: Iterable[str]) -> re.Pattern[str]:
-    """What a text is cut at."""
-    return re.compile("|".join(map(re.escape, marks)))
+def _is_at_line_end(head: str, start: int, end: int) -> bool:
+    """Whether the rest of the line is empty, or the line begins with what stands there."""
+    rest = head[end : end + _NEAR].lstrip(" \t")
+    return not rest or rest[0] == "\n" or start == 0 or head[start - 1] == "\n"
 
 
 def _is_regular(mark: str, head: str) -> bool:
@@ -85,11 +111,12 @@ def _is_regular(mark: str, head: str) -> bool:
 def _kind(mark: str, head: str, found: re.Match[str]) -> str:
     """How a mark stands: ``clear``, ``touching`` words, or within a sentence (empty)."""
     start, end = found.span()
-    before, after = head[max(0, start - _NEAR) : start], head[end : end + _NEAR].lstrip(" \t")
+    before = head[max(0, start - _NEAR) : start]
     begins = not before.strip(" \t") or before.rstrip(" \t").endswith("\n")
-    if mark in STRIKES and not (begins or _AFTER_STRIKE.match(head, end)):
+    struck = mark in STRIKES and all(one in head for one in STRIKES)
+    if struck and not (begins or _AFTER_STRIKE.match(head, end)):
         return "clear" if mark == "<s>" and before.rstrip(" \t").endswith("</s>") else ""
-    if begins or not after or after[0] == "\n":
+    if begins or _is_at_line_end(head, start, end):
         return "clear"
     if head[end] in _CLOSING:
         return ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from engine.corpus.line_records import are_line_records
-from engine.corpus.separators import border, separators
+from engine.corpus.separators import find_border
 from engine.normal_form import normal_text
 
 WHOLE = 16_000
@@ -80,8 +80,8 @@ IN_BLOCKS = Cut(f"at blank lines, into blocks of about {BLOCK:,} characters", SE
 
 def choose_cut(head: str) -> Cut | None:
     """The cut for a text that starts with ``head``; None where it is one document."""
-    if marks := separators(head):
-        return Cut(f"at {' and '.join(marks)}", border(marks), LONGEST)
+    if border := find_border(head):
+        return Cut(f"at {' and '.join(border.marks)}", border.cut, LONGEST)
     if are_line_records(head):
         return AT_LINES
     if len(head) <= WHOLE:

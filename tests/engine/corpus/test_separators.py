@@ -33,6 +33,12 @@ def test_documents_are_split_where_marks_stand_regularly(tmp_path: Path, joined:
     assert sum(corpus.ledger.separators.values()) >= len(TEXTS) - 1
 
 
+def test_beside_marks_on_lines_of_their_own_a_quoted_one_is_text(tmp_path: Path) -> None:
+    texts = [*TEXTS, "Code may hold EOS = '<|endoftext|>' within a line."]
+    (tmp_path / "a.txt").write_text("\n<|endoftext|>\n".join(texts) + "\n")
+    assert [d.text for d in Corpus(Source(path=str(tmp_path / "a.txt"))).documents()] == texts
+
+
 @pytest.mark.parametrize("mark", ["</s>", "<|endoftext|>", "<|im_end|>", "[EOS]"])
 def test_a_mark_at_the_end_of_every_record_is_dropped(tmp_path: Path, mark: str) -> None:
     """The second record holds two documents."""
