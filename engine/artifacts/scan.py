@@ -5,6 +5,8 @@ Sizes are in tokens of the model's own tokenizer, shares in [0, 1].
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from engine.artifacts.gate import GateFiles
@@ -79,12 +81,14 @@ class WordOrder(Record):
 
     words: int
     """Words looked at; a script without blanks is counted by characters."""
+    unit: Literal["words", "characters"] = "words"
+    """What was shuffled: characters where no words come again."""
     run: int = 2
-    """Words in a row that are compared."""
+    """Words, or characters, in a row that are compared."""
     share: float = 0
     """Share of the runs that stand in another document too."""
     shuffled_share: float = 0
-    """The same with the words of each document shuffled."""
+    """The same with the words, or the characters, of each document shuffled."""
     ratio: Interval | None = None
     """``share`` over ``shuffled_share``, 95% jackknife over documents; None where unknown."""
     why: str = ""

@@ -57,8 +57,8 @@ def surprise(case: Case) -> Finding:
 def _worthless_order(case: Case) -> str:
     """What to say where the order of the words is worth nothing; '' where it is, or is unknown.
 
-    Unknown is no ground against a text: strings without words and a handful of short documents
-    have no order to be measured, and other rules judge their size and shape.
+    Unknown is no ground against a text: a handful of short documents has no order to be measured,
+    and other rules judge its size and shape.
     """
     scan = case.evidence.scan
     quality = scan.domain.quality if scan else None
@@ -66,9 +66,9 @@ def _worthless_order(case: Case) -> str:
     if order is None or order.ratio is None or order.ratio.high >= case.limits["word_order"]:
         return ""
     return (
-        "the order of its words is worth nothing (another document holds as many of its word "
-        f"pairs when they are shuffled, {format_interval(order.ratio)} times): "
-        "a list, a table, shuffled text?"
+        f"the order of its {order.unit} is worth nothing (other documents hold as many of its runs "
+        f"of {order.run} when they are shuffled, {format_interval(order.ratio)} times): "
+        "a list, a table, random strings, shuffled text?"
     )
 
 

@@ -102,7 +102,7 @@ NODES: tuple[Node, ...] = (
         "{fluent_ratio:g} and a pilot gains under {fluent_gain:g} nats. GO if the pilot gains "
         "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET; also where "
         "the generic text is as new to the base as the domain, or where the order of the words is "
-        "worth nothing (runs of words seen in other documents: below {word_order:g} times those "
+        "worth nothing (runs of them seen in other documents: below {word_order:g} times those "
         "of shuffled text).",
         surprise,
         asks="surprising",
