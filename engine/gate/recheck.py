@@ -18,7 +18,7 @@ from engine.artifacts.gate import GateArtifact, GateVerdict
 from engine.errors import CptError
 from engine.files import digest
 from engine.gate.judge import Correction, conclude, rise_of
-from engine.gold.load import gold_items
+from engine.gold.draws import registered_gold
 from engine.gold.summary import item_groups
 from engine.recipe.gate import Gate
 from engine.recipe.toml import load_recipe
@@ -156,8 +156,8 @@ def _registered(run: Run) -> Mapping[str, object]:
 
 def _groups(run: Run, gate: Gate) -> list[str] | None:
     """The source of each item of the registered gold set; None where it names none."""
-    copies = sorted((run.path / "gate").glob("gold.*"))
-    return item_groups(gold_items(copies[0], gate)) if copies else None
+    found = registered_gold(run.path / "gate", gate)
+    return item_groups(found) if found else None
 
 
 def _of(verdict: GateVerdict, name: str) -> object:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+GOLD_TAG = "gold"
+SPARE_TAG = "spare"
+"""Tags that tell the gold file's items from spare SFT rows, where both are scored."""
+
 
 @dataclass(frozen=True)
 class Example:

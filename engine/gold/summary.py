@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine.artifacts.gate import GateFiles
 from engine.gold.checks import check_void, majority, remarks, taught
+from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.gold.load import gold_items, sft_items
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
 from engine.stats.power import prior_mde
@@ -39,7 +39,8 @@ def gate_files(
     ``cuts`` says what the model's context cuts off, which takes its tokenizer.
     """
     cuts = cuts or ContextCuts()
-    gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
+    items = gate_items(gold_path, sft_path, gate)
+    gold, sft = items.gold, items.sft.pool
     check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
     return GateFiles(

@@ -5,6 +5,8 @@ registration   what will judge, written down first
 arm            one arm, seed by seed
 arm_files      what an arm has done so far
 sft            fine-tuning of one seed
+schedule       how long it trains, and when it has learnt
+rates          which learning rate a seed takes
 forgetting     losses on generic text, both models
 lm_eval        a task of lm-eval as gold set
 """

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
+from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.judge import judge, with_clean_part
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
-from engine.gold.example import Example
-from engine.gold.load import gold_items, identity, sft_items
+from engine.gold.draws import GateItems, gate_items
+from engine.gold.load import gold_items, identity
 from engine.gold.metrics import METRICS, Answer, item_scores
 from engine.gold.summary import item_groups
 from engine.runs.events import Alarm, Facts
@@ -55,8 +56,8 @@ class Judging:
         return [registration.registration_file(run), *copies]
 
     @cached_property
-    def examples(self) -> tuple[list[Example], list[Example]]:
-        """SFT data and gold set out of the registered copies."""
+    def items(self) -> GateItems:
+        """What is trained on and scored, out of the registered copies."""
         gate, copies = self.context.recipe.gate, {}
         for name, said in registration.FILES.items():
             copies[name] = registration.copy_of(self.context.run, gate, name)
@@ -65,12 +66,12 @@ class Judging:
                     f"{copies[name]} is not what was registered; restore it with: "
                     f"cpt resume {self.context.run.id}"
                 )
-        return sft_items(copies["sft"], gate), gold_items(copies["gold"], gate)
+        return gate_items(copies["gold"], copies["sft"], gate)
 
     @property
     def groups(self) -> list[str] | None:
         """The source of each gold item; None where the file names none."""
-        return item_groups(self.examples[1])
+        return item_groups(self.items.gold)
 
     def arm(
         self,
@@ -79,20 +80,22 @@ class Judging:
         model: torch.nn.Module,
         fingerprint: str,
         context: Context | None = None,
+        plan: ProbeSteps | None = None,
     ) -> Result:
         """One arm under every seed of ``context`` (default: the run's own).
 
-        It reads with the tokenizer of ``base``.
+        It reads with the tokenizer of ``base``, and trains as long as ``plan`` says.
         """
         context = context or self.context
-        sft, gold = self.examples
+        gold = self.items.gold
         precision = run_precision(context, base, model)
         metric = context.recipe.gate.metric
         judged = gold if METRICS[metric].choices else []
         paths = self_check.prove(context, base, model, precision, judged)
         facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
         context.emit(Facts(stage=context.stage, facts=facts))
-        arm = SftArm(context, base, name, model, precision, sft, gold, fingerprint)
+        sft = self.items.sft
+        arm = SftArm(context, base, name, model, precision, sft, gold, fingerprint, plan)
         return arm.result()
 
     def judge_base(self, fingerprint: str) -> BaselineArtifact:
@@ -112,13 +115,14 @@ class Judging:
             per_item=found.scores.tolist(),
             per_item_logprob=found.logprobs.tolist(),
             probe=found.rate,
+            plan=found.plan,
             constant_seeds=self._constant("base", found),
             registration=self.registered,
         )
 
     def _constant(self, name: str, found: Result) -> int:
         """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
-        if len({example.completion for example in self.examples[1]}) < 2:
+        if len({example.completion for example in self.items.gold}) < 2:
             return 0
         number = found.constant_seeds
         if number:
@@ -162,13 +166,13 @@ class Judging:
             self.context.emit(Facts(stage="gate", facts=facts))
         gate, before = self.context.recipe.gate, need(job.made.baseline)
         model = models.load_folder(self.context.run.path / "model")
-        found = self.arm("cpt", job.trained, model, fingerprint)
+        found = self.arm("cpt", job.trained, model, fingerprint, plan=before.plan)
         arms = np.array(before.per_item), found.scores
         limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
         rise = None if wide else forgetting.Guard(self.context, job.trained, generic).rise(model)
         known = rise or need(job.made.train).generic_rise
-        tags = [example.tags for example in self.examples[1]]
+        tags = [example.tags for example in self.items.gold]
         verdict = judge(*arms, gate, known, limits, self.groups, count.others, tags)
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
@@ -190,7 +194,7 @@ class Judging:
         self, found: Result, baseline: str, contaminated: list[int]
     ) -> tuple[Any, Any] | None:
         """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
-        gate, gold = self.context.recipe.gate, self.examples[1]
+        gate, gold = self.context.recipe.gate, self.items.gold
         keep = [number for number in range(len(gold)) if number not in set(contaminated)]
         if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
             return None

@@ -210,7 +210,8 @@ class ArmsStage(Stage[ArmsResult]):
         model = models.load_folder(inner.run.path / "model")
         inner.stage = self.name
         terms = self._terms(planned)
-        result = self.judging.arm(planned.name, self.job.base, model, terms, inner)
+        plan = need(self.job.made.baseline).plan
+        result = self.judging.arm(planned.name, self.job.base, model, terms, inner, plan)
         rise, guard = self._forgotten(model, trained.generic_rise)
         row = ArmRow(
             name=planned.name,
