@@ -7,4 +7,5 @@ copies    equal items in one group
 checks    what is odd about them
 metrics   an answer into a score
 summary   what the gate could show with them
+classes   classes of items that share their choices
 """

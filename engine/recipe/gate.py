@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import isclose
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +22,25 @@ def _metrics(choices: bool) -> str:
     """The metrics of one sort: ``choice, choice_norm and macro_f1``."""
     *others, last = (name for name, metric in METRICS.items() if metric.choices == choices)
     return f"{', '.join(others)} and {last}"
+
+
+SEQUENTIAL = False
+"""Whether a gate that lists neither seeds nor looks is a sequential one."""
+FIXED_SEEDS = 5
+LOOKS = (5, 10, 20)
+LOOK_SHARES = (0.2, 0.3, 0.5)
+"""Of alpha, at three looks: .010, .015, .025 of .05. Their sum bounds the error of all looks
+whatever their dependence; Lan-DeMets boundaries would gain 2 to 4% of power
+(``tests/benchmarks/error_rates.py``)."""
+SPARE_OFFSET = 1_000_000_007
+"""A spare seed's distance from the seed that it stands in for."""
+RULES: Literal[1, 2] = 2
+"""Rules of judging that a new gate is registered under; gates before there was the term have 1."""
+
+
+def spare_seed(seed: int) -> int:
+    """The one registered spare of a seed, trained where that one's SFT collapses."""
+    return (seed + SPARE_OFFSET) % 2**63
 
 
 class Sft(Section):
@@ -53,6 +74,10 @@ class Sft(Section):
         if self.lrs and len(set(self.lrs)) != len(self.lrs):
             raise ValueError("lrs must differ from each other")
         return self
+
+
+def _seeds() -> list[int]:
+    return list(range(FIXED_SEEDS))
 
 
 class Gate(Section):
@@ -93,12 +118,37 @@ class Gate(Section):
     max_new_tokens: Small | None = Field(
         None, description="tokens of a continuation at most; default: the longest gold completion"
     )
-    seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=2, max_length=50)
+    rules: Literal[1, 2] = Field(
+        RULES, description="rules of judging; 1 is for gates that were registered before 2"
+    )
+    primary: Literal["raw", "prior_matched"] = Field(
+        "raw",
+        description="prior_matched = a choice is taken at the class shares of the gold set, so "
+        "that a label bias of the short SFT costs nothing; items must share their choices",
+    )
+    ranking_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of alpha for the second endpoint, the centred macro-AUC; 0 = none",
+    )
+    seeds: list[Seed] = Field(default_factory=_seeds, min_length=2, max_length=50)
+    looks: list[Small] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="numbers of seeds at which the gate looks and may stop, the last of them all; "
+        "left out where seeds are listed: one look at all of them",
+    )
+    look_shares: list[Annotated[float, Field(gt=0, le=1)]] | None = Field(
+        None,
+        max_length=8,
+        description="share of alpha that each look spends, 1 in all; default 0.2, 0.3, 0.5 for "
+        "three looks, else by their seeds",
+    )
     why_fewer_seeds: str = Field("", description="required for fewer than five seeds")
     margin: Annotated[float, Field(ge=0, le=100)] = Field(2.0, description="points")
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     plausible_gain: Annotated[float, Field(gt=0, le=100)] = Field(
-        10.0, description="points you could believe in; an MDE above it is NOT YET"
+        4.0, description="points you could believe in; an MDE above it is NOT YET"
     )
     max_items: Positive | None = None
     probe: Sft = Field(default_factory=lambda: Sft.model_validate({}))
@@ -128,6 +178,60 @@ class Gate(Section):
         if len(self.seeds) < 5 and not self.why_fewer_seeds:
             raise ValueError("the gate needs five seeds; say why fewer in why_fewer_seeds")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sequence(cls, given: object) -> object:
+        """A gate that lists neither seeds nor looks is sequential, where that is the default."""
+        if not SEQUENTIAL or not isinstance(given, dict) or {"seeds", "looks"} & set(given):
+            return given
+        return {**given, "seeds": list(range(LOOKS[-1])), "looks": list(LOOKS)}
+
+    @model_validator(mode="after")
+    def _looks(self) -> Gate:
+        sizes, shares = self.look_sizes, self.look_shares
+        if any(one >= two for one, two in pairwise(sizes)) or sizes[0] < 2:
+            raise ValueError("looks must be numbers of seeds that grow, from 2")
+        if sizes[-1] != len(self.seeds):
+            raise ValueError(
+                f"the last look is at all seeds, {len(self.seeds)} here; change looks or seeds"
+            )
+        if shares is not None and (len(shares) != len(sizes) or not isclose(sum(shares), 1)):
+            raise ValueError(f"look_shares must be {len(sizes)} shares of alpha that sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _endpoints(self) -> Gate:
+        metric = METRICS[self.metric]
+        if self.primary != "raw" and (not metric.choices or self.metric == "choice_norm"):
+            raise ValueError(
+                'primary = "prior_matched" belongs to metric = "choice" or "macro_f1"; '
+                'use primary = "raw"'
+            )
+        if self.ranking_share and not metric.choices:
+            raise ValueError(
+                "ranking_share needs a metric that compares choices; set it to 0 for continuations"
+            )
+        return self
+
+    @property
+    def look_sizes(self) -> tuple[int, ...]:
+        """Numbers of seeds at which the gate looks, the last of them all."""
+        return tuple(self.looks) if self.looks else (len(self.seeds),)
+
+    def look_alpha(self, seeds: int) -> float:
+        """What the look at so many seeds spends of alpha; all of it where there is one look.
+
+        ValueError where no look is at that number.
+        """
+        sizes = self.look_sizes
+        if len(sizes) == 1:
+            return self.alpha
+        if seeds not in sizes:
+            raise ValueError(f"this gate looks at {sizes} seeds, not at {seeds}")
+        default = LOOK_SHARES if len(sizes) == len(LOOK_SHARES) else sizes
+        shares = self.look_shares or default
+        return self.alpha * shares[sizes.index(seeds)] / sum(shares)
 
 
 class Finish(Section):
