@@ -45,7 +45,7 @@ class Judged:
 
     def compare(self, one: Tables, two: Tables) -> list[Difference]:
         """``two`` minus ``one``, pair by pair, by the gate's own rules; Holm among the pairs."""
-        gate = self.gate.model_copy(update={"earlier_tries": 0})
+        gate = self.gate.model_copy(update={"earlier_tries": 0, "looks": None})
         pairs = list(zip(one, two, strict=True))
         known = [paired_test(*pair, gate.alpha, self.groups).p_value for pair in pairs]
         found = []

@@ -8,4 +8,5 @@ draws     which rows a seed trains on, which are spare
 checks    what is odd about them
 metrics   an answer into a score
 summary   what the gate could show with them
+classes   classes of items that share their choices
 """

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GOLD_TAG = "gold"
-SPARE_TAG = "spare"
-"""Tags that tell the gold file's items from spare SFT rows, where both are scored."""
+GOLD_TAG, SPARE_TAG = "gold", "spare"
+"""Tags that tell the gold file's items from labelled SFT rows that serve as items too."""
 
 
 @dataclass(frozen=True)

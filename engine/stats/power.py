@@ -74,12 +74,23 @@ def items_needed(points: float, n_seeds: int) -> int | None:
     return high
 
 
-def detectable(found: Squares, alpha: float) -> float:
-    """Minimum detectable effect in points at 80% power, two-sided ``alpha``; at most 100."""
+def detectable(found: Squares, alpha: float, margin: float = 0.0) -> float:
+    """Minimum detectable effect in points at 80% power, two-sided ``alpha``; at most 100.
+
+    What decides needs both an interval that leaves 0 out and an estimate of the margin or more:
+    at a true effect of exactly the margin half of the gates see too little, however large.
+    """
     from scipy.special import stdtrit
 
     se, df = crossed_error(found)
-    return min(100.0, float(stdtrit(df, 1 - alpha / 2) + stdtrit(df, POWER)) * se)
+    return min(100.0, max(float(stdtrit(df, 1 - alpha / 2)) * se, margin) + _reserve(df) * se)
+
+
+def _reserve(df: float) -> float:
+    """Standard errors between what decides and what decides in 80 of 100 cases."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, POWER))
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ class Wanted:
     """At the same items."""
 
 
-def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
+def wanted(found: Squares, effect: float, alpha: float, margin: float = 0.0) -> Wanted:
     """Items or seeds at which the gate would show ``effect`` points in 80 of 100 cases.
 
     Assumes the mean squares that were seen (``Squares.expected``); with few seeds those are
@@ -101,7 +112,7 @@ def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
     """
 
     def shown(items: int, seeds: int) -> bool:
-        return detectable(found.expected(items, seeds), alpha) <= effect
+        return detectable(found.expected(items, seeds), alpha, margin) <= effect
 
     def least(numbers: range, enough: Callable[[int], bool]) -> int | None:
         place = bisect_left(numbers, True, key=enough)
