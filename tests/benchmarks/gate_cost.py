@@ -1,6 +1,6 @@
 """What a gate costs: CPU seconds, forward passes and their cells, by arm and seed.
 
-``python tests/benchmarks/gate_cost.py demo [--root FOLDER] [--home FOLDER] [--twice]``
+``python tests/benchmarks/gate_cost.py demo [--root DIR] [--home DIR] [--last STAGE] [--twice]``
 runs the demo, or a recipe, in this process and counts in its stages ``baseline`` and
 ``gate``. Cells are the tokens of a batch, padding among them; CPU seconds are those of all
 threads. With ``--twice`` the same recipe is run again in the same home, as a second try at the
@@ -59,7 +59,7 @@ class Meter:
         return said
 
 
-def measure(recipe: str, root: Path) -> list[dict[str, object]]:
+def measure(recipe: str, root: Path, last: str) -> list[dict[str, object]]:
     """One row for each seed and stage of the gate."""
     run = create_demo() if recipe == "demo" else create_run("cost", Path(recipe).read_text())
     os.chdir(root)
@@ -71,7 +71,9 @@ def measure(recipe: str, root: Path) -> list[dict[str, object]]:
             said: dict[str, object] = {"arm": event.arm, "seed": event.seed, "score": event.score}
             rows.append({**said, **meter.take()})
         elif isinstance(event, StageDone):
-            rows.append({"stage": event.stage, **meter.take()})
+            rows.append({"stage": event.stage, "skipped": event.skipped, **meter.take()})
+            if event.stage == last:
+                run.request("stop")
 
     torch.nn.modules.module.register_module_forward_hook(meter.hear)
     EventLog.append = watched  # type: ignore[method-assign]
@@ -89,12 +91,13 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--home", type=Path, default=None)
+    parser.add_argument("--last", default="gate", help="the stage to stop after")
     parser.add_argument("--twice", action="store_true")
     asked = parser.parse_args()
     os.environ["CPT_HOME"] = str(asked.home or tempfile.mkdtemp())
     recipe = "demo" if asked.recipe == "demo" else str(Path(asked.recipe).resolve())
     for number in range(2 if asked.twice else 1):
-        rows = measure(recipe, asked.root.resolve())
+        rows = measure(recipe, asked.root.resolve(), asked.last)
         whole = {
             key: sum(float(str(row.get(key, 0))) for row in rows)
             for key in ("cpu_s", "train_forwards", "train_cells", "score_forwards", "score_cells")

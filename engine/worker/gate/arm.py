@@ -8,6 +8,7 @@ trained once more, with its registered spare; the rule reads no answer of the go
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,12 +19,14 @@ import torch
 from engine.artifacts.gate import ArmRate, SeedScores
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
+from engine.gate.endpoints import answers_alike, score_seed
 from engine.gold.draws import SftRows
 from engine.gold.example import Example
-from engine.gold.metrics import METRICS, Answer, answer_text, item_scores
+from engine.gold.metrics import METRICS, Answer
 from engine.recipe.gate import Gate, spare_seed
 from engine.runs.events import Alarm, ArmSeed, Facts
-from engine.worker.gate.arm_files import ArmFiles
+from engine.worker.gate.arm_files import ArmFiles, Part
+from engine.worker.gate.base_cache import ArmCache
 from engine.worker.gate.rates import RateChoice, middle, summary_of
 from engine.worker.gate.schedule import has_collapsed, pinned_steps, tail_mean
 from engine.worker.gate.sft import Diverged, Tuner
@@ -37,6 +40,10 @@ from engine.worker.scoring.likelihood import tree_of
 
 SFT_SHARE = 0.7
 """Of a probe's progress, what the training takes."""
+ALIKE = 0.95
+"""Share of the gold prompts with one answer from which a seed has taught nothing."""
+BALANCED = 0.5
+"""Largest class up to which that is so: of a rarer other class few items are surer than not."""
 SHOWN = 300
 """Characters of an answer that are kept with its score."""
 STEPS = "steps"
@@ -99,10 +106,14 @@ class SftArm:
     fingerprint: str
     plan: ProbeSteps | None = None
     """The pinned length; None on the base arm, whose first seed finds it."""
+    cache: ArmCache | None = None
+    """Of the base's arm: seeds that another run has scored."""
     probes: int = 0
     """Probes that are through."""
     count: int = 0
     """Probes of this call."""
+    said: int = 0
+    """Seeds whose score was said: an arm grows from look to look."""
 
     @property
     def gate(self) -> Gate:
@@ -134,12 +145,16 @@ class SftArm:
         kept, rates = [], []
         for number, seed in enumerate(seeds):
             self.probes = number
-            found = self.files.read(str(seed), SeedScores)
+            found = self._known(str(seed), SeedScores)
             if found is None or self.plan is None:
                 found = self._seed(seed)
+            if self.cache is not None:
+                self.cache.write(str(seed), found)
             kept.append(found)
             rates.append(self._rate_of(found))
-            self._emit(found, seed, number + 1)
+            if number >= self.said:
+                self._emit(found, seed, number + 1)
+                self.said = number + 1
         assert self.plan is not None
         return Result(kept, summary_of(rates), self.plan)
 
@@ -158,11 +173,24 @@ class SftArm:
         """The recipe's epochs, or what an earlier walk found."""
         if self.gate.probe.epochs is not None:
             return pinned_steps(self.gate.probe, self.sft.size)
-        return self.files.read(STEPS, ProbeSteps)
+        return self._known(STEPS, ProbeSteps)
+
+    def _known(self, name: str, record: type[Part]) -> Part | None:
+        """A finished part of this run, else one that another run has left in the cache."""
+        found = self.files.read(name, record)
+        if found is not None or self.cache is None:
+            return found
+        cached = self.cache.read(name, record)
+        if cached is None:
+            return None
+        self._tell({f"{self.name} arm": "its seeds are known from an earlier run"})
+        return self.files.write(name, cached)
 
     def _learn_length(self, plan: ProbeSteps) -> None:
         """Keep the length that a training of the first seed has found."""
         self.plan = self.files.write(STEPS, plan)
+        if self.cache is not None:
+            self.cache.write(STEPS, self.plan)
         self._tell({f"{self.name} probe length": plan.sentence})
         if plan.why == "cap":
             self._note(
@@ -197,26 +225,39 @@ class SftArm:
             self._search_length(seed)
         rate = self._rate(seed)
         probe = self._learnt(seed, rate.lr)
-        answers = gold_answers(
-            probe.model,
-            self.base,
-            self.gold,
-            self.gate,
-            self.precision,
-            functools.partial(self._say, "scoring", seed=seed, begun=SFT_SHARE, of=1 - SFT_SHARE),
-            self.files.answers(str(seed)).keeps,
-        )
+        answers = self._answers(seed, probe)
+        if probe.seed == seed and not self._is_last(seed) and self._says_one_thing(answers):
+            self.files.forget(str(seed))
+            probe = self._spare(seed, rate.lr)
+            answers = self._answers(seed, probe)
         made = self.files.write(str(seed), self._scored(answers, probe, rate))
         self.files.forget(str(seed))
         return made
 
+    def _answers(self, seed: int, probe: TrainedProbe) -> list[Answer]:
+        told = functools.partial(self._say, "scoring", seed=seed, begun=SFT_SHARE, of=1 - SFT_SHARE)
+        keeps = self.files.answers(str(seed)).keeps
+        return gold_answers(
+            probe.model, self.base, self.gold, self.gate, self.precision, told, keeps
+        )
+
+    def _says_one_thing(self, answers: list[Answer]) -> bool:
+        """Whether nearly all items get one answer, though no class has more than half of them.
+
+        Reads prompts and class shares, never an item's answer.
+        """
+        counts = Counter(example.completion for example in self.gold)
+        if max(counts.values()) > BALANCED * len(self.gold):
+            return False
+        return answers_alike(self.gold, answers) >= ALIKE
+
     def _scored(self, answers: list[Answer], probe: TrainedProbe, rate: ArmRate) -> SeedScores:
-        pairs = zip(self.gold, answers, strict=True)
         assert self.plan is not None
+        tables = score_seed(self.gold, answers, self.gate)
         return SeedScores(
-            scores=item_scores(self.gold, answers, self.gate),
+            scores=tables.scores,
             logprobs=[answer.logprob for answer in answers],
-            answers=[answer_text(e, a)[:SHOWN] for e, a in pairs],
+            answers=[text[:SHOWN] for text in tables.answers],
             likelihoods=[list(answer.likelihoods) for answer in answers],
             lr=probe.lr,
             rate=rate if rate.grid else None,
@@ -230,16 +271,19 @@ class SftArm:
         kept = self._kept_probe(seed)
         if kept is not None:
             return kept
-        probe = self._trained(seed, seed, lr)
-        if probe is None:
-            spare = spare_seed(seed)
-            message = (
-                f"{self.name} arm: the SFT of seed {seed} taught nothing; its spare is trained"
-            )
-            self.context.emit(Alarm(level="amber", stage=self.context.stage, message=message))
-            probe = self._trained(seed, spare, lr)
+        return self._trained(seed, seed, lr) or self._spare(seed, lr)
+
+    def _spare(self, seed: int, lr: float) -> TrainedProbe:
+        message = f"{self.name} arm: the SFT of seed {seed} taught nothing; its spare is trained"
+        self.context.emit(Alarm(level="amber", stage=self.context.stage, message=message))
+        probe = self._trained(seed, spare_seed(seed), lr)
         assert probe is not None
         return probe
+
+    def _is_last(self, trained: int) -> bool:
+        """Whether a probe is judged whatever it has learnt."""
+        spare = trained not in self.gate.seeds
+        return spare or self.gate.rules == 1 or bool(self.gate.probe.why_unlearnt)
 
     def _kept_probe(self, seed: int) -> TrainedProbe | None:
         """The probe of a walk that ended while its items were scored."""
@@ -257,7 +301,7 @@ class SftArm:
 
         InputError where it diverges and none is left.
         """
-        last = trained != seed or self.gate.rules == 1 or bool(self.gate.probe.why_unlearnt)
+        last = self._is_last(trained)
         model = self.tuner.begin(self.model, trained)
         say = functools.partial(self._say, "SFT", seed=seed, of=SFT_SHARE)
         try:

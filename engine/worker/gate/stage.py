@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
+from engine.artifacts.gate import (
+    ArmRate,
+    BaselineArtifact,
+    GateArtifact,
+    ScoredArm,
+    SeedScores,
+)
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
 from engine.files import sha256_file
-from engine.gate.judge import judge, with_clean_part
+from engine.gate.endpoints import arm_of
+from engine.gate.judge import judge_arms, with_clean_part
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
@@ -29,6 +36,8 @@ from engine.thresholds import effective
 from engine.worker.gate import forgetting, registration
 from engine.worker.gate.arm import Result, SftArm
 from engine.worker.gate.arm_files import ArmFiles
+from engine.worker.gate.base_cache import base_cache
+from engine.worker.gate.sequence import judge_in_looks
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model import base as models
@@ -73,7 +82,7 @@ class Judging:
         """The source of each gold item; None where the file names none."""
         return item_groups(self.items.gold)
 
-    def arm(
+    def prepare(
         self,
         name: str,
         base: models.Base,
@@ -81,10 +90,12 @@ class Judging:
         fingerprint: str,
         context: Context | None = None,
         plan: ProbeSteps | None = None,
-    ) -> Result:
-        """One arm under every seed of ``context`` (default: the run's own).
+        cached: bool = False,
+    ) -> SftArm:
+        """One arm, ready to be scored under the seeds of ``context`` (default: the run's own).
 
-        It reads with the tokenizer of ``base``, and trains as long as ``plan`` says.
+        It reads with the tokenizer of ``base``, and trains as long as ``plan`` says. What is
+        ``cached`` is shared by all runs of this home.
         """
         context = context or self.context
         gold = self.items.gold
@@ -94,9 +105,16 @@ class Judging:
         paths = self_check.prove(context, base, model, precision, judged)
         facts = {**paths.training(model), **paths.scoring(metric), "metric": METRICS[metric].says}
         context.emit(Facts(stage=context.stage, facts=facts))
+        cache = None
+        if cached:
+            cache = base_cache(base, self.items, context.recipe.gate, precision, paths)
         sft = self.items.sft
-        arm = SftArm(context, base, name, model, precision, sft, gold, fingerprint, plan)
-        return arm.result()
+        return SftArm(context, base, name, model, precision, sft, gold, fingerprint, plan, cache)
+
+    def scored(self, found: Result) -> ScoredArm:
+        """An arm by all endpoints, from what its seeds' files keep."""
+        gate = self.context.recipe.gate
+        return arm_of(gate.seeds[: len(found.kept)], found.kept, self.items.gold, gate)
 
     def judge_base(self, fingerprint: str) -> BaselineArtifact:
         """The base's arm, and what its own variance lets this gate detect.
@@ -105,30 +123,31 @@ class Judging:
         declares take their share of alpha.
         """
         gate = self.context.recipe.gate
-        found = self.arm("base", self.base, models.load(self.base), fingerprint)
+        arm = self.prepare("base", self.base, models.load(self.base), fingerprint, cached=True)
+        found = arm.result(gate.look_sizes[0])
+        scored = self.scored(found)
         alpha = gate.alpha / (1 + gate.earlier_tries)
-        mde = measured_mde(group_means(found.scores, self.groups), alpha)
+        mde = measured_mde(group_means(scored.scores, self.groups), alpha)
         return BaselineArtifact(
-            scores=(100 * found.scores.mean(axis=1)).round(4).tolist(),
-            items=found.scores.shape[1],
+            scores=[round(100 * float(np.mean(row)), 4) for row in scored.scores],
+            items=len(self.items.gold),
             mde=round(mde, 3),
-            per_item=found.scores.tolist(),
-            per_item_logprob=found.logprobs.tolist(),
+            per_item=scored.scores,
+            per_item_logprob=scored.logprobs,
             probe=found.rate,
             plan=found.plan,
-            constant_seeds=self._constant("base", found),
+            constant_seeds=self._constant("base", scored),
             registration=self.registered,
+            arm=scored,
         )
 
-    def _constant(self, name: str, found: Result) -> int:
+    def _constant(self, name: str, found: ScoredArm) -> int:
         """Seeds under which an arm answered all alike; said, for such an arm shows nothing."""
-        if len({example.completion for example in self.items.gold}) < 2:
-            return 0
-        number = found.constant_seeds
+        number = len(found.constant)
         if number:
             message = (
                 f"the {name} arm gave one and the same answer to every item under {number} of "
-                f"{len(found.answers)} seeds: its SFT has not learnt the task, so this gate can "
+                f"{len(found.scores)} seeds: its SFT has not learnt the task, so this gate can "
                 "hardly see a difference; a new run needs more SFT examples or epochs, or a higher "
                 "gate.probe.lr"
             )
@@ -166,53 +185,68 @@ class Judging:
             self.context.emit(Facts(stage="gate", facts=facts))
         gate, before = self.context.recipe.gate, need(job.made.baseline)
         model = models.load_folder(self.context.run.path / "model")
-        found = self.arm("cpt", job.trained, model, fingerprint, plan=before.plan)
-        arms = np.array(before.per_item), found.scores
+        arm = self.prepare("cpt", job.trained, model, fingerprint, plan=before.plan)
+        base = BaseSeeds(self, before, job.fingerprint("baseline"))
+        rates: list[ArmRate] = []
+
+        def score(count: int) -> tuple[ScoredArm, ScoredArm]:
+            one, found = base.scored(count), arm.result(count)
+            rates[:] = [found.rate]
+            return one, self.scored(found)
+
+        both = judge_in_looks(gate, score, arm.files, self.context.emit, self.groups, count.others)
         limits = effective(self.context.recipe.probe.thresholds)
         # With new tokens the same text is other tokens: training has measured that by bytes.
         rise = None if wide else forgetting.Guard(self.context, job.trained, generic).rise(model)
         known = rise or need(job.made.train).generic_rise
         tags = [example.tags for example in self.items.gold]
-        verdict = judge(*arms, gate, known, limits, self.groups, count.others, tags)
+        verdict = judge_arms(
+            both.base, both.cpt, gate, known, limits, self.groups, count.others, tags, both.looks
+        )
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
         contaminated = need(job.made.scan).contaminated_items
-        clean = self._clean_scores(found, job.fingerprint("baseline"), contaminated)
+        clean = self._clean_scores(arm, base, len(both.cpt.scores), contaminated)
+        tables = both.base.scores, both.cpt.scores
         verdict = with_clean_part(
-            verdict, arms, gate, limits, self.groups, contaminated, count.others, clean
+            verdict, tables, gate, limits, self.groups, contaminated, count.others, clean
         )
+        nats = both.base.logprobs, both.cpt.logprobs
         return GateArtifact(
             **dict(verdict),
-            per_item=found.scores.tolist(),
-            per_item_logprob=found.logprobs.tolist(),
-            logprob=nats_gained(before.per_item_logprob, found.logprobs, gate.alpha, self.groups),
-            probe=found.rate,
-            constant_seeds=self._constant("CPT", found),
+            per_item=both.cpt.scores,
+            per_item_logprob=both.cpt.logprobs,
+            logprob=nats_gained(*nats, gate.alpha, self.groups),
+            probe=rates[0],
+            constant_seeds=self._constant("CPT", both.cpt),
+            base=both.base,
+            cpt=both.cpt,
         )
 
     def _clean_scores(
-        self, found: Result, baseline: str, contaminated: list[int]
+        self, cpt: SftArm, base: BaseSeeds, count: int, contaminated: list[int]
     ) -> tuple[Any, Any] | None:
         """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
         gate, gold = self.context.recipe.gate, self.items.gold
         keep = [number for number in range(len(gold)) if number not in set(contaminated)]
         if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
             return None
-        folder = self.context.run.path / "artifacts" / "arms"
-        base = [
-            ArmFiles(folder, "base", baseline).read(str(seed), SeedScores) for seed in gate.seeds
+        seeds = [str(seed) for seed in gate.seeds[:count]]
+        sides = [
+            [files.read(seed, SeedScores) for seed in seeds] for files in (base.files, cpt.files)
         ]
-        if not all(base):
-            return None
-        sides = [[one.answers for one in base if one], found.answers]
         clean = [gold[number] for number in keep]
-        one, two = (
-            np.array(
-                [item_scores(clean, [Answer(text=row[i]) for i in keep], gate) for row in side]
-            )
+        tables = [
+            [
+                item_scores(clean, [Answer(text=one.answers[i]) for i in keep], gate)
+                for one in side
+                if one
+            ]
             for side in sides
-        )
-        return one, two
+        ]
+        if any(len(table) < count for table in tables):
+            return None
+        return np.array(tables[0]), np.array(tables[1])
 
     def _say_miscount(self, stage: str, problem: str) -> None:
         if problem:
@@ -228,6 +262,39 @@ class Judging:
             if now[name] != self.terms[said]:
                 message = f"{said} changed since it was registered: the registered copy judges"
                 self.context.emit(Alarm(level="amber", stage="gate", message=message))
+
+
+@dataclass(frozen=True)
+class BaseSeeds:
+    """The base's arm while the gate runs: the baseline's seeds, and those of later looks."""
+
+    judging: Judging
+    baseline: BaselineArtifact
+    fingerprint: str
+    """Of the baseline, whose files the later seeds join."""
+
+    @property
+    def files(self) -> ArmFiles:
+        folder = self.judging.context.run.path / "artifacts" / "arms"
+        return ArmFiles(folder, "base", self.fingerprint)
+
+    @cached_property
+    def _arm(self) -> SftArm:
+        base, plan = self.judging.base, self.baseline.plan
+        return self.judging.prepare(
+            "base", base, models.load(base), self.fingerprint, plan=plan, cached=True
+        )
+
+    def scored(self, count: int) -> ScoredArm:
+        """The arm under the first ``count`` seeds; those of later looks are trained now."""
+        known = self.baseline.arm or ScoredArm(
+            scores=self.baseline.per_item,
+            logprobs=self.baseline.per_item_logprob,
+            seeds=self.judging.context.recipe.gate.seeds[: len(self.baseline.per_item)],
+        )
+        if count <= len(known.scores):
+            return known
+        return self.judging.scored(self._arm.result(count))
 
 
 class BaselineStage(Stage[BaselineArtifact]):

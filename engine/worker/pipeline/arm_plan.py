@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.artifacts.arms import Kind
 from engine.gate.arms import steps_of
+from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
 
 ROWS = "arms-rows"
@@ -35,9 +36,18 @@ class Planned:
         return f"{ROWS}/{self.folder}.json"
 
 
-def plan_arms(recipe: Recipe, steps: int) -> list[Planned]:
-    """The arms of a run of ``steps`` steps; a checkpoint is there already, so it comes first."""
-    asked, seeds = recipe.arms, tuple(recipe.gate.seeds)
+def judged_gate(gate: Gate, seeds: int) -> Gate:
+    """The gate as it ended: the seeds that it came to, with one look at all of them."""
+    fixed = {"seeds": gate.seeds[:seeds], "looks": None, "look_shares": None}
+    return gate.model_copy(update=fixed)
+
+
+def plan_arms(recipe: Recipe, steps: int, judged: int) -> list[Planned]:
+    """The arms of a run of ``steps`` steps, whose gate came to ``judged`` seeds.
+
+    A checkpoint is there already, so it comes first.
+    """
+    asked, seeds = recipe.arms, tuple(recipe.gate.seeds[:judged])
     found = [
         Planned(f"{100 * share:g}%", "checkpoint", seeds, step=step)
         for step, share in sorted(steps_of(asked.checkpoints, steps).items())

@@ -38,7 +38,7 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.job import Job, need
 from engine.worker.packing.stage import PackStage
-from engine.worker.pipeline.arm_plan import Planned, plan_arms
+from engine.worker.pipeline.arm_plan import Planned, judged_gate, plan_arms
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.train.stage import TrainStage
@@ -134,7 +134,12 @@ class ArmsStage(Stage[ArmsResult]):
         return not made.missing
 
     def planned(self) -> list[Planned]:
-        return plan_arms(self.recipe, need(self.job.made.train).steps)
+        return plan_arms(self.recipe, need(self.job.made.train).steps, self._seeds)
+
+    @property
+    def _seeds(self) -> int:
+        """Seeds that the gate came to."""
+        return len(need(self.job.made.gate).per_item)
 
     def _text(self, planned: Planned) -> str:
         """Names a control's text, split and tokenizer; where it cannot be read, as it was."""
@@ -179,10 +184,10 @@ class ArmsStage(Stage[ArmsResult]):
                 self.context.emit(Alarm(level="amber", stage=self.name, message=message))
         made = self.job.made
         judged = Judged(
-            base=need(made.baseline).per_item,
+            base=base.scores if (base := need(made.gate).base) else need(made.baseline).per_item,
             cpt=need(made.gate).per_item,
             verdict=need(made.gate).verdict,
-            gate=self.recipe.gate,
+            gate=judged_gate(self.recipe.gate, self._seeds),
             limits=effective(self.recipe.probe.thresholds),
             groups=self.judging.groups,
             contaminated=need(made.scan).contaminated_items,
@@ -211,7 +216,8 @@ class ArmsStage(Stage[ArmsResult]):
         inner.stage = self.name
         terms = self._terms(planned)
         plan = need(self.job.made.baseline).plan
-        result = self.judging.arm(planned.name, self.job.base, model, terms, inner, plan)
+        arm = self.judging.prepare(planned.name, self.job.base, model, terms, inner, plan)
+        result = arm.result()
         rise, guard = self._forgotten(model, trained.generic_rise)
         row = ArmRow(
             name=planned.name,
@@ -289,7 +295,8 @@ class ArmsStage(Stage[ArmsResult]):
         if planned.kind == "seed":  # one search for the arm, as the gate's two have
             rate = need(need(self.job.made.gate).probe).lr
             probe = probe.model_copy(update={"lr": rate, "lrs": None})
-        gate = {"seeds": list(planned.seeds), "probe": probe}
+        seeds = {"seeds": list(planned.seeds), "looks": None, "look_shares": None}
+        gate = {**seeds, "probe": probe}
         return recipe.model_copy(
             update={
                 "arms": recipe.arms.model_copy(update={"checkpoints": []}),
