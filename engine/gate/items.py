@@ -142,11 +142,11 @@ def _texts(run: Run) -> tuple[list[int], list[Example], str]:
 
     What reads recipes is imported here: a screen must not wait for it before it opens.
     """
+    from engine.gate.recheck import registered_recipe
     from engine.gold.draws import registered_gold
-    from engine.recipe.toml import load_recipe
 
     try:
-        gate = load_recipe(run.recipe_path)[0].gate
+        gate = registered_recipe(run).gate
     except UNREADABLE as error:
         return [], [], f"the recipe cannot be read: {error}"
     try:

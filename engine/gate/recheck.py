@@ -11,19 +11,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, ScoredArm
 from engine.errors import CptError, InputError
-from engine.files import digest
+from engine.files import digest, sha256_file
 from engine.gate.judge import conclude, rise_of
 from engine.gate.looks import Corrected, Tested, compare_endpoints
 from engine.gate.outcome import Sides
 from engine.gold.draws import registered_gold
 from engine.gold.summary import item_groups
 from engine.recipe.gate import Gate
-from engine.recipe.toml import load_recipe
+from engine.recipe.registered import FIRST_RULES, gate_as_registered
+from engine.recipe.sections import Recipe
+from engine.recipe.toml import load_recipe, parse_toml
 from engine.runs.run import UNREADABLE, Run
 from engine.stages import VERSIONS
 from engine.thresholds import effective
@@ -150,24 +150,39 @@ def _read_terms(run: Run, said: GateVerdict) -> _Terms:
     recipe, _ = load_recipe(run.recipe_path)
     limits, gate = effective(recipe.probe.thresholds), recipe.gate
     registered = _registered(run)
-    held = {name: registered.get(f"gate.{name}") for name in Gate.model_fields}
-    terms = {name: value for name, value in held.items() if value is not None}
-    terms["rules"] = held["rules"] or (1 if registered else said.rules)
-    try:
-        gate = Gate.model_validate({**gate.model_dump(), **terms})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]["msg"]
-        raise CptError(f"the registered gate cannot be read ({first})") from None
+    if registered:
+        gate = gate_as_registered(gate, {}, registered)
+    elif said.rules == 1:
+        gate = gate.model_copy(update=FIRST_RULES)
     for name in limits:
         limit = registered.get(f"probe.thresholds.{name}")
         limits[name] = float(limit) if isinstance(limit, (int, float)) else limits[name]
     return _Terms(gate, limits, _groups(run, gate))
 
 
+def registered_recipe(run: Run) -> Recipe:
+    """A run's recipe, once it is trained with its gate as it was registered.
+
+    What the recipe leaves out is then what was registered, whatever today's defaults are.
+    InputError where either cannot be read.
+    """
+    recipe, text = load_recipe(run.recipe_path)
+    if not run.training_begun:
+        return recipe
+    table = parse_toml(text, run.recipe_path.name).get("gate")
+    written = table if isinstance(table, dict) else {}
+    gate = gate_as_registered(recipe.gate, written, _registered(run))
+    return recipe.model_copy(update={"gate": gate})
+
+
 def _registered(run: Run) -> Mapping[str, object]:
-    """The registered terms; empty where they cannot be read."""
+    """The registered terms; empty where they cannot be read, or are not as they were written."""
+    path = run.artifact_path("registration")
+    expected = run.written_hash("baseline", path)
     try:
-        found = json.loads(run.artifact_path("registration").read_text())
+        if expected and sha256_file(path) != expected:
+            return {}
+        found = json.loads(path.read_text())
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}

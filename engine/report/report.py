@@ -13,8 +13,8 @@ from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.shipping import ReportArtifact
 from engine.files import digest, private_dir, write_atomic
+from engine.gate.recheck import registered_recipe
 from engine.recipe.sections import Recipe
-from engine.recipe.toml import load_recipe
 from engine.report import charts
 from engine.report.appendix import render_appendix
 from engine.report.front_page import render_front_page
@@ -77,7 +77,7 @@ def publish_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
 
 def rewrite(run: Run) -> Path:
     """``publish_report`` from what the run's folder holds. InputError for an unreadable recipe."""
-    return publish_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
+    return publish_report(run, registered_recipe(run), run.read_artifacts())
 
 
 def mend_report(run: Run) -> str:

@@ -224,7 +224,8 @@ def is_gated(recipe: Recipe) -> bool:
 
 def gate_terms(job: Job, files: dict[str, str], precision: str | None) -> registration.Terms:
     """The gate as it would be registered now; ``files`` are the hashes of its files."""
-    return registration.terms(job.recipe, job.base.named_parts, precision, files)
+    gold = registration.read_items(job.run, job.recipe.gate)
+    return registration.terms(job.recipe, job.base.named_parts, precision, files, gold)
 
 
 def check_registration(job: Job, files: dict[str, str]) -> None:
