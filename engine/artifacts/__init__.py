@@ -1,6 +1,7 @@
 """What did a stage write? Typed records of every artifact, JSON in and out.
 
 record       what all records have in common
+tables       tables of numbers, packed
 scan         the text: shape, size, quality, fertility
 probe        the base on the text: fluency, pilot, price
 decision     all evidence, and the decision with its path

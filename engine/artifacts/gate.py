@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, field_serializer, field_validator
 
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.artifacts.record import Interval, Record
+from engine.artifacts.tables import pack_table, unpack_table
 
 
 class GateFiles(Record):
@@ -194,6 +195,15 @@ class SeedScores(Record):
     """SFT steps that were taken."""
     sft_loss: float | None = None
     """Mean completion loss over the last tenth of the steps, nats a token."""
+
+    @field_validator("likelihoods", mode="before")
+    @classmethod
+    def _unpacked(cls, value: object) -> object:
+        return unpack_table(value)
+
+    @field_serializer("likelihoods", when_used="json")
+    def _packed(self, value: list[list[float]]) -> dict[str, str | int]:
+        return pack_table(value)
 
 
 class ScoredArm(Record):
