@@ -28,6 +28,12 @@ FLAT = 0.05
 """Least share by which the loss must fall over a quarter of the steps; engineering choice."""
 ROUND = 2_000
 """Examples of a round at most: the rule is asked once a round, an epoch where that is shorter."""
+BEGUN = 0.9
+"""Share of the loss of who knows the labels' frequencies alone, below which a training has begun
+to tell the labels apart: a plateau above it is the one before learning, not the one after."""
+HOPELESS = 1.05
+"""The same share above which not even the frequencies are learnt: the mean over the last steps
+scatters by a few percent around a plateau."""
 LEAST_ROUNDS = 4
 """Rounds before a loss can be called flat: a quarter of them is then one."""
 TAIL_STEPS = 10
@@ -70,8 +76,7 @@ class StopRule:
     probe: Sft
     examples: int
     ceiling: float
-    """Nats a token that the labels' frequencies alone give: a loss that is flat above it has not
-    begun to fall."""
+    """Nats a token that the labels' frequencies alone give; infinite for free text."""
 
     @property
     def round(self) -> int:
@@ -107,7 +112,7 @@ class StopRule:
             return False
         means = np.array(losses[: rounds * self.round]).reshape(rounds, self.round).mean(axis=1)
         then = means[-1 - max(1, rounds // 4)]
-        return bool(means[-1] < self.ceiling and means[-1] > (1 - FLAT) * then)
+        return bool(means[-1] < BEGUN * self.ceiling and means[-1] > (1 - FLAT) * then)
 
     def _plan(self, losses: Sequence[float], why: str) -> ProbeSteps:
         hold = len(losses)
@@ -146,10 +151,10 @@ def chance_loss(completions: Sequence[str], tokens: int) -> float:
 def has_collapsed(losses: Sequence[float], chance: float) -> bool:
     """Whether a training has taught nothing; reads SFT loss alone.
 
-    Labels: the last tenth is above what their frequencies give. Free text: it is no lower than
-    the first tenth.
+    Labels: the last tenth is clearly above what their frequencies give. Free text: it is no
+    lower than the first tenth.
     """
     if math.isfinite(chance):
-        return tail_mean(losses) > chance
+        return tail_mean(losses) > HOPELESS * chance
     first = float(np.mean(losses[: max(1, len(losses) // 10)]))
     return len(losses) > 1 and tail_mean(losses) >= first

@@ -206,7 +206,7 @@ class Judging:
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
         contaminated = need(job.made.scan).contaminated_items
-        clean = self._clean_scores(arm, base, len(both.cpt.scores), contaminated)
+        clean = self._clean_scores((base.files, arm.files), len(both.cpt.scores), contaminated)
         tables = both.base.scores, both.cpt.scores
         verdict = with_clean_part(
             verdict, tables, gate, limits, self.groups, contaminated, count.others, clean
@@ -224,7 +224,7 @@ class Judging:
         )
 
     def _clean_scores(
-        self, cpt: SftArm, base: BaseSeeds, count: int, contaminated: list[int]
+        self, both: tuple[ArmFiles, ArmFiles], count: int, contaminated: list[int]
     ) -> tuple[Any, Any] | None:
         """Both arms on the clean items alone, where that is no part of their scores (macro-F1)."""
         gate, gold = self.context.recipe.gate, self.items.gold
@@ -232,9 +232,7 @@ class Judging:
         if METRICS[gate.metric].bounded or not keep or len(keep) == len(gold):
             return None
         seeds = [str(seed) for seed in gate.seeds[:count]]
-        sides = [
-            [files.read(seed, SeedScores) for seed in seeds] for files in (base.files, cpt.files)
-        ]
+        sides = [[files.read(seed, SeedScores) for seed in seeds] for files in both]
         clean = [gold[number] for number in keep]
         tables = [
             [

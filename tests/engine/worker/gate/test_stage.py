@@ -45,13 +45,11 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
     answers = [[CHOICES[(n + seed) % 4 == 0] for n in range(12)] for seed in (0, 1)]
     one = judging(tmp_path, gold, "macro_f1")
     folder = one.context.run.path / "artifacts" / "arms"
+    files = ArmFiles(folder, "base", "print"), ArmFiles(folder, "cpt", "print")
     for seed in (0, 1):
-        ArmFiles(folder, "base", "print").write(
-            str(seed), SeedScores(scores=[], answers=answers[seed])
-        )
-    kept = [SeedScores(scores=[], answers=row) for row in answers[::-1]]
-    found = Result(kept, ArmRate(lr=1.0), PLAN)
-    clean = one._clean_scores(found, "print", [0, 3])
+        files[0].write(str(seed), SeedScores(scores=[], answers=answers[seed]))
+        files[1].write(str(seed), SeedScores(scores=[], answers=answers[1 - seed]))
+    clean = one._clean_scores(files, 2, [0, 3])
     assert clean is not None
     keep = [n for n in range(12) if n not in (0, 3)]
     for seed in (0, 1):
@@ -59,9 +57,10 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
                              [answers[seed][n] for n in keep])  # fmt: skip
         assert clean[0][seed].tolist() == pytest.approx(expected)
         assert clean[1][1 - seed].tolist() == pytest.approx(expected)
-    assert one._clean_scores(found, "another", [0, 3]) is None
-    assert one._clean_scores(found, "print", []) is None
-    assert judging(tmp_path / "b", gold, "choice")._clean_scores(found, "print", [0]) is None
+    others = ArmFiles(folder, "base", "another"), files[1]
+    assert one._clean_scores(others, 2, [0, 3]) is None
+    assert one._clean_scores(files, 2, []) is None
+    assert judging(tmp_path / "b", gold, "choice")._clean_scores(files, 2, [0]) is None
 
 
 def test_macro_f1_from_end_to_end(tmp_path: Path) -> None:
