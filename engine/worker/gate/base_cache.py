@@ -26,6 +26,7 @@ from engine.gold.draws import GateItems
 from engine.gold.example import Example
 from engine.recipe.gate import Gate
 from engine.stages import VERSIONS
+from engine.worker.gate.schedule import PROBE_RULE
 from engine.worker.model import base as models
 from engine.worker.model.fast_paths import Paths
 from engine.worker.model.precision import Precision
@@ -74,7 +75,7 @@ def base_cache(
         "first seed": gate.seeds[0],  # it finds the probe's length
         "precision": precision.name,
         "paths": asdict(paths),
-        "code": [__version__, VERSIONS["baseline"], SCORING],
+        "code": [__version__, VERSIONS["baseline"], SCORING, PROBE_RULE],
         "libraries": [torch.__version__, transformers.__version__, models.device().type],
     }
     cache = ArmCache(cache_folder() / ARMS_FOLDER / digest(made_of))
