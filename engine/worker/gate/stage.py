@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, ScoredArm, SeedScores
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.judge import judge, with_clean_part
+from engine.gate.promise import foresee
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
@@ -22,8 +23,6 @@ from engine.gold.load import gold_items, identity, sft_items
 from engine.gold.metrics import METRICS, Answer, item_scores
 from engine.gold.summary import item_groups
 from engine.runs.events import Alarm, Facts
-from engine.stats.crossed_test import group_means
-from engine.stats.power import measured_mde
 from engine.thresholds import effective
 from engine.worker.gate import forgetting, registration
 from engine.worker.gate.arm import Result, SftArm
@@ -101,14 +100,13 @@ class Judging:
         Items of one source count as one, as they do in the gate's test; tries that the recipe
         declares take their share of alpha.
         """
-        gate = self.context.recipe.gate
+        gate, gold = self.context.recipe.gate, self.examples[1]
         found = self.arm("base", self.base, models.load(self.base), fingerprint)
-        alpha = gate.alpha / (1 + gate.earlier_tries)
-        mde = measured_mde(group_means(found.scores, self.groups), alpha)
+        promise = foresee(ScoredArm(scores=found.scores.tolist()), gold, gate)
         return BaselineArtifact(
             scores=(100 * found.scores.mean(axis=1)).round(4).tolist(),
             items=found.scores.shape[1],
-            mde=round(mde, 3),
+            mde=round(promise.mde, 3),
             per_item=found.scores.tolist(),
             per_item_logprob=found.logprobs.tolist(),
             probe=found.rate,
@@ -170,8 +168,14 @@ class Judging:
         known = rise or need(job.made.train).generic_rise
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, gate, known, limits, self.groups, count.others, tags)
-        told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
-        self._say_miscount("gate", problem or attempt.note("judged", **told))
+        told = attempt.note(
+            "judged",
+            p=verdict.p_value if verdict.try_p is None else verdict.try_p,
+            estimate=verdict.estimate,
+            outcome=verdict.outcome,
+            seed_variance=verdict.cpt_seed_variance,
+        )
+        self._say_miscount("gate", problem or told)
         contaminated = need(job.made.scan).contaminated_items
         clean = self._clean_scores(found, job.fingerprint("baseline"), contaminated)
         verdict = with_clean_part(

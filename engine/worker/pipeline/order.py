@@ -51,6 +51,7 @@ OUTCOME_CODES = {
     "EARNED": Exit.OK,
     "NO-GO": Exit.NO_GO,
     "NOT YET": Exit.NO_GO,
+    "NOT JUDGED": Exit.NO_GO,
     "TIE": Exit.TIE,
     "HURT": Exit.HURT,
 }
