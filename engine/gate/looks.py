@@ -163,8 +163,8 @@ def next_step(
                 "files back as they were, or start a new run"
             )
         look = taken
-    if (seed := too_many_replaced(base) or too_many_replaced(cpt)) and not look.stop:
-        look = look.model_copy(update={"stop": True, "why": seed})
+    elif why := too_many_replaced(base) or too_many_replaced(cpt):
+        look = look.model_copy(update={"stop": True, "decided": "", "why": why})
     later = [other for other in sizes if other > size]
     seeds = () if look.stop or not later else tuple(gate.seeds[size : later[0]])
     return NextSeeds(look, seeds)

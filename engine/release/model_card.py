@@ -210,9 +210,9 @@ def _describe_verdict(gate: GateVerdict, alpha: float) -> str:
     return (
         f"**{gate.outcome}{label}.** {inert(gate.sentence)}\n\n"
         f"CPT minus base {gate.estimate:+.1f} points, {percent(1 - alpha)} interval "
-        f"{gate.low:+.1f} to {gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items x {gate.seeds} "
-        f"seeds, margin {gate.margin:g} points{tries}. The gate was registered and hashed before "
-        "training."
+        f"{gate.low:+.1f} to {gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items "
+        f"x {gate.seeds} seeds, margin {gate.margin:g} points{tries}. The gate was registered and "
+        "hashed before training."
     )
 
 
