@@ -27,6 +27,10 @@ class GateFiles(Record):
     mde: float
     """Minimum detectable effect in points at 80% power, from prior variances."""
     plausible_gain: float
+    floor: float | None = None
+    """That effect with as many seeds as a recipe can have; None in an older version."""
+    items_wanted: int | None = None
+    """Independent items at which the plausible gain would show; None where no number does."""
     overlong_share: float = 0
     """Share of the prompts that do not fit the model's context, of gold set or SFT data."""
     remarks: list[str] = Field(default_factory=list)
@@ -148,6 +152,9 @@ class GateVerdict(Record):
     """Points by which the difference on spare items exceeds that on gold items."""
     spare_disagrees: bool = False
     """That gap is beyond three standard errors."""
+    try_p: float | None = None
+    """What this try counts with beside others: the lesser p of both endpoints, after look and
+    endpoint. None under rules 1, where ``p_value`` is that."""
     cpt_seed_variance: float | None = None
     """Of the CPT arm's scores over its seeds, points squared."""
     clean_outcome: str = ""

@@ -25,7 +25,7 @@ from engine.gate.looks import (
 )
 from engine.gate.outcome import Sides, decide
 from engine.gate.secondary import FAR, Tags, by_tag, item_changes, spare_gap
-from engine.gate.wording import sentence
+from engine.gate.wording import NOT_JUDGED, sentence
 from engine.gold.metrics import METRICS
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import (
@@ -36,7 +36,7 @@ from engine.stats.crossed_test import (
     scores,
     shares,
 )
-from engine.stats.power import Wanted, detectable, wanted
+from engine.stats.power import Terms, Wanted, detectable, prior_mde, wanted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -86,7 +86,8 @@ def judge_arms(
     """
     sides = Sides.of(base, cpt)
     found = _judge(sides, gate, generic_rise, limits, groups, other_tries, tags)
-    return found.model_copy(update={"looks": list(looks)})
+    found = found.model_copy(update={"looks": list(looks)})
+    return found.model_copy(update={"sentence": sentence(found, gate.alpha)})
 
 
 def _judge(
@@ -132,7 +133,7 @@ def conclude(
         estimate=result.estimate,
         low=result.low,
         high=result.high,
-        mde=_detectable(result, gate, tested, corrected.tries),
+        mde=_detectable(sides, gate, tested, corrected.tries),
         margin=gate.margin,
         items=group_means(arms[0], groups).shape[1],
         seeds=len(arms[0]),
@@ -170,11 +171,16 @@ def _asked(gate: Gate) -> float:
     return gate.margin if gate.rules > 1 else 0.0
 
 
-def _detectable(result: TestResult, gate: Gate, tested: Tested, tries: int) -> float:
-    """The smallest effect that this gate, with all its looks, shows in 80 of 100 cases."""
-    found, most = result.squares, gate.look_sizes[-1]
+def _detectable(sides: Sides, gate: Gate, tested: Tested, tries: int) -> float:
+    """The smallest effect that this gate, with all its looks, shows in 80 of 100 cases.
+
+    An arm that answers alike has no variance to tell it by: typical ones are the least then.
+    """
+    found, most = tested.accuracy.squares, gate.look_sizes[-1]
     if found is None:
         return 100.0
+    if any(sides.constant):
+        return prior_mde(found.n_items, Terms(most, gate.alpha, gate.margin))
     if len(gate.look_sizes) == 1:
         return detectable(found, accuracy_alpha(tested, tries, gate), _asked(gate))
     last = accuracy_alpha(tested, tries, gate) * gate.look_alpha(most) / tested.alpha
@@ -211,6 +217,7 @@ def _beside(
         "constant": sides.constant,
         "spare_gap": gap.estimate if gap else None,
         "spare_disagrees": bool(gap and abs(gap.estimate) > FAR * gap.se),
+        "try_p": tested.try_p,
         "cpt_seed_variance": _seed_variance(sides.cpt.scores, groups),
     }
 
@@ -225,6 +232,7 @@ class _Beside(TypedDict, total=False):
     constant: tuple[int, int]
     spare_gap: float | None
     spare_disagrees: bool
+    try_p: float
     cpt_seed_variance: float | None
 
 
@@ -273,9 +281,13 @@ def _retained(rise: Rise, limits: dict[str, float]) -> _Retained:
 
 
 def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+    if outcome == NOT_JUDGED:
+        return outcome, label
     if guard == "red" and gate.require_retention:
         return "HURT", ""
-    return outcome, "at a cost" if guard == "red" and outcome == "EARNED" else label
+    if guard == "red" and outcome == "EARNED":
+        return outcome, f"{label}, at a cost" if label else "at a cost"
+    return outcome, label
 
 
 def with_clean_part(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.artifacts.gate import GateLook, ScoredArm
 from engine.errors import InputError
+from engine.gate.wording import LAST_LOOK
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import EQUAL, Groups, TestResult, crossed_error, paired_test
 from engine.stats.holm import fewest_items, holm, weighted_holm
@@ -162,8 +163,8 @@ def next_step(
                 "files back as they were, or start a new run"
             )
         look = taken
-    if (seed := too_many_replaced(base) or too_many_replaced(cpt)) and not look.stop:
-        look = look.model_copy(update={"stop": True, "why": seed})
+    elif why := too_many_replaced(base) or too_many_replaced(cpt):
+        look = look.model_copy(update={"stop": True, "decided": "", "why": why})
     later = [other for other in sizes if other > size]
     seeds = () if look.stop or not later else tuple(gate.seeds[size : later[0]])
     return NextSeeds(look, seeds)
@@ -203,7 +204,7 @@ def _reason(decided: str, last: bool, stop: bool, chance: float, most: int) -> s
     if decided:
         return f"the difference is shown by {decided} at this look's share of alpha"
     if last:
-        return "this was the last look"
+        return LAST_LOOK
     said = f"the chance that {most} seeds would decide is {chance:.0%}"
     return f"{said}, below {FUTILE:.0%}" if stop else said
 

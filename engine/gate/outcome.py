@@ -15,6 +15,7 @@ from engine.gate.looks import (
     tables_of,
     too_many_replaced,
 )
+from engine.gate.wording import NOT_JUDGED
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import Groups, paired_test
 from engine.stats.holm import fewest_items
@@ -75,7 +76,7 @@ def decide(
 ) -> tuple[str, str]:
     """Outcome and label of both endpoints' tests, the forgetting guard left out."""
     if sides.unfit and gate.rules > 1:
-        return "NOT JUDGED", ""
+        return NOT_JUDGED, ""
     base, cpt, result = sides.base.scores, sides.cpt.scores, tested.accuracy
     fewest = fewest_items(tested.alpha / max(1, corrected.tries))
     if result.squares is None or result.squares.n_items < fewest:

@@ -19,6 +19,7 @@ from engine.artifacts.shipping import FinishArtifact, ReloadProof
 from engine.artifacts.training import PackArtifact, TrainArtifact
 from engine.errors import InputError
 from engine.formatting import format_p_value, format_rate
+from engine.gate.wording import percent
 from engine.gold.metrics import METRICS
 from engine.quality.languages import code_of
 from engine.recipe.sections import Recipe
@@ -193,7 +194,7 @@ def _render_verdict(subject: Subject) -> str:
     gate, decision = subject.made.gate, subject.made.decide
     text = "**Not judged.** No gate has compared this checkpoint with its base."
     if gate:
-        text = _describe_verdict(gate, subject.recipe.gate.alpha)
+        text = _describe_verdict(gate, gate.alpha or subject.recipe.gate.alpha)
     if subject.anyway:
         text += f'\n\n> **Exported anyway**, against the verdict: "{inert(subject.anyway)}"'
     override = subject.recipe.recipe.override
@@ -208,10 +209,10 @@ def _describe_verdict(gate: GateVerdict, alpha: float) -> str:
     tries = f"; tries counted against this gold set: {gate.tries}" if counted else ""
     return (
         f"**{gate.outcome}{label}.** {inert(gate.sentence)}\n\n"
-        f"CPT minus base {gate.estimate:+.1f} points, {1 - alpha:.0%} interval {gate.low:+.1f} to "
-        f"{gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items x {gate.seeds} "
-        f"seeds, margin {gate.margin:g} points{tries}. The gate was registered and hashed before "
-        "training."
+        f"CPT minus base {gate.estimate:+.1f} points, {percent(1 - alpha)} interval "
+        f"{gate.low:+.1f} to {gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items "
+        f"x {gate.seeds} seeds, margin {gate.margin:g} points{tries}. The gate was registered and "
+        "hashed before training."
     )
 
 

@@ -95,7 +95,7 @@ def draw_charts(recipe: Recipe, made: Artifacts, log: RunView) -> dict[str, Repo
 
 
 def _draw_verdict(recipe: Recipe, gate: GateVerdict) -> dict[str, ReportChart]:
-    level = 1 - recipe.gate.alpha
+    level = 1 - (gate.alpha or recipe.gate.alpha)
     interval = charts.interval(gate.estimate, gate.low, gate.high, gate.margin, level)
     seeds = charts.pairs(_seed_numbers(recipe, gate), gate.base_scores, gate.cpt_scores)
     return {

@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy import float64, int64
+    from numpy import bool_, float64, int64
     from numpy.typing import NDArray
 
     Floats = NDArray[float64]
     Classes = NDArray[int64]
+    Own = NDArray[bool_]
 
 FEWEST = 10
 """Sources that a class and the rest need; a class with fewer drops: its placements are too few
@@ -44,27 +45,41 @@ def ranking_values(likelihoods: Floats, truth: Classes, weights: Floats) -> Floa
     if not kept:
         return None
     centred = likelihoods - likelihoods.mean(axis=-1, keepdims=True)
-    total, values = weights.sum(), np.zeros(likelihoods.shape[:2])
+    values = np.zeros(likelihoods.shape[:2])
     for k in kept:
-        own = truth == k
-        inside, outside = weights[own], weights[~own]
-        for seed, column in enumerate(centred[:, :, k]):
-            below = _shares_below(column[own], column[~own], outside)
-            above = 1 - _shares_below(column[~own], column[own], inside)
-            area = float(below @ inside) / inside.sum()
-            values[seed, own] += (below - area) * total / inside.sum() + area
-            values[seed, ~own] += (above - area) * total / outside.sum() + area
+        values += _column_values(centred[:, :, k], truth == k, weights)
     mean: Floats = values / len(kept)
     return mean
 
 
-def _shares_below(these: Floats, others: Floats, weights: Floats) -> Floats:
-    """Share by weight of ``others`` below each of ``these``; equal ones count half."""
+def _column_values(column: Floats, own: Own, weights: Floats) -> Floats:
+    """Jackknife values [S, n] of one class's AUC; ``own`` are its items."""
     import numpy as np
 
-    order = np.argsort(others)
-    ordered, sums = others[order], np.concatenate([[0.0], np.cumsum(weights[order])])
-    below: Floats = sums[np.searchsorted(ordered, these, "left")]
-    upto: Floats = sums[np.searchsorted(ordered, these, "right")]
-    share: Floats = (below + upto) / (2 * sums[-1])
-    return share
+    inside, outside = weights[own].sum(), weights[~own].sum()
+    order = np.argsort(column, axis=1)
+    ordered = np.take_along_axis(column, order, axis=1)
+    upto_own = np.cumsum((weights * own)[order], axis=1)
+    upto_other = np.cumsum((weights * ~own)[order], axis=1)
+    placed = np.where(own[order], upto_other / outside, 1 - upto_own / inside)
+    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
+        placed[row] = _tied_places(ordered[row], own[order[row]], weights[order[row]])
+    shares = np.empty_like(column)
+    np.put_along_axis(shares, order, placed, axis=1)
+    area = (shares[:, own] @ weights[own] / inside)[:, None]
+    scale = (inside + outside) / np.where(own, inside, outside)
+    found: Floats = (shares - area) * scale + area
+    return found
+
+
+def _tied_places(ordered: Floats, own: Own, weights: Floats) -> Floats:
+    """Placements of one sorted column in which values are equal: those count half."""
+    import numpy as np
+
+    placed = np.empty(len(ordered))
+    for side, mine in ((own, ~own), (~own, own)):
+        sums = np.concatenate([[0.0], np.cumsum(weights * mine)])
+        first, last = (np.searchsorted(ordered, ordered[side], at) for at in ("left", "right"))
+        share = (sums[first] + sums[last]) / (2 * sums[-1])
+        placed[side] = share if mine is not own else 1 - share
+    return placed

@@ -8,6 +8,7 @@ trained once more, with its registered spare; the rule reads no answer of the go
 from __future__ import annotations
 
 import functools
+import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,6 +113,8 @@ class SftArm:
     """Probes that are through."""
     count: int = 0
     """Probes of this call."""
+    seconds: float = 0.0
+    """Of the last seed that was trained and scored here; 0 where none was."""
     said: int = 0
     """Seeds whose score was said: an arm grows from look to look."""
 
@@ -147,7 +150,9 @@ class SftArm:
             self.probes = number
             found = self._known(str(seed), SeedScores)
             if found is None or self.plan is None:
+                started = time.monotonic()
                 found = self._seed(seed)
+                self.seconds = time.monotonic() - started
             if self.cache is not None:
                 self.cache.write(str(seed), found)
             kept.append(found)

@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.endpoints import arm_of
 from engine.gate.judge import judge_arms, with_clean_part
+from engine.gate.promise import describe, foresee
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
@@ -30,8 +31,6 @@ from engine.gold.load import gold_items, identity
 from engine.gold.metrics import METRICS, Answer, item_scores
 from engine.gold.summary import item_groups
 from engine.runs.events import Alarm, Facts
-from engine.stats.crossed_test import group_means
-from engine.stats.power import measured_mde
 from engine.thresholds import effective
 from engine.worker.gate import forgetting, registration
 from engine.worker.gate.arm import Result, SftArm
@@ -126,12 +125,13 @@ class Judging:
         arm = self.prepare("base", self.base, models.load(self.base), fingerprint, cached=True)
         found = arm.result(gate.look_sizes[0])
         scored = self.scored(found)
-        alpha = gate.alpha / (1 + gate.earlier_tries)
-        mde = measured_mde(group_means(scored.scores, self.groups), alpha)
+        promise = foresee(scored, self.items.gold, gate)
+        line = describe(promise, 2 * arm.seconds if arm.seconds else None)
+        self.context.emit(Alarm(level="note", stage=self.context.stage, message=line))
         return BaselineArtifact(
             scores=[round(100 * float(np.mean(row)), 4) for row in scored.scores],
             items=len(self.items.gold),
-            mde=round(mde, 3),
+            mde=round(promise.mde, 3),
             per_item=scored.scores,
             per_item_logprob=scored.logprobs,
             probe=found.rate,
@@ -203,8 +203,14 @@ class Judging:
         verdict = judge_arms(
             both.base, both.cpt, gate, known, limits, self.groups, count.others, tags, both.looks
         )
-        told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
-        self._say_miscount("gate", problem or attempt.note("judged", **told))
+        noted = attempt.note(
+            "judged",
+            p=verdict.p_value if verdict.try_p is None else verdict.try_p,
+            estimate=verdict.estimate,
+            outcome=verdict.outcome,
+            seed_variance=verdict.cpt_seed_variance,
+        )
+        self._say_miscount("gate", problem or noted)
         contaminated = need(job.made.scan).contaminated_items
         clean = self._clean_scores((base.files, arm.files), len(both.cpt.scores), contaminated)
         tables = both.base.scores, both.cpt.scores
