@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, field_serializer, field_validator
 
+from engine.artifacts.gate_probe import ProbeSteps
 from engine.artifacts.record import Interval, Record
+from engine.artifacts.tables import pack_table, unpack_table
 
 
 class GateFiles(Record):
@@ -189,6 +191,8 @@ class SeedScores(Record):
     answers: list[str] = Field(default_factory=list)
     """[n], what was answered, shortened."""
     lr: float | None = None
+    rate: ArmRate | None = None
+    """How the rate was found; None where it was pinned."""
     likelihoods: list[list[float]] = Field(default_factory=list)
     """[n][K], summed nats of each choice with the end-of-text token, in the item's own order of
     ``choices``; empty for continuations, and in a file of an older version."""
@@ -198,6 +202,15 @@ class SeedScores(Record):
     """SFT steps that were taken."""
     sft_loss: float | None = None
     """Mean completion loss over the last tenth of the steps, nats a token."""
+
+    @field_validator("likelihoods", mode="before")
+    @classmethod
+    def _unpacked(cls, value: object) -> object:
+        return unpack_table(value)
+
+    @field_serializer("likelihoods", when_used="json")
+    def _packed(self, value: list[list[float]]) -> dict[str, str | int]:
+        return pack_table(value)
 
 
 class ScoredArm(Record):
@@ -245,6 +258,8 @@ class BaselineArtifact(Record):
     """Seeds under which every item got one and the same answer."""
     registration: str = ""
     """sha256 of the registration."""
+    plan: ProbeSteps | None = None
+    """How long the probe trains, in both arms; None in an artifact of an older version."""
     arm: ScoredArm | None = None
     """The arm under the first look's seeds; None in an artifact of an older version."""
 

@@ -143,19 +143,17 @@ def _texts(run: Run) -> tuple[list[int], list[Example], str]:
     What reads recipes is imported here: a screen must not wait for it before it opens.
     """
     from engine.gate.recheck import registered_recipe
-    from engine.gold.load import gold_items
+    from engine.gold.draws import registered_gold
 
     try:
         gate = registered_recipe(run).gate
     except UNREADABLE as error:
         return [], [], f"the recipe cannot be read: {error}"
     try:
-        copy = next(iter(sorted((run.path / "gate").glob("gold.*"))))
-        return gate.seeds, gold_items(copy, gate), ""
-    except StopIteration:
-        return gate.seeds, [], "the run has no copy of its gold set"
+        found = registered_gold(run.path / "gate", gate)
     except UNREADABLE as error:
         return gate.seeds, [], str(error)
+    return gate.seeds, found or [], "" if found else "the run has no copy of its gold set"
 
 
 def _artifact(run: Run, arm: str) -> Path:

@@ -18,7 +18,7 @@ from engine.files import digest, sha256_file
 from engine.gate.judge import conclude, rise_of
 from engine.gate.looks import Corrected, Tested, compare_endpoints
 from engine.gate.outcome import Sides
-from engine.gold.load import gold_items
+from engine.gold.draws import registered_gold
 from engine.gold.summary import item_groups
 from engine.recipe.gate import Gate
 from engine.recipe.registered import FIRST_RULES, gate_as_registered
@@ -190,8 +190,8 @@ def _registered(run: Run) -> Mapping[str, object]:
 
 def _groups(run: Run, gate: Gate) -> list[str] | None:
     """The source of each item of the registered gold set; None where it names none."""
-    copies = sorted((run.path / "gate").glob("gold.*"))
-    return item_groups(gold_items(copies[0], gate)) if copies else None
+    found = registered_gold(run.path / "gate", gate)
+    return item_groups(found) if found else None
 
 
 def _of(verdict: GateVerdict, name: str) -> object:

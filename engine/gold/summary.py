@@ -10,8 +10,8 @@ from pathlib import Path
 from engine.artifacts.gate import GateFiles
 from engine.gold.checks import check_void, majority, remarks, taught
 from engine.gold.classes import shared_choices
+from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
@@ -42,7 +42,8 @@ def gate_files(
     ``cuts`` says what the model's context cuts off, which takes its tokenizer.
     """
     cuts = cuts or ContextCuts()
-    gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
+    read = gate_items(gold_path, sft_path, gate)
+    gold, sft = read.gold, read.sft.pool
     check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
     terms, items = power_terms(gate, gold), effective_items(gold)

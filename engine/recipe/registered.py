@@ -21,7 +21,7 @@ FIRST_RULES: dict[str, object] = {
     "look_shares": None,
 }
 """What gates have that were registered before there were rules: one raw endpoint, one look."""
-LATER_PROBE: tuple[str, ...] = ()
+LATER_PROBE: tuple[str, ...] = ("most_epochs", "why_unlearnt", "spare")
 """Keys of ``[gate.probe]`` that registrations under the first rules do not have."""
 
 
@@ -45,8 +45,10 @@ def gate_as_registered(
         probe = {name: value for name, value in probe.items() if name not in ("lr", "lrs")}
     values = gate.model_dump()
     values["probe"] = {**values["probe"], **probe}
+    if len(values["probe"]["lrs"] or ()) == 1:  # registered as the rates that a pinned one is
+        values["probe"]["lr"] = values["probe"]["lrs"][0]
     if values["probe"]["lr"] is not None:
-        values["probe"]["lrs"] = None  # registered as the rates that it stands for
+        values["probe"]["lrs"] = None
     try:
         return Gate.model_validate({**values, **own, **first})
     except ValidationError as error:

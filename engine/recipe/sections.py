@@ -281,6 +281,20 @@ class Arms(Section):
         description="shares of training whose checkpoints are kept and judged too",
     )
 
+    curve: bool = Field(
+        False,
+        description="both arms at a quarter and half of the SFT steps and examples: does the "
+        "lead last, and how many labelled examples is it worth",
+    )
+    more_sft: bool = Field(
+        False, description="the base with CPT's compute spent on more SFT, and on more of its rows"
+    )
+    merges: bool = Field(
+        False,
+        description="base and CPT weights mixed, and the mean of the last checkpoints, each with "
+        "what it forgets",
+    )
+
     @field_validator("checkpoints")
     @classmethod
     def _differ(cls, value: list[float]) -> list[float]:
@@ -290,7 +304,8 @@ class Arms(Section):
 
     @property
     def asked(self) -> bool:
-        return bool(self.control or self.cpt_seeds or self.checkpoints)
+        shown = self.curve or self.more_sft or self.merges
+        return bool(self.control or self.cpt_seeds or self.checkpoints or shown)
 
 
 class Launch(Section):

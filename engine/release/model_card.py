@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine import __version__
 from engine.artifacts.all_stages import Artifacts
-from engine.artifacts.gate import GateVerdict
+from engine.artifacts.gate import BaselineArtifact, GateVerdict
 from engine.artifacts.scan import SideScan
 from engine.artifacts.shipping import FinishArtifact, ReloadProof
 from engine.artifacts.training import PackArtifact, TrainArtifact
@@ -253,7 +253,7 @@ def _render_data(subject: Subject) -> str:
     if subject.from_cpt and made.train:
         parts.append(_describe_training(made.train, made.pack, subject.recipe.train.seed))
     if subject.task:
-        parts.append(_describe_sft(subject.recipe, subject.task))
+        parts.append(_describe_sft(subject.recipe, subject.task, subject.made.baseline))
     return "## Data and training\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -270,10 +270,12 @@ def _describe_training(train: TrainArtifact, pack: PackArtifact | None, seed: in
     )
 
 
-def _describe_sft(recipe: Recipe, finish: FinishArtifact) -> str:
+def _describe_sft(recipe: Recipe, finish: FinishArtifact, baseline: BaselineArtifact | None) -> str:
     probe = recipe.gate.probe
+    plan = baseline.plan if baseline else None
+    epochs = plan.epochs if plan else probe.likely_epochs
     return (
-        f"SFT: {probe.method}, {probe.epochs:g} epochs, {probe.batch} examples a step, seed "
+        f"SFT: {probe.method}, {epochs:g} epochs, {probe.batch} examples a step, seed "
         f"{finish.seed}, generic share of the loss tokens {100 * finish.achieved_mix:.2f}%."
     )
 

@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.formatting import format_p_value
 from engine.gate.secondary import McNemar, item_changes, mcnemar_display
 from engine.gate.wording import percent
-from engine.gold.load import gold_items
+from engine.gold.draws import registered_gold
 from engine.recipe.sections import Recipe
 from engine.report.markdown import inert, table
 from engine.runs.run import Run
@@ -130,10 +130,10 @@ def _test_by_seed(baseline: BaselineArtifact, gate: GateArtifact) -> list[McNema
 
 def _read_groups(run: Run, recipe: Recipe) -> list[str] | None:
     """The source of each gold item, out of the registered copy; None where none is named."""
-    copies = sorted((run.path / "gate").glob("gold.*"))
-    if not copies:
+    found = registered_gold(run.path / "gate", recipe.gate)
+    if found is None:
         raise InputError(f"{run.id} has no copy of its gold set")
-    named = [item.group for item in gold_items(copies[0], recipe.gate)]
+    named = [item.group for item in found]
     return [name or f"item {at}" for at, name in enumerate(named)] if any(named) else None
 
 

@@ -17,20 +17,22 @@ from engine.corpus.files.kinds import codecs_of, kind_of, suffixes
 from engine.errors import CptError, InputError
 from engine.files import private_dir, sha256_file, to_json, write_atomic, write_json
 from engine.gold.classes import shares_hash
+from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.gold.load import gold_items
 from engine.recipe.gate import Gate
 from engine.recipe.registered import FIRST_RULES, LATER_PROBE
 from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm
 from engine.runs.run import Run
 from engine.thresholds import effective
+from engine.worker.gate.schedule import PROBE_RULE
 from engine.worker.job.context import Context
 from engine.worker.scoring.gold import SCORING
 
 FILES = {"gold": "the gold set", "sft": "the SFT data"}
 GUARD = ("forgetting_green", "forgetting_amber")
 """The thresholds that the gate's verdict depends on."""
+RULE = "the probe's rules on when to stop, and on what has collapsed"
 PRECISION, SHARES = "the precision", "the class shares of the gold set"
 LATE = (PRECISION, SHARES)
 """Terms that are not known when the worker begins."""
@@ -88,6 +90,7 @@ def terms(
         **base,
         "the way of scoring": SCORING,
         **shares,
+        **({} if first else {RULE: PROBE_RULE}),
         **({PRECISION: precision} if precision else {}),
     }
 
@@ -104,15 +107,18 @@ def copy_of(run: Run, gate: Gate, name: str) -> Path:
 
 
 def read_items(run: Run, gate: Gate) -> list[Example] | None:
-    """The gold items that are, or would be, registered; None where they cannot be read.
+    """The gold items that are, or would be, registered, spare rows among them.
 
-    Once training has begun the run's copy is what counts, whatever became of the file.
+    None where they cannot be read. Once training has begun the run's copies are what counts,
+    whatever became of the files.
     """
-    if gate.gold is None:
+    if gate.gold is None or gate.sft is None:
         return None
-    copy = copy_of(run, gate, "gold")
+    copies = [copy_of(run, gate, name) for name in FILES]
+    there = run.training_begun and all(copy.is_file() for copy in copies)
+    gold, sft = copies if there else (Path(gate.gold), Path(gate.sft))
     try:
-        return gold_items(copy if run.training_begun and copy.is_file() else Path(gate.gold), gate)
+        return gate_items(gold, sft, gate).gold
     except (CptError, OSError):
         return None
 

@@ -22,7 +22,7 @@ from engine.corpus.corpus import Corpus
 from engine.corpus.shape import detect_shape
 from engine.errors import InputError
 from engine.files import sha256_file
-from engine.gold.load import gold_items, sft_items
+from engine.gold.draws import gate_items
 from engine.gold.summary import gate_files
 from engine.quality.contamination import Overlapped
 from engine.worker.job.context import Context
@@ -72,6 +72,7 @@ class ScanStage(Stage[ScanArtifact]):
             self.job.base.context,
             gate.max_items,
             gate.probe.max_examples,
+            *([gate.probe.spare, "spare rows"] if gate.rules > 1 else []),
         ]
 
     def make(self, fingerprint: str) -> ScanArtifact:
@@ -109,7 +110,8 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         corpus.check()
     gate = recipe.gate
     files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
-    gold = gold_items(files[0], gate) if files else []
+    items = gate_items(*files, gate) if files else None
+    gold = items.gold if items else []
     shape = detect_shape(domain)
     store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
     other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
@@ -121,8 +123,8 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         contamination=contamination(store, overlapped, len(gold)),
     )
     checked = None
-    if files:
-        cuts = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+    if files and items:
+        cuts = cut_by_context(Encoder(base, gate.template), gold, items.sft.pool)
         checked = gate_files(*files, gate, overlapped, cuts)
     return ScanArtifact(
         scan=scan,

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from engine.artifacts.gate import ArmRate, SeedScores
+from engine.artifacts.gate_probe import ProbeSteps
+from engine.gold.draws import GateItems, SftRows
 from engine.gold.example import Example
 from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
@@ -25,6 +27,7 @@ from tests import tiny
 from tests.faults.driving import alarms, recipe, walk
 
 CHOICES = (" a", " b")
+PLAN = ProbeSteps(steps=1, examples=1, warmup=1)
 
 
 def judging(folder: Path, gold: list[Example], metric: str) -> Judging:
@@ -32,7 +35,7 @@ def judging(folder: Path, gold: list[Example], metric: str) -> Judging:
     gate = {"metric": metric, "seeds": [0, 1], "why_fewer_seeds": "a test"}
     asked = Recipe.model_validate({"model": {"id": "x"}, "corpus": {"path": "y"}, "gate": gate})
     made: Any = Judging(Context(run, asked, EventLog(run.events_path)), None, {}, "")  # type: ignore[arg-type]
-    made.__dict__["examples"] = ([], gold)
+    made.__dict__["items"] = GateItems(SftRows([], 0), gold)
     return made  # type: ignore[no-any-return]
 
 
@@ -42,12 +45,11 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
     answers = [[CHOICES[(n + seed) % 4 == 0] for n in range(12)] for seed in (0, 1)]
     one = judging(tmp_path, gold, "macro_f1")
     folder = one.context.run.path / "artifacts" / "arms"
+    files = ArmFiles(folder, "base", "print"), ArmFiles(folder, "cpt", "print")
     for seed in (0, 1):
-        ArmFiles(folder, "base", "print").write(
-            str(seed), SeedScores(scores=[], answers=answers[seed])
-        )
-    found = Result(np.zeros((2, 12)), np.zeros((2, 12)), answers[::-1], ArmRate(lr=1.0))
-    clean = one._clean_scores(found, "print", [0, 3])
+        files[0].write(str(seed), SeedScores(scores=[], answers=answers[seed]))
+        files[1].write(str(seed), SeedScores(scores=[], answers=answers[1 - seed]))
+    clean = one._clean_scores(files, 2, [0, 3])
     assert clean is not None
     keep = [n for n in range(12) if n not in (0, 3)]
     for seed in (0, 1):
@@ -55,9 +57,10 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
                              [answers[seed][n] for n in keep])  # fmt: skip
         assert clean[0][seed].tolist() == pytest.approx(expected)
         assert clean[1][1 - seed].tolist() == pytest.approx(expected)
-    assert one._clean_scores(found, "another", [0, 3]) is None
-    assert one._clean_scores(found, "print", []) is None
-    assert judging(tmp_path / "b", gold, "choice")._clean_scores(found, "print", [0]) is None
+    others = ArmFiles(folder, "base", "another"), files[1]
+    assert one._clean_scores(others, 2, [0, 3]) is None
+    assert one._clean_scores(files, 2, []) is None
+    assert judging(tmp_path / "b", gold, "choice")._clean_scores(files, 2, [0]) is None
 
 
 def test_macro_f1_from_end_to_end(tmp_path: Path) -> None:
@@ -107,5 +110,5 @@ def test_an_arm_that_answers_all_alike_is_said(tmp_path: Path) -> None:
     ("answers", "expected"), [([["a", "a"], ["a", "b"]], 1), ([["a"], ["a"]], 0), ([], 0)]
 )
 def test_constant_seeds(answers: list[list[str]], expected: int) -> None:
-    rate = ArmRate(lr=1.0)
-    assert Result(np.zeros((1, 1)), np.zeros((1, 1)), answers, rate).constant_seeds == expected
+    kept = [SeedScores(scores=[], answers=row) for row in answers]
+    assert Result(kept, ArmRate(lr=1.0), PLAN).constant_seeds == expected
