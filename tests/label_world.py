@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.gate.looks import Tables
+from engine.gold.metrics import f1_values
 from engine.stats.prior_matching import prior_offsets
 from engine.stats.ranking import ranking_values
 
@@ -47,6 +48,9 @@ class Labels:
     """Items of one source, on average; the sizes differ (geometric)."""
     copies: float = 0.0
     """Share of the items that repeat another one, all of them one of a tenth of the items."""
+
+    macro_f1: bool = False
+    """Whether macro-F1 is the score in place of accuracy."""
 
     def but(self, **changes: Any) -> Labels:
         return replace(self, **changes)
@@ -120,25 +124,45 @@ class Task:
         return found
 
 
-@dataclass
-class Scores:
-    """An arm's scores by all endpoints, [S, n] each."""
+class Arm:
+    """One arm's scores by all endpoints, made seed by seed as far as somebody asks."""
 
-    raw: Floats
-    matched: Floats
-    ranking: Floats | None
+    def __init__(self, task: Task, number: int) -> None:
+        self.task, self.number = task, number
+        n, k = task.item.shape
+        self.likelihoods = np.empty((0, n, k))
+        self.raw, self.matched, self.ranking = (np.empty((0, n)) for _ in range(3))
 
-    def tables(self, count: int, matched: bool, ranked: bool) -> Tables:
-        first = self.matched if matched else self.raw
-        ranking = self.ranking[:count] if ranked and self.ranking is not None else None
-        return Tables(first[:count], ranking)
+    def tables(self, seeds: int, matched: bool, ranked: bool) -> Tables:
+        """What a rule tests of the first seeds."""
+        self._score(seeds)
+        first = (self.matched if matched else self.raw)[:seeds]
+        if ranked and len(self.ranking) < seeds:
+            z = self.likelihoods[len(self.ranking) : seeds]
+            values = ranking_values(z, self.task.truth, self.task.weights)
+            if values is None:
+                return Tables(first)
+            self.ranking = np.concatenate([self.ranking, values])
+        return Tables(first, self.ranking[:seeds] if ranked else None)
+
+    def _score(self, seeds: int) -> None:
+        """The product's primary scores, raw and prior-matched."""
+        have, task = len(self.raw), self.task
+        if have >= seeds:
+            return
+        z = task.likelihoods(self.number, range(have, seeds))
+        judge = _f1 if task.world.macro_f1 else _hits
+        offsets = prior_offsets(z, task.shares, task.weights)[:, None]
+        raw, matched = (judge(task, table.argmax(axis=-1)) for table in (z, z + offsets))
+        self.likelihoods = np.concatenate([self.likelihoods, z])
+        self.raw = np.concatenate([self.raw, raw])
+        self.matched = np.concatenate([self.matched, matched])
 
 
-def score(task: Task, z: Floats, ranked: bool = True) -> Scores:
-    """The product's endpoints of likelihoods [S, n, K]."""
-    offsets = prior_offsets(z, task.shares, task.weights)
-    raw, matched = (
-        (table.argmax(axis=-1) == task.truth).astype(float) for table in (z, z + offsets[:, None])
-    )
-    values = ranking_values(z, task.truth, task.weights) if ranked else None
-    return Scores(raw, matched, values)
+def _hits(task: Task, found: npt.NDArray[np.int64]) -> Floats:
+    return (found == task.truth).astype(float)
+
+
+def _f1(task: Task, found: npt.NDArray[np.int64]) -> Floats:
+    truth, weights = [str(k) for k in task.truth], task.weights.tolist()
+    return np.array([f1_values(truth, [str(k) for k in row], weights) for row in found])

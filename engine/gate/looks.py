@@ -5,7 +5,7 @@ of alpha; their sum bounds the error whatever the looks' dependence. A p value d
 shares of its look and endpoint is valid by itself, so Holm over tries takes it as it is. A look
 stands once it is taken. Stopping because the last look would hardly decide is not binding and
 costs no alpha. Sources: Haybittle 1971, O'Brien and Fleming 1979, Lan and DeMets 1983;
-``tests/benchmarks/error_rates.py`` has the errors and the power.
+``tests/benchmarks/label_gates.py`` has the errors and the power.
 """
 
 from __future__ import annotations

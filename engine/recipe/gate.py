@@ -31,7 +31,7 @@ LOOKS = (5, 10, 20)
 LOOK_SHARES = (0.2, 0.3, 0.5)
 """Of alpha, at three looks: .010, .015, .025 of .05. Their sum bounds the error of all looks
 whatever their dependence; Lan-DeMets boundaries would gain 2 to 4% of power
-(``tests/benchmarks/error_rates.py``)."""
+(``tests/benchmarks/label_gates.py``)."""
 SPARE_OFFSET = 1_000_000_007
 """A spare seed's distance from the seed that it stands in for."""
 RULES: Literal[1, 2] = 2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Sources that a class and the rest need; a class with fewer drops: its placements are too few
-for the jackknife (``tests/benchmarks/error_rates.py``)."""
+for the jackknife (``tests/benchmarks/label_gates.py``)."""
 
 
 def ranked_classes(truth: Classes, weights: Floats) -> list[int]:

@@ -7,7 +7,7 @@ without being better: EARNED and HURT at most 2.5% each. ``power``: the smallest
 EARNED in 80 of 100 cases, against ``prior_mde`` of ``engine/stats/power.py``. ``tries``:
 several checkpoints without effect against one gold set. Beside the gate's test stands the one
 that it replaced, which took the seeds in pairs. Exit status 1 if a rate is above 2.5% by more
-than chance.
+than chance. Whole gates on label tasks, with looks and two endpoints: ``label_gates.py``.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from engine.gate.looks import Tables, compare_endpoints, correct, take_look
 from engine.gate.outcome import Sides, decide
 from engine.recipe.gate import Gate
 from tests.benchmarks.error_rates import LIMIT, wilson
-from tests.label_world import Labels, Scores, Task, score
+from tests.label_world import Arm, Labels, Task
 
 LOOKS = {"seeds": list(range(20)), "looks": [5, 10, 20]}
 
@@ -79,6 +79,12 @@ NULLS: dict[str, Labels] = {
     "sources of 10 n=1000": Labels(items=1000, sources=10, bias=0.6),
     "40% copies": Labels(copies=0.4, bias=0.6),
     "80% copies n=1000": Labels(items=1000, copies=0.8, bias=0.6),
+    "macro-F1, 9% positive": Labels(classes=2, unequal=10, bias=0.5, easy=2.0, macro_f1=True),
+    "macro-F1, 9% positive n=1000": Labels(
+        items=1000, classes=2, unequal=10, bias=0.5, easy=2.0, macro_f1=True
+    ),
+    "macro-F1, 5 unequal classes": Labels(classes=5, unequal=2, bias=0.5, macro_f1=True),
+    "macro-F1, sources of 3": Labels(sources=3, bias=0.5, unequal=2, macro_f1=True),
     "no seed noise": Labels(rest=0.3),
     "all alike": Labels(drift=0.0, bias=0.3),
 }
@@ -98,26 +104,11 @@ class Arms:
     """The arms of one task, scored as far as somebody asked."""
 
     task: Task
-    ranked: bool = True
-    known: dict[int, Scores] = field(default_factory=dict)
+    known: dict[int, Arm] = field(default_factory=dict)
 
     def tables(self, arm: int, seeds: int, rule: Rule) -> Tables:
-        found = self.known.get(arm)
-        have = 0 if found is None else len(found.raw)
-        if have < seeds:
-            z = self.task.likelihoods(arm, range(have, seeds))
-            more = score(self.task, z, self.ranked)
-            self.known[arm] = more if found is None else joined(found, more)
-        return self.known[arm].tables(seeds, rule.matched, rule.ranked)
-
-
-def joined(one: Scores, two: Scores) -> Scores:
-    ranking = None
-    if one.ranking is not None and two.ranking is not None:
-        ranking = np.concatenate([one.ranking, two.ranking])
-    return Scores(
-        np.concatenate([one.raw, two.raw]), np.concatenate([one.matched, two.matched]), ranking
-    )
+        found = self.known.setdefault(arm, Arm(self.task, arm))
+        return found.tables(seeds, rule.matched, rule.ranked)
 
 
 @dataclass(frozen=True)
@@ -181,7 +172,7 @@ def nulls(count: int, only: str) -> bool:
     names = " | ".join(f"{rule.name}: EARNED, HURT, seeds" for rule in rules)
     print(f"\n{count:,} gates a row, % of them\nworld | {names} | CPU s")
     for number, (name, world) in enumerate(NULLS.items()):
-        if only not in name:
+        if not any(word in name for word in only.split(",")):
             continue
         started, tally = time.process_time(), {rule.name: Tally() for rule in rules}
         for task in tasks(world, count, 1, number):
@@ -200,7 +191,7 @@ def together(count: int, only: str) -> bool:
     rates = 4 * len(cells)
     print(f"\n{count:,} a row\nworld | three tries: any EARNED, any HURT | to the end | CPU s")
     for name in cells:
-        if only not in name:
+        if not any(word in name for word in only.split(",")):
             continue
         started, any_of, to_end = time.process_time(), Tally(), Tally()
         number = list(NULLS).index(name)
@@ -257,7 +248,7 @@ def power(count: int, only: str) -> None:
     print(f"\n{count:,} gates a gain; MDE in points of prior-matched accuracy (mean seeds there)")
     print("world | n | seed sd raw, matched | " + " | ".join(rule.name for rule in rules))
     for name, world in WORLDS.items():
-        if only not in name:
+        if not any(word in name for word in only.split(",")):
             continue
         for items in SIZES:
             print(
@@ -303,7 +294,9 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=["nulls", "together", "power", []])
     parser.add_argument("--gates", type=int, default=2000)
     parser.add_argument("--power-gates", type=int, default=200)
-    parser.add_argument("--only", default="", help="worlds whose name holds this")
+    parser.add_argument(
+        "--only", default="", help="worlds whose name holds one of these, by commas"
+    )
     asked = parser.parse_args()
     parts, kept = asked.parts or ["nulls", "together", "power"], True
     if "nulls" in parts:
