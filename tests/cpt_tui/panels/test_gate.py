@@ -88,7 +88,7 @@ async def test_it_is_live_while_the_arms_come_in(tmp_path: Path) -> None:
         await screen.refresh_panel()
         await settle(pilot)
         text = folded(app)
-        assert "No verdict before all seeds are in" in text
+        assert "No verdict but at a registered look" in text
         assert "cpt arm: 1 of 5 seeds done" in text
         assert "1 60.50 - waiting" in text
         before = next(line for line in screen_text(app).split("\n") if " won" in line)
