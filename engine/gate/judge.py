@@ -174,6 +174,7 @@ def _asked(gate: Gate) -> float:
 def _detectable(sides: Sides, gate: Gate, tested: Tested, tries: int) -> float:
     """The smallest effect that this gate, with all its looks, shows in 80 of 100 cases.
 
+    With two endpoints the larger share counts, as in ``engine.gold.summary.power_terms``.
     An arm that answers alike has no variance to tell it by: typical ones are the least then.
     """
     found, most = tested.accuracy.squares, gate.look_sizes[-1]
@@ -181,10 +182,11 @@ def _detectable(sides: Sides, gate: Gate, tested: Tested, tries: int) -> float:
         return 100.0
     if any(sides.constant):
         return prior_mde(found.n_items, Terms(most, gate.alpha, gate.margin))
-    if len(gate.look_sizes) == 1:
-        return detectable(found, accuracy_alpha(tested, tries, gate), _asked(gate))
-    last = accuracy_alpha(tested, tries, gate) * gate.look_alpha(most) / tested.alpha
-    return detectable(found.expected(found.n_items, most), last, _asked(gate))
+    share = 1.0 if tested.ranking is None else max(gate.ranking_share, 1 - gate.ranking_share)
+    alpha = gate.look_alpha(most) * share / max(1, tries)
+    if len(gate.look_sizes) > 1:
+        found = found.expected(found.n_items, most)
+    return detectable(found, alpha, _asked(gate))
 
 
 def _beside(
@@ -311,7 +313,7 @@ def with_clean_part(
 
     tables = [scores(arm, name) for arm, name in zip(arms, ("base", "CPT"), strict=True)]
     keep = np.setdiff1d(np.arange(tables[0].shape[1]), list(contaminated))
-    if len(keep) == tables[0].shape[1]:
+    if len(keep) == tables[0].shape[1] or verdict.outcome == NOT_JUDGED:
         return verdict
     if not len(keep):
         said = "every item also stands in the corpus: no clean part is left"

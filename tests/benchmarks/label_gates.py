@@ -16,7 +16,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -242,7 +242,7 @@ class Tally:
 # --- power ----------------------------------------------------------------------------------
 
 
-def power(count: int, only: str) -> None:
+def power(count: int, only: str, sizes: Sequence[int] = SIZES) -> None:
     """By gain, how often each rule says EARNED, and the gain at which 80 of 100 do."""
     rules = (OLD, RAW, MATCHED, FULL)
     print(f"\n{count:,} gates a gain; MDE in points of prior-matched accuracy (mean seeds there)")
@@ -250,7 +250,7 @@ def power(count: int, only: str) -> None:
     for name, world in WORLDS.items():
         if not any(word in name for word in only.split(",")):
             continue
-        for items in SIZES:
+        for items in sizes:
             print(
                 f"{name} | {items} | {_power_row(world.but(items=items), rules, count)}", flush=True
             )
@@ -297,6 +297,7 @@ def main() -> int:
     parser.add_argument(
         "--only", default="", help="worlds whose name holds one of these, by commas"
     )
+    parser.add_argument("--items", type=int, nargs="*", default=SIZES, help="sizes for power")
     asked = parser.parse_args()
     parts, kept = asked.parts or ["nulls", "together", "power"], True
     if "nulls" in parts:
@@ -304,7 +305,7 @@ def main() -> int:
     if "together" in parts:
         kept = together(asked.gates, asked.only) and kept
     if "power" in parts:
-        power(asked.power_gates, asked.only)
+        power(asked.power_gates, asked.only, asked.items)
     return 0 if kept else 1
 
 

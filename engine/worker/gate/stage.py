@@ -125,7 +125,8 @@ class Judging:
         arm = self.prepare("base", self.base, models.load(self.base), fingerprint, cached=True)
         found = arm.result(gate.look_sizes[0])
         scored = self.scored(found)
-        promise = foresee(scored, self.items.gold, gate)
+        history = self.trying({}).count().seed_variance
+        promise = foresee(scored, self.items.gold, gate, history)
         line = describe(promise, 2 * arm.seconds if arm.seconds else None)
         self.context.emit(Alarm(level="note", stage=self.context.stage, message=line))
         return BaselineArtifact(
