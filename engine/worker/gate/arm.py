@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,7 @@ class SftArm:
     """Probes of this call."""
     seconds: float = 0.0
     """Of the last seed that was trained and scored here; 0 where none was."""
+    noted: set[str] = field(default_factory=set)
     said: int = 0
     """Seeds whose score was said: an arm grows from look to look."""
 
@@ -319,6 +320,10 @@ class SftArm:
     # --- what is said ---------------------------------------------------------------------
 
     def _note(self, message: str) -> None:
+        """Say it once: each seed chooses a rate, and most find the same of it."""
+        if message in self.noted:
+            return
+        self.noted.add(message)
         self.context.emit(Alarm(level="note", stage=self.context.stage, message=message))
 
     def _tell(self, facts: dict[str, str]) -> None:

@@ -74,7 +74,7 @@ class RateChoice:
         if best in (rates[0], rates[-1]):
             side = "lowest" if best == rates[0] else "highest"
             note(
-                f"the {self.name} arm's best rate under seed {seed} is the {side} of the grid "
+                f"the {self.name} arm's best rate is the {side} of the grid "
                 f"({best:g}): a better one may lie beyond; a new run may widen gate.probe.lrs"
             )
         tried = [TriedRate(lr=lr, loss=finite_or_none(loss)) for lr, loss in losses.items()]
