@@ -170,9 +170,10 @@ def _table(run: Run, arm: str, seeds: Sequence[int], made: Artifacts) -> Table:
     live = {seed: found for seed, found in kept.items() if found is not None}
     stage = made.baseline if arm == "base" else made.gate
     rows = stage.per_item if stage else []
-    if rows and len(rows) == len(seeds) and not _newer(run, arm):
+    if rows and len(rows) <= len(seeds) and not _newer(run, arm):
         answers = {seed: found.answers for seed, found in live.items()}
-        return {seed: (row, answers.get(seed, [])) for seed, row in zip(seeds, rows, strict=True)}
+        pairs = zip(seeds, rows, strict=False)  # a gate may end before its last look
+        return {seed: (row, answers.get(seed, [])) for seed, row in pairs}
     return {seed: (found.scores, found.answers) for seed, found in live.items()}
 
 

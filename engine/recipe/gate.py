@@ -24,7 +24,7 @@ def _metrics(choices: bool) -> str:
     return f"{', '.join(others)} and {last}"
 
 
-SEQUENTIAL = False
+SEQUENTIAL = True
 """Whether a gate that lists neither seeds nor looks is a sequential one."""
 FIXED_SEEDS = 5
 LOOKS = (5, 10, 20)

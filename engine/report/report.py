@@ -121,4 +121,4 @@ def _draw_training(recipe: Recipe, log: RunView) -> dict[str, ReportChart]:
 def _seed_numbers(recipe: Recipe, gate: GateVerdict) -> list[int]:
     """The gate's seeds; their numbers in order where the recipe names others."""
     count = len(gate.base_scores)
-    return recipe.gate.seeds if len(recipe.gate.seeds) == count else list(range(count))
+    return recipe.gate.seeds[:count] if len(recipe.gate.seeds) >= count else list(range(count))

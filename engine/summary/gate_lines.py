@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from engine.artifacts.gate import GateVerdict
     from engine.gate.items import Items, ScoredItem
 
-LOOKING_IS_NOT_TESTING = "No verdict before all seeds are in: stopping early would be choosing."
+LOOKING_IS_NOT_TESTING = (
+    "No verdict but at a registered look: stopping elsewhere would be choosing."
+)
 
 
 def summarize_seeds(scores: list[float]) -> str:

@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 
 from engine.gate.judge import judge
-from engine.recipe.gate import Gate
 from engine.stats.crossed_test import mean_squares
 from engine.stats.power import SEED_SD, Terms, prior_mde
 from engine.thresholds import effective
-from tests.gate_world import Arms, arm, items_of, world
+from tests.gate_world import FIXED, Arms, arm, items_of, world
 
-GATE, LIMITS = Gate(), effective({})
+GATE, LIMITS = FIXED, effective({})
 LIMIT = 0.025
 SDS, SEEDS, SIZES = (0.0, 2.0, 5.0), (3, 5, 8), (50, 100, 400)
 CELLS = tuple(product(SDS, SEEDS, SIZES))

@@ -70,16 +70,6 @@ class Result:
         """[S, n], nats of each gold answer."""
         return np.array([one.logprobs for one in self.kept])
 
-    @property
-    def answers(self) -> list[list[str]]:
-        """[S][n], what was answered, shortened."""
-        return [one.answers for one in self.kept]
-
-    @property
-    def constant_seeds(self) -> int:
-        """Seeds under which every item got the same answer: the probe has not learnt the task."""
-        return sum(len(row) > 1 and len(set(row)) == 1 for row in self.answers)
-
 
 @dataclass(frozen=True)
 class TrainedProbe:

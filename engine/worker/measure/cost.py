@@ -166,5 +166,6 @@ def gate_tokens(gate: Gate, base: models.Base) -> float:
     else:  # read once for the log-probability and once to go on from it
         scoring = 2 * heads + 2 * sum(new_tokens(encoder, gold, gate))
     trials = len(gate.probe.rates) if len(gate.probe.rates) > 1 else 0
-    seeds = len(gate.seeds)
+    sizes = gate.look_sizes
+    seeds = sizes[len(sizes) // 2]  # a gate of three looks ends at the second, more or less
     return 2 * seeds * ((1 + trials) * training + FORWARD_SHARE * scoring)

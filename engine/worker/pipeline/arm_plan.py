@@ -15,6 +15,8 @@ CURVE = (0.25, 0.5)
 """Shares of the probe's steps and examples; the gate's own arms have all of them."""
 MERGED = (0.25, 0.5, 0.75)
 """Shares of CPT in a merge with the base (Goddard 2024, arXiv 2403.13257)."""
+SHOWN_TERMS = ("side", "axis", "share")
+"""Fields of a plan that older versions did not have: they are no term of the other arms' rows."""
 MORE_SFT, LAST_MEAN = "more SFT", "mean of the last checkpoints"
 
 

@@ -39,7 +39,7 @@ from engine.worker.model import methods
 from engine.worker.model.job import Job, need
 from engine.worker.packing.stage import PackStage
 from engine.worker.pipeline.alternatives import known_rise, make_alternative
-from engine.worker.pipeline.arm_plan import Planned, judged_gate, plan_arms
+from engine.worker.pipeline.arm_plan import SHOWN_TERMS, Planned, judged_gate, plan_arms
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.train.stage import TrainStage
@@ -157,10 +157,12 @@ class ArmsStage(Stage[ArmsResult]):
         return control.model_dump() if control else None
 
     def _terms(self, planned: Planned) -> str:
-        """What an arm's row depends on."""
+        """What an arm's row depends on; the rest of a plan is that of the arms that are shown."""
+        shown = planned.kind in DISPLAY
+        plan = {k: v for k, v in vars(planned).items() if shown or k not in SHOWN_TERMS}
         return digest(
             [
-                vars(planned),
+                plan,
                 self._text(planned),
                 need(self.job.made.train).model_sha256,
                 self.job.fingerprint("baseline"),

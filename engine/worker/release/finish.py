@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.artifacts.gate import BaselineArtifact, GateArtifact
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.errors import InputError
@@ -27,6 +27,7 @@ from engine.release.policy import BASE, CPT, MIX_BACK_WHY, starting_point
 from engine.runs.events import Alarm, Facts
 from engine.thresholds import effective
 from engine.worker.gate.arm import SftArm
+from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.gate.schedule import pinned_steps
 from engine.worker.gate.sft import Extra
 from engine.worker.gate.stage import Judging
@@ -237,7 +238,7 @@ class FinishStage(Stage[FinishArtifact]):
         if ships:
             live = self._live
             arm.unmerged = lambda model: proof.keep(model, live)
-        model = arm.taught(self._rate(name), self.seed, number)
+        model = arm.taught(*self._gate_sft(name), number)
         gold = None if self.options.mix_back else self._gate_scores(name)
         scored = gold or arm.score(model, "scoring", number)
         domain, generic = (
@@ -286,6 +287,16 @@ class FinishStage(Stage[FinishArtifact]):
     def _rate(self, name: str) -> float:
         """The learning rate that this arm had in the gate."""
         return need(self._judged(name).probe).lr
+
+    def _gate_sft(self, name: str) -> tuple[float, int]:
+        """Rate and seed that this arm's first probe had: its own, or its spare's."""
+        stage, short = ("baseline", "base") if name == BASE else ("gate", "cpt")
+        folder = self.context.run.path / "artifacts" / "arms"
+        files = ArmFiles(folder, short, self.job.fingerprint(stage))
+        found = files.read(str(self.seed), SeedScores)
+        if found is None or found.lr is None:
+            return self._rate(name), self.seed
+        return found.lr, self.seed if found.trained_seed is None else found.trained_seed
 
     def _gate_scores(self, name: str) -> list[float]:
         """The gate's item scores of this arm and seed: the same SFT without generic text."""

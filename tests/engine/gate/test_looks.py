@@ -16,7 +16,7 @@ from engine.gold.example import GOLD_TAG, SPARE_TAG, Example
 from engine.recipe.gate import Gate
 from engine.stats.holm import weighted_holm
 from engine.thresholds import effective
-from tests.gate_world import world
+from tests.gate_world import FIXED, world
 
 LIMITS = effective({})
 SEQUENCE = {"seeds": list(range(20)), "looks": [5, 10, 20]}
@@ -31,7 +31,7 @@ def arms(seeds: int, seed: int = 0, **settings: Any) -> tuple[ScoredArm, ScoredA
 
 def test_alpha_is_spent_over_the_looks() -> None:
     assert [round(GATE.look_alpha(size), 4) for size in (5, 10, 20)] == [0.01, 0.015, 0.025]
-    assert Gate().look_alpha(5) == Gate().alpha
+    assert FIXED.look_alpha(5) == FIXED.alpha
     even = Gate.model_validate(
         {"seeds": list(range(8)), "looks": [2, 8], "look_shares": [0.5, 0.5]}
     )
@@ -69,7 +69,7 @@ def test_the_driver_is_told_the_next_seeds_until_it_may_stop() -> None:
     assert futile.stop
     assert futile.look.predicted < 0.2
     assert "below 20%" in futile.why
-    fixed = next_step(*arms(5, gain=6), Gate())
+    fixed = next_step(*arms(5, gain=6), FIXED)
     assert fixed.stop
     with pytest.raises(InputError, match="not at 7"):
         next_step(*arms(7), GATE)
@@ -90,7 +90,7 @@ def test_the_verdict_is_by_the_looks_own_alpha() -> None:
     """p .02 is shown by a fixed gate and not by a first look that spends .01."""
     for seed in range(40):
         base, cpt = arms(5, seed, gain=9)
-        fixed = judge(base.scores, cpt.scores, Gate(), 0.0, LIMITS)
+        fixed = judge(base.scores, cpt.scores, FIXED, 0.0, LIMITS)
         if 0.012 < fixed.p_value < 0.04 and fixed.estimate > 2:
             break
     else:
@@ -120,10 +120,10 @@ def ranked(arm: ScoredArm, shift: float, rng: np.random.Generator) -> ScoredArm:
 
 
 def test_earned_by_ranking_needs_sign_and_size() -> None:
-    gate = Gate.model_validate({"ranking_share": 0.8})
+    gate = Gate.model_validate({"seeds": FIXED.seeds, "ranking_share": 0.8})
     for seed in range(60):
         base, cpt = arms(5, seed, gain=8)
-        found = judge(base.scores, cpt.scores, Gate(), 0.0, LIMITS)
+        found = judge(base.scores, cpt.scores, FIXED, 0.0, LIMITS)
         if found.outcome == "TIE" and found.estimate > 2.5:
             break
     rng = np.random.default_rng(0)
@@ -146,26 +146,26 @@ def test_earned_by_ranking_needs_sign_and_size() -> None:
 def test_an_arm_that_answers_alike_is_never_equivalent() -> None:
     base = ScoredArm(scores=[[1.0] * 40 + [0.0] * 60] * 5, constant=[0, 1, 2, 3, 4])
     cpt = ScoredArm(scores=base.scores)
-    alike = judge_arms(base, cpt, Gate(), 0.0, LIMITS)
+    alike = judge_arms(base, cpt, FIXED, 0.0, LIMITS)
     assert (alike.outcome, alike.label) == ("TIE", "underpowered")
     assert "no equality is shown" in alike.sentence
     assert alike.mde > 8
-    fine = judge_arms(base.model_copy(update={"constant": []}), cpt, Gate(), 0.0, LIMITS)
+    fine = judge_arms(base.model_copy(update={"constant": []}), cpt, FIXED, 0.0, LIMITS)
     assert fine.label == "equivalent"
 
 
 def test_too_many_collapsed_seeds_are_not_judged() -> None:
     base, cpt = arms(5, gain=40)
     one = base.model_copy(update={"replaced": [3]})
-    assert judge_arms(one, cpt, Gate(), 0.0, LIMITS).outcome == "EARNED"
+    assert judge_arms(one, cpt, FIXED, 0.0, LIMITS).outcome == "EARNED"
     two = base.model_copy(update={"replaced": [3, 4]})
-    found = judge_arms(two, cpt, Gate(), 0.0, LIMITS)
+    found = judge_arms(two, cpt, FIXED, 0.0, LIMITS)
     assert (found.outcome, found.label) == ("NOT JUDGED", "")
     assert "the SFT does not learn here: 2 of the base arm's 5 seeds" in found.sentence
     step = next_step(two, arms(5)[1], GATE)
     assert step.stop
     assert "does not learn" in step.why
-    strict = Gate.model_validate({"require_retention": True})
+    strict = Gate.model_validate({"seeds": FIXED.seeds, "require_retention": True})
     assert judge_arms(two, cpt, strict, 0.5, LIMITS).outcome == "NOT JUDGED"
 
 
@@ -173,12 +173,12 @@ def test_equivalence_is_two_one_sided_tests() -> None:
     """The 90% interval lies inside the margin and the 95% one does not."""
     for seed in range(300):
         base, cpt = world(np.random.default_rng(seed), items=1200, sd=0.5)
-        found = judge(base, cpt, Gate(), 0.0, LIMITS)
+        found = judge(base, cpt, FIXED, 0.0, LIMITS)
         if found.label == "equivalent" and max(-found.low, found.high) > 2:
             break
     else:
         raise AssertionError
-    old = judge(base, cpt, Gate.model_validate({"rules": 1}), 0.0, LIMITS)
+    old = judge(base, cpt, FIXED.model_copy(update={"rules": 1}), 0.0, LIMITS)
     assert (old.label, old.rules) == ("underpowered", 1)
 
 
@@ -186,10 +186,10 @@ def test_printed_scores_have_the_printed_difference() -> None:
     """Sources of unequal size: what stands beside the estimate is weighed as it is."""
     base, cpt = world(np.random.default_rng(1), items=60, gain=10)
     groups = [f"s{min(number, 20)}" for number in range(60)]
-    found = judge(base, cpt, Gate(), 0.0, LIMITS, groups)
+    found = judge(base, cpt, FIXED, 0.0, LIMITS, groups)
     gap = np.mean(found.cpt_scores) - np.mean(found.base_scores)
     assert gap == pytest.approx(found.estimate)
-    old = judge(base, cpt, Gate.model_validate({"rules": 1}), 0.0, LIMITS, groups)
+    old = judge(base, cpt, FIXED.model_copy(update={"rules": 1}), 0.0, LIMITS, groups)
     assert np.mean(old.cpt_scores) - np.mean(old.base_scores) != pytest.approx(old.estimate)
     assert (old.estimate, old.low) == (found.estimate, found.low)
 
@@ -200,19 +200,19 @@ def test_spare_items_that_disagree_are_named() -> None:
     cpt = base.copy()
     cpt[:, 100:] = np.maximum(cpt[:, 100:], rng.random((5, 200)) < 0.5)
     tags = [[GOLD_TAG]] * 100 + [[SPARE_TAG]] * 200
-    found = judge(base, cpt, Gate(), 0.0, LIMITS, tags=tags)
+    found = judge(base, cpt, FIXED, 0.0, LIMITS, tags=tags)
     assert found.spare_disagrees
     assert found.spare_gap == pytest.approx(25, abs=5)
     assert "the spare SFT rows gain" in found.sentence
     assert [tag.tag for tag in found.by_tag] == [GOLD_TAG, SPARE_TAG]
-    even = judge(base, base, Gate(), 0.0, LIMITS, tags=tags)
+    even = judge(base, base, FIXED, 0.0, LIMITS, tags=tags)
     assert (even.spare_gap, even.spare_disagrees) == (0.0, False)
 
 
 def test_the_promise_names_its_price_and_three_ways() -> None:
     gold = [Example(f"p{n}", "a" if n % 2 else "b", ("a", "b")) for n in range(400)]
     base, _ = arms(5, items=400, sd=3.0)
-    few = foresee(base, gold, Gate())
+    few = foresee(base, gold, FIXED)
     many = foresee(base, gold, GATE)
     assert 2 < many.floor <= many.mde < few.mde
     assert few.more.items is None or few.more.items > 400

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.artifacts.gate import ArmRate, SeedScores
+from engine.artifacts.gate import SeedScores
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.gold.draws import GateItems, SftRows
 from engine.gold.example import Example
@@ -19,7 +19,6 @@ from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
 from engine.runs.events import EventLog
 from engine.runs.run import create_run
-from engine.worker.gate.arm import Result
 from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.gate.stage import Judging
 from engine.worker.job.context import Context
@@ -104,11 +103,3 @@ def test_an_arm_that_answers_all_alike_is_said(tmp_path: Path) -> None:
     assert "One and the same answer was given to every item by the base arm under 2 of 2" in (
         run.report_path.read_text()
     )
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected"), [([["a", "a"], ["a", "b"]], 1), ([["a"], ["a"]], 0), ([], 0)]
-)
-def test_constant_seeds(answers: list[list[str]], expected: int) -> None:
-    kept = [SeedScores(scores=[], answers=row) for row in answers]
-    assert Result(kept, ArmRate(lr=1.0), PLAN).constant_seeds == expected
