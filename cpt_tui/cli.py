@@ -104,6 +104,9 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair-mojibake", help="Repair wrongly decoded text while reading.")
     ] = False,
+    companions: Annotated[
+        bool, typer.Option("--keep-companions", help="Read README, LICENSE and their like too.")
+    ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
     out: Annotated[
@@ -122,6 +125,7 @@ def check(
             "path": local(corpus),
             "text_column": text_column,
             "repair_mojibake": repair or None,
+            "keep_companions": companions or None,
         },
         "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},

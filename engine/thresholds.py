@@ -73,6 +73,8 @@ THRESHOLDS: dict[str, Threshold] = {
         "measured: clean text at most 0.2%; 5% of characters wrong 3.5-7.1%",
     ),
     "odd_characters": Threshold(0.001, "share of characters", "engineering choice"),
+    "unknown_tokens": Threshold(0.01, "share of tokens", "engineering choice"),
+    "special_strings": Threshold(0.01, "share of documents", "engineering choice"),
     "boilerplate": Threshold(0.30, "share of bytes", "engineering choice"),
     "mojibake": Threshold(0.01, "share of documents", "engineering choice"),
     "forgetting_green": Threshold(0.02, "nats of generic loss", "engineering choice"),

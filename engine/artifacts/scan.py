@@ -54,6 +54,18 @@ class SharedLine(Record):
     documents: int
 
 
+class SpecialString(Record):
+    """The written form of a special token, found in the text."""
+
+    text: str
+    documents: int
+    """Documents that hold it; they are tokenised as plain characters."""
+    at_end: int = 0
+    """Those of them that end with it."""
+    own: bool = True
+    """Whether it is a special token of this tokenizer; else one of another model's."""
+
+
 class Language(Record):
     """A language's share of the sampled text."""
 
@@ -110,6 +122,20 @@ class Quality(Record):
     """What was sampled instead of read whole, in words."""
 
 
+class EditCounts(Record):
+    """What the recipe's edits changed in the texts of one side."""
+
+    lines: int = 0
+    """Lines dropped that many documents share; each is kept where it came first."""
+    line_bytes: int = 0
+    emptied_documents: int = 0
+    """Documents of which nothing was left."""
+    emails: int = 0
+    """E-mail addresses replaced."""
+    addresses: int = 0
+    """Public IP addresses replaced."""
+
+
 class SideScan(Record):
     """One text source after reading, cleaning, exact dedup and the held-out split."""
 
@@ -127,6 +153,10 @@ class SideScan(Record):
     heldout_tokens: int
     duplicate_documents: int
     duplicate_bytes: int
+    copies_kept: int = 0
+    """Exact copies that the recipe keeps; ``duplicate_documents`` are those left out."""
+    edits: EditCounts | None = None
+    """None where the recipe asks for no edits."""
     left_out_documents: int = 0
     """Near-duplicates that are neither trained on nor held out."""
     left_out_tokens: int = 0
@@ -139,11 +169,24 @@ class SideScan(Record):
     padding_share: float = 0
     """Share of a padded (unpacked) batch that would have been padding."""
     text_column: str | None = None
+    companions: list[str] = Field(default_factory=list)
+    """Files beside the corpus that were left out, the first of them."""
+    separators: dict[str, int] = Field(default_factory=dict)
+    """Marks that stood between documents and were taken as borders, with how often they did."""
+    special_strings: list[SpecialString] = Field(default_factory=list)
+    """Special tokens spelt out inside documents."""
+    unknown_tokens: int = 0
+    """Tokens that stand for what the tokenizer cannot write (``<unk>``)."""
     encodings: dict[str, int] = Field(default_factory=dict)
     """Files by detected encoding."""
     mojibake_documents: int = 0
     """Documents that look wrongly decoded (repaired only on request)."""
     quality: Quality | None = None
+
+    @property
+    def unknown_share(self) -> float:
+        """Of the tokens, those that say only that something was there."""
+        return self.unknown_tokens / max(1, self.tokens)
 
     @property
     def effective_tokens(self) -> int:

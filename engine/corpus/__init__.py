@@ -8,6 +8,7 @@ fields        which columns hold the text
 shape         raw text, code, chat, task data?
 source_code   code told from prose
 line_records  a text whose every line stands for itself
+separators    marks between documents, taken as borders
 text          cleaning, hashing, cutting
 ledger        what was read, what was not, and why
 """

@@ -23,11 +23,12 @@ from engine.corpus.ledger import Fault, Ledger, Row, peek, shown
 from engine.corpus.readers.jsonl import BAD_LINE
 from engine.corpus.readers.mojibake import is_mojibake, repair
 from engine.corpus.readers.registry import PEEK, layout_for, rows_of
+from engine.corpus.separators import Border, record_border
 from engine.corpus.text import clean
 from engine.errors import InputError
 from engine.recipe.sections import Source
 
-READER_VERSION = 4
+READER_VERSION = 5
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
 EMBEDDED = "embedded"
@@ -36,6 +37,8 @@ CHECK_BYTES = 2 << 20
 CHECK_ROWS = 5000
 """Rows of a file that a check looks at: a table of columns knows no first bytes."""
 SAMPLED_FILES = 100
+TURNED = ("chat", "preference")
+"""Records whose marks are the form of a conversation."""
 NOT_FOUND = ("no such column", "no text column")
 """Faults that more of the same file may refute."""
 
@@ -91,7 +94,7 @@ class Corpus:
 
     def _listed(self) -> Listing:
         if self._listing is None:
-            self._listing = list_files(self.root)
+            self._listing = list_files(self.root, self.source.keep_companions)
         return self._listing
 
     @property
@@ -105,7 +108,8 @@ class Corpus:
         return self.root.is_file() and kind_of(self.root.name) != ARCHIVE
 
     def _items(self, path: Path, size: int, ledger: Ledger) -> Iterator[Member]:
-        return members_of(path, size, self._explicit, ledger)
+        keep = self.source.keep_companions
+        return members_of(path, size, self._explicit, ledger, keep)
 
     def check(self) -> None:
         """Fail early, in about a second, with one sentence: is there any text to read?"""
@@ -250,22 +254,36 @@ class Corpus:
 
     def _texts(self, item: Member, ledger: Ledger, limit: int | None = None) -> Iterator[Document]:
         rows = rows_of(item, ledger, self.source, limit)
-        return self._documents(_first(rows, ledger) if limit else rows, item.name, ledger)
+        rows = _first(rows, ledger) if limit else rows
+        return self._documents(rows, item.name, ledger, holds_records(item.name))
 
-    def _documents(self, rows: Iterator[Row], name: str, ledger: Ledger) -> Iterator[Document]:
-        """Documents out of rows, once the first rows have shown which columns hold text."""
+    def _documents(
+        self, rows: Iterator[Row], name: str, ledger: Ledger, records: bool = True
+    ) -> Iterator[Document]:
+        """Documents out of rows, once the first rows have shown which columns hold text.
+
+        Marks between the documents of one record are borders, as they are in a text file.
+        """
         name = shown(name)
         layout, rows = self._find_layout(rows, name, ledger)
+        border: Border | None = None
+        if records and (layout is None or layout.kind not in TURNED):
+            first, rows = peek(rows, PEEK)
+            border = record_border(text_of(row.value, layout) or "" for row in first)
         for line, value, size in rows:
             text = text_of(value, layout)
             if text is None:
                 ledger.skip("no text in the record", size)
-            elif (cleaned := clean(text)).strip():
-                ledger.used += size
-                origin = f"{name}:{line}"
-                yield Document(self._mended(cleaned, origin, ledger), origin)
-            else:
+                continue
+            pieces = border.split(text, ledger.separators) if border else [text]
+            kept = [cleaned for piece in pieces if (cleaned := clean(piece)).strip()]
+            if not kept:
                 ledger.skip("empty text", size)
+                continue
+            ledger.used += size
+            origin = f"{name}:{line}"
+            for cleaned in kept:
+                yield Document(self._mended(cleaned, origin, ledger), origin)
 
     def _find_layout(
         self, rows: Iterator[Row], name: str, ledger: Ledger
@@ -339,7 +357,7 @@ class Corpus:
         source = self.source
         total = hashlib.sha256(f"reader {READER_VERSION}".encode())
         parts = [source.text_column or "", str(source.max_documents or ""), source.encoding or ""]
-        parts.append(str(source.repair_mojibake))
+        parts += [str(source.repair_mojibake), str(source.keep_companions)]
         if self.is_hub:
             parts += [hub.hub_id(source), source.config or "", source.split]
             parts.append(self._hub_commit())

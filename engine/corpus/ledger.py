@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from engine.corpus.text import without_surrogates
 
 NOTES = 50
+BESIDE = "beside the corpus"
+"""The reason for which a file is skipped that is none of the corpus's texts."""
 
 
 class Row(NamedTuple):
@@ -56,6 +58,10 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     """At most 50 lines, then one that counts the rest."""
     text_column: str | None = None
+    companions: list[str] = field(default_factory=list)
+    """Names of files beside the corpus that were left out."""
+    separators: dict[str, int] = field(default_factory=dict)
+    """Marks that stood between documents and are no part of them, with how often each did."""
     cut: bool = False
     """A reader ended at its limit: what it did not meet may stand behind that."""
     _unsaid: int = 0

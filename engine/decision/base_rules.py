@@ -28,7 +28,10 @@ def surprise(case: Case) -> Finding:
         unknown = "looks fluent, but" if low_ratio else "surprising, but"
         answer = f"{ratio}: {unknown} no pilot shows what training could reduce"
         return Finding("not_yet", answer, "run the pilot", source)
-    gain = f"a pilot gained {format_interval(pilot.gain, 3)} nats"
+    gain = (
+        f"a pilot gained {format_interval(pilot.gain, 3)} nats more a token on the domain than its "
+        "twin on generic text"
+    )
     if _unfit_reference(pilot, limits):
         answer = (
             f"no answer: {ratio}, but a pilot gained {pilot.domain_gain:.2f} nats on the domain "

@@ -81,15 +81,35 @@ class Source(Section):
     encoding: str | None = Field(
         None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
     )
+    keep_companions: bool = Field(
+        False, description="read README, LICENSE, logs and their like beside the texts too"
+    )
     repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
     keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
     why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
+    keep_exact_copies: bool = Field(
+        False, description="and on exact copies; needs keep_near_duplicates and its why"
+    )
+    drop_shared_lines: bool = Field(
+        False, description="train on a line that many documents share only where it comes first"
+    )
+    mask_contacts: bool = Field(
+        False, description="replace e-mail and public IP addresses by reserved ones"
+    )
 
     @model_validator(mode="after")
     def _argued(self) -> Source:
         if self.keep_near_duplicates and not self.why_keep_near_duplicates:
             raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
+        if self.keep_exact_copies and not self.keep_near_duplicates:
+            raise ValueError("keep_exact_copies = true needs keep_near_duplicates = true")
         return self
+
+    @property
+    def handling(self) -> list[float | bool]:
+        """What is done with the texts once they are read: part of every fingerprint of them."""
+        kept = [self.keep_near_duplicates, self.keep_exact_copies]
+        return [self.heldout_share, *kept, self.drop_shared_lines, self.mask_contacts]
 
     @field_validator("encoding")
     @classmethod

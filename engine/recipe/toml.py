@@ -162,6 +162,25 @@ def _secret_line(text: str) -> int | None:
     return None
 
 
+NAMES_ELSEWHERE = {
+    "learning_rate": "lr",
+    "num_train_epochs": "epochs",
+    "warmup_ratio": "warmup",
+    "lr_scheduler_type": "schedule",
+    "max_grad_norm": "clip",
+    "per_device_train_batch_size": "micro_batch",
+    "torch_compile": "compile",
+    "use_liger_kernel": "liger",
+    "report_to": "trackers",
+    "r": "rank",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "target_modules": "targets",
+    "model_name_or_path": "id",
+}
+"""What transformers' TrainingArguments and peft's LoraConfig call what a recipe names otherwise."""
+
+
 def _place(key: tuple[str, ...], message: str, text: str) -> str:
     """A fault with its line and key."""
     line = locate(text, key)
@@ -189,7 +208,8 @@ def _known_keys(key: tuple[str, ...]) -> str:
             return ""
         model = found
     known = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(key[-1][:MAX_KEY], known, 1)
+    meant = NAMES_ELSEWHERE.get(key[-1], "")
+    near = [meant] if meant in known else get_close_matches(key[-1][:MAX_KEY], known, 1)
     if near:
         return f"; did you mean {near[0]}?"
     where = f"[{'.'.join(key[:-1])}]" if key[:-1] else "a recipe"

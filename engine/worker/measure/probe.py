@@ -103,7 +103,7 @@ def probe_texts(
         for side in (domain, generic):
             read_heldout(scorer, side)
     cost = estimate(context, base, model, precision, scanned)
-    pilot = run_pilot(context, base, scorer, cost.tokens_per_s, (domain, generic))
+    pilot = run_pilot(context, base, scorer, cost.idle_tokens_per_s, (domain, generic))
     return ProbeArtifact(fluency=fluency, pilot=pilot, explanations=explanations, cost=cost)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.artifacts.scan import EditCounts
 from engine.artifacts.training import PackArtifact, PackingLedger
 from engine.errors import InputError
 from engine.recipe import sections as recipes
@@ -193,8 +194,16 @@ def balance_ledger(
 ) -> PackingLedger:
     """Documents and tokens in, and where each of them went; asserts that nothing is missing."""
     used = int(mix.generic.fill[: mix.generic_rows].sum()) if mix.generic is not None else 0
+    edits = EditCounts.model_validate(store.meta["edits"] or {})
+    edited = {
+        "emptied": edits.emptied_documents,
+        "shared_lines": edits.lines,
+        "shared_line_bytes": edits.line_bytes,
+        "masked": edits.emails + edits.addresses,
+    }
     ledger = PackingLedger(
-        documents_in=len(store) + store.meta["duplicates"],
+        **(edited if store.meta["edits"] else {}),
+        documents_in=len(store) + store.meta["duplicates"] + edits.emptied_documents,
         exact_duplicates=store.meta["duplicates"],
         near_duplicates=len(store.dropped),
         held_out=int(store.heldout.sum()),
@@ -211,8 +220,8 @@ def balance_ledger(
         split_documents=domain.splits,
     )
     kept = ledger.held_out + ledger.capped_documents + ledger.packed_documents
-    copies = ledger.exact_duplicates + ledger.near_duplicates
-    assert ledger.documents_in - copies == kept
+    gone = ledger.exact_duplicates + ledger.near_duplicates + ledger.emptied
+    assert ledger.documents_in - gone == kept
     return ledger
 
 

@@ -84,6 +84,7 @@ def provenance(recipe: Recipe, base: Base, made: Artifacts) -> dict[str, Json]:
         "generic_sha256": made.scan.generic.fingerprint if made.scan else "",
         "pack_sha256": hashes,
         **_rate(made.train),
+        "probe_seconds": recipe.probe.budget_seconds,
         "train_seed": recipe.train.seed,
         "gate_seeds": [*recipe.gate.seeds],
     }

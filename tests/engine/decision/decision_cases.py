@@ -151,6 +151,7 @@ def recipe(interview: dict[str, Any] | None = None, **sections: Any) -> Recipe:
     return Recipe.model_validate({**given, "interview": answers, **sections})
 
 
+SPELT = [{"text": "</s>", "documents": 800}, {"text": "<s>", "documents": 3}]
 LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("hurts", {}, {"hurts": None}, "open", "unanswered"),
     ("hurts", {}, {}, "go", "cannot read"),
@@ -196,6 +197,8 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": parts(raw=0.7, code=0.3)}, {}, "note", "running text and source code"),
     ("shape", {"scan": parts(raw=0.7, chat=0.3)}, {}, "note", "mixed"),
     ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
+    ("shape", {"scan": scan(unknown_tokens=400_000)}, {}, "note", "2.0% of the tokens are unknown"),
+    ("shape", {"scan": scan(special_strings=SPELT)}, {}, "note", "800 of 900 documents hold </s>"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
     ("surprise", {"fluency": None}, {"surprising": True}, "not_yet", "unverified"),
@@ -260,7 +263,7 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),
     ("distil", {}, {"distil": True}, "note", "vocabulary extension off"),
-    ("method", {}, {}, "note", "LoRA rank 64 for 20M tokens"),
+    ("method", {}, {}, "note", "LoRA rank 64 for 20M unique tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
     ("vocabulary", {"fertility": fertility(2.1)}, {}, "note", "may offer it once finished"),
