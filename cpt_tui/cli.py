@@ -254,9 +254,7 @@ def gate(run_name: RunName = None, json_: Json = False) -> None:
 @app.command()
 def arms(
     run_name: RunName = None,
-    control: Annotated[
-        str, typer.Option(help="Irrelevant text: CPT on as many tokens of it, for comparison.")
-    ] = "",
+    control: Annotated[str, typer.Option(help="Irrelevant text: CPT on as much of it.")] = "",
     cpt_seeds: Annotated[
         bool, typer.Option("--cpt-seeds", help="Train once for each seed: a verdict on the recipe.")
     ] = False,
