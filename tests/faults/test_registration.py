@@ -12,13 +12,12 @@ import pytest
 
 from engine.files import digest, sha256_file
 from engine.gate.recheck import find_difference
-from engine.recipe.registered import FIRST_RULES, LATER_PROBE
 from engine.runs.events import Event, TrainStep
 from engine.runs.run import Run, create_run
 from engine.stages import VERSIONS
 from engine.stats.crossed_test import group_means
 from engine.stats.power import Terms, measured_mde
-from engine.worker.gate.registration import SHARES
+from engine.worker.gate.registration import LATER, SHARES
 from tests import tiny
 from tests.conftest import Command
 from tests.faults.driving import alarms, edit, recipe, walk, walk_until
@@ -137,8 +136,7 @@ def test_changed_copies_are_brought_back(run: Run, world: dict[str, Any]) -> Non
 def register_as_before(run: Run, **values: Any) -> None:
     """Turn a run's registration into one of the version before rules, with its manifest."""
     path, made = run.path / "artifacts" / "registration.json", run.read_artifact("baseline")
-    later = {f"gate.{name}" for name in FIRST_RULES}
-    later |= {f"gate.probe.{name}" for name in LATER_PROBE} | {SHARES}
+    later = LATER | {SHARES}
     kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in later}
     path.write_text(json.dumps({**kept, **{f"gate.{k}": v for k, v in values.items()}}))
     registered, copies = sha256_file(path), sorted((run.path / "gate").glob("*"))
