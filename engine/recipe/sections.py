@@ -302,19 +302,9 @@ class Arms(Section):
         description="shares of training whose checkpoints are kept and judged too",
     )
 
-    curve: bool = Field(
-        False,
-        description="both arms at a quarter and half of the SFT steps and examples: does the "
-        "lead last, and how many labelled examples is it worth",
-    )
-    more_sft: bool = Field(
-        False, description="the base with CPT's compute spent on more SFT, and on more of its rows"
-    )
-    merges: bool = Field(
-        False,
-        description="base and CPT weights mixed, and the mean of the last checkpoints, each with "
-        "what it forgets",
-    )
+    curve: bool = Field(False, description="both arms with less SFT: does CPT's lead last")
+    more_sft: bool = Field(False, description="the base with CPT's compute spent on more SFT")
+    merges: bool = Field(False, description="base and CPT mixed; the mean of the last checkpoints")
 
     @field_validator("checkpoints")
     @classmethod

@@ -286,9 +286,11 @@ class BaseSeeds:
     @cached_property
     def _arm(self) -> SftArm:
         base, plan = self.judging.base, self.baseline.plan
-        return self.judging.prepare(
+        arm = self.judging.prepare(
             "base", base, models.load(base), self.fingerprint, plan=plan, cached=True
         )
+        arm.said = len(self.baseline.per_item)
+        return arm
 
     def scored(self, count: int) -> ScoredArm:
         """The arm under the first ``count`` seeds; those of later looks are trained now."""

@@ -11,19 +11,21 @@ import pytest
 
 from engine.artifacts.gate import SeedScores
 from engine.artifacts.gate_probe import ProbeSteps
+from engine.gate import items, looks
+from engine.gate.recheck import find_difference
 from engine.gold.draws import GateItems, SftRows
 from engine.gold.example import Example
 from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
-from engine.runs.events import EventLog
+from engine.runs.events import ArmSeed, EventLog, GateLooked
 from engine.runs.run import create_run
 from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.gate.stage import Judging
 from engine.worker.job.context import Context
 from tests import tiny
-from tests.faults.driving import alarms, recipe, walk
+from tests.faults.driving import alarms, events, recipe, walk
 
 CHOICES = (" a", " b")
 PLAN = ProbeSteps(steps=1, examples=1, warmup=1)
@@ -103,3 +105,28 @@ def test_an_arm_that_answers_all_alike_is_said(tmp_path: Path) -> None:
     assert "One and the same answer was given to every item by the base arm under 2 of 2" in (
         run.report_path.read_text()
     )
+
+
+def test_a_sequential_gate_trains_the_base_s_later_seeds_after_cpt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seeds before training; the gate goes on to a third in both arms, and reports all."""
+    monkeypatch.setattr(looks, "FUTILE", -1.0)
+    model, files = tiny.write_model(tmp_path / "m"), tiny.write_corpora(tmp_path / "c")
+    text = recipe(model, files, gate=True)
+    text = text.replace("seeds = [0, 1]", "seeds = [0, 1, 2]\nlooks = [2, 3]")
+    run = create_run("looks", text)
+    assert walk(run).code in (0, 4, 5)
+    made = run.read_artifacts("baseline", "gate")
+    assert made.baseline is not None
+    assert made.gate is not None
+    assert len(made.baseline.per_item) == 2
+    assert made.gate.base is not None
+    assert made.gate.base.seeds == [0, 1, 2]
+    assert made.gate.base.scores[:2] == made.baseline.per_item
+    assert [look.seeds for look in made.gate.looks] == [2, 3]
+    assert [look.seeds for look in events(run, GateLooked)] == [2, 3]
+    first = [(e.arm, e.seed) for e in events(run, ArmSeed)]
+    assert first == [("base", 0), ("base", 1), ("cpt", 0), ("cpt", 1), ("base", 2), ("cpt", 2)]
+    assert find_difference(run) == ""
+    assert len(items.load(run).items[0].base.scores) == 3
