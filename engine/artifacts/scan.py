@@ -122,6 +122,26 @@ class Quality(Record):
     """What was sampled instead of read whole, in words."""
 
 
+class SourceScan(Record):
+    """One source of a side: what it gives to training, and where it was fetched."""
+
+    source: str
+    documents: int
+    tokens: int
+    train_documents: int
+    """Neither held out nor left out as near-duplicates."""
+    train_tokens: int
+    name: str = ""
+    """What a lock calls it; empty for files of this machine."""
+    revision: str = ""
+    """Commit of a hub data set."""
+    sha256: str = ""
+    """Of what was fetched."""
+    bytes: int = 0
+    folder: str = ""
+    """Where it lies in the cache."""
+
+
 class EditCounts(Record):
     """What the recipe's edits changed in the texts of one side."""
 
@@ -181,6 +201,8 @@ class SideScan(Record):
     """Files by detected encoding."""
     mojibake_documents: int = 0
     """Documents that look wrongly decoded (repaired only on request)."""
+    parts: list[SourceScan] = Field(default_factory=list)
+    """By source, in the recipe's order; empty in a run of an older version."""
     quality: Quality | None = None
 
     @property
@@ -219,6 +241,22 @@ class Contamination(Record):
     examples: list[str] = Field(default_factory=list)
 
 
+class ChatSigns(Record):
+    """What says that the base was trained to chat."""
+
+    name: str = ""
+    """The word in its name: ``instruct``, ``chat``, ...; empty where there is none."""
+    template: bool = False
+    """Whether its tokenizer has a chat template; some bases carry their chat model's."""
+    tokens: list[str] = Field(default_factory=list)
+    """Tokens that begin or end turns; alone they say little, since bases often hold them too."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the guard reads answers too."""
+        return bool(self.name) or self.template
+
+
 class Scan(Record):
     """The scan stage: both sides and the shape of the corpus."""
 
@@ -228,6 +266,8 @@ class Scan(Record):
     generic_kind: str = ""
     """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
+    chat: ChatSigns | None = None
+    """None in a run of an older version."""
 
 
 class ShatteredTerm(Record):

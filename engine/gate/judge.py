@@ -17,13 +17,14 @@ from engine.artifacts.record import Interval
 from engine.gate.forgetting import guard_state
 from engine.gate.looks import (
     Corrected,
+    Sides,
     Tables,
     Tested,
     accuracy_alpha,
     compare_endpoints,
     correct,
+    decide,
 )
-from engine.gate.outcome import Sides, decide
 from engine.gate.secondary import FAR, Tags, by_tag, item_changes, spare_gap
 from engine.gate.wording import NOT_JUDGED, sentence
 from engine.gold.metrics import METRICS
@@ -126,7 +127,7 @@ def conclude(
     arms = scores(base, "base"), scores(cpt, "CPT")
     printed = [group_means(arm, groups) if gate.rules > 1 else arm for arm in arms]
     retained = _retained(generic_rise, limits)
-    outcome, label = _after_guard(outcome, label, retained.guard, gate)
+    outcome, label = after_guard(outcome, label, retained.guard, gate)
     verdict = GateVerdict(
         outcome=outcome,
         label=label,
@@ -282,12 +283,13 @@ def _retained(rise: Rise, limits: dict[str, float]) -> _Retained:
     return _Retained(guard_state(value, limits, high), *finite)
 
 
-def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+def after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+    """Outcome and label once the guard is known."""
     if outcome == NOT_JUDGED:
         return outcome, label
     if guard == "red" and gate.require_retention:
         return "HURT", ""
-    if guard == "red" and outcome == "EARNED":
+    if guard == "red" and outcome == "EARNED" and "at a cost" not in label:
         return outcome, f"{label}, at a cost" if label else "at a cost"
     return outcome, label
 

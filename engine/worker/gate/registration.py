@@ -19,8 +19,7 @@ from engine.files import private_dir, sha256_file, to_json, write_atomic, write_
 from engine.gold.classes import shares_hash
 from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.recipe.gate import Gate
-from engine.recipe.registered import FIRST_RULES, LATER_PROBE
+from engine.recipe.gate import FIRST_RULES, LATER_PROBE, Gate
 from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm
 from engine.runs.run import Run
@@ -80,8 +79,10 @@ def terms(
     the first rules has the terms that it had then.
     """
     first = recipe.gate.rules == 1
-    left = {*FILES, "probe", "lm_eval_path", *(FIRST_RULES if first else ())}
+    left = {*FILES, "probe", "lm_eval_path", "chat_heldout", *(FIRST_RULES if first else ())}
     gate = recipe.gate.model_dump(exclude=left)
+    if recipe.gate.chat_heldout:
+        gate["chat_heldout"] = sha256_file(Path(recipe.gate.chat_heldout))
     probe = recipe.gate.probe.model_dump(exclude=set(LATER_PROBE if first else ()))
     probe = {**probe, "lrs": list(recipe.gate.probe.rates)}
     shares = {} if first or gold is None else {SHARES: shares_hash(gold)}
