@@ -254,12 +254,11 @@ def gate(run_name: RunName = None, json_: Json = False) -> None:
 @app.command()
 def arms(
     run_name: RunName = None,
-    control: Annotated[
-        str, typer.Option(help="Irrelevant text: CPT on as many tokens of it, for comparison.")
-    ] = "",
+    control: Annotated[str, typer.Option(help="Irrelevant text: CPT on as much of it.")] = "",
     cpt_seeds: Annotated[
         bool, typer.Option("--cpt-seeds", help="Train once for each seed: a verdict on the recipe.")
     ] = False,
+    show: Annotated[list[str], typer.Option(help="curve, more-sft or merges.")] = [],  # noqa: B006
     plain: Plain = False,
     json_: Json = False,
     detach: Detach = False,
@@ -268,7 +267,7 @@ def arms(
     from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
-    after_verdict.prepare_arms(chosen, control, cpt_seeds)
+    after_verdict.prepare_arms(chosen, control, cpt_seeds, show)
     follow_or_show(chosen, STAGES, plain, json_, detach)
 
 

@@ -5,7 +5,7 @@ sections       every section but the gate's, and the whole recipe
 sources        a side's text, of one source or of several
 generic_families   generic text by the base's family
 adapters       the sections on adapters and new tokens
-gate           the sections on the gate and on stage two
+gate           the sections on the gate and on stage two; a gate as its run registered it
 method_facts   the training methods: names, words, rates
 defaults       learning rates and LoRA ranks by size
 answers        which answers a decision stands on

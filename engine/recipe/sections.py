@@ -247,6 +247,10 @@ class Arms(Section):
         description="shares of training whose checkpoints are kept and judged too",
     )
 
+    curve: bool = Field(False, description="both arms with less SFT: does CPT's lead last")
+    more_sft: bool = Field(False, description="the base with CPT's compute spent on more SFT")
+    merges: bool = Field(False, description="base and CPT mixed; the mean of the last checkpoints")
+
     @field_validator("checkpoints")
     @classmethod
     def _differ(cls, value: list[float]) -> list[float]:
@@ -256,7 +260,8 @@ class Arms(Section):
 
     @property
     def asked(self) -> bool:
-        return bool(self.control or self.cpt_seeds or self.checkpoints)
+        shown = self.curve or self.more_sft or self.merges
+        return bool(self.control or self.cpt_seeds or self.checkpoints or shown)
 
 
 class Launch(Section):

@@ -25,7 +25,7 @@ from engine.corpus.mixture import open_corpus
 from engine.corpus.shape import detect_shape
 from engine.errors import InputError
 from engine.files import sha256_file
-from engine.gold.load import gold_items, sft_items
+from engine.gold.draws import gate_items
 from engine.gold.summary import gate_files
 from engine.quality.contamination import Overlapped
 from engine.recipe.sources import Source
@@ -79,6 +79,7 @@ class ScanStage(Stage[ScanArtifact]):
             self.job.base.context,
             gate.max_items,
             gate.probe.max_examples,
+            *([gate.probe.spare, "spare rows"] if gate.rules > 1 else []),
         ]
 
     def fetch(self) -> None:
@@ -125,7 +126,8 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         corpus.check()
     gate = recipe.gate
     files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
-    gold = gold_items(files[0], gate) if files else []
+    items = gate_items(*files, gate) if files else None
+    gold = items.gold if items else []
     shape = detect_shape(domain)
     store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
     other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
@@ -138,8 +140,8 @@ def scan_texts(context: Context, base: Base) -> ScanArtifact:
         chat=chat_signs(base),
     )
     checked = None
-    if files:
-        cuts = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+    if files and items:
+        cuts = cut_by_context(Encoder(base, gate.template), gold, items.sft.pool)
         checked = gate_files(*files, gate, overlapped, cuts)
     return ScanArtifact(
         scan=scan,
