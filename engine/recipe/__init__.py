@@ -4,6 +4,7 @@ base           what a section is made of
 sections       every section but the gate's, and the whole recipe
 adapters       the sections on adapters and new tokens
 gate           the sections on the gate and on stage two
+launch         the section on processes and threads
 registered     a gate as its run registered it
 method_facts   the training methods: names, words, rates
 defaults       learning rates and LoRA ranks by size

@@ -25,6 +25,7 @@ from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
 from engine.recipe.gate import Sft as Sft
+from engine.recipe.launch import Launch
 from engine.recipe.method_facts import (
     DEFAULT,
     DEFAULT_VARIANT,
@@ -316,21 +317,6 @@ class Arms(Section):
     def asked(self) -> bool:
         shown = self.curve or self.more_sft or self.merges
         return bool(self.control or self.cpt_seeds or self.checkpoints or shown)
-
-
-class Launch(Section):
-    """``[launch]``"""
-
-    threads: Annotated[int, Field(gt=0, le=1024)] | None = Field(
-        None, description="CPU threads of a process; default all cores, shared in training"
-    )
-    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
-        1, description="training processes on this machine, one for each GPU (torchrun)"
-    )
-    strategy: Literal["ddp", "fsdp2"] = Field(
-        "ddp",
-        description="several processes: ddp = each holds the model; fsdp2 = each holds a part",
-    )
 
 
 class Recipe(Section):

@@ -17,7 +17,7 @@ from engine.runs.run import Run, create_run
 from engine.stages import VERSIONS
 from engine.stats.crossed_test import group_means
 from engine.stats.power import Terms, measured_mde
-from engine.worker.gate.registration import LATER, SHARES
+from engine.worker.gate.registration import LATER
 from tests import tiny
 from tests.conftest import Command
 from tests.faults.driving import alarms, edit, recipe, walk, walk_until
@@ -136,8 +136,7 @@ def test_changed_copies_are_brought_back(run: Run, world: dict[str, Any]) -> Non
 def register_as_before(run: Run, **values: Any) -> None:
     """Turn a run's registration into one of the version before rules, with its manifest."""
     path, made = run.path / "artifacts" / "registration.json", run.read_artifact("baseline")
-    later = LATER | {SHARES}
-    kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in later}
+    kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in LATER}
     path.write_text(json.dumps({**kept, **{f"gate.{k}": v for k, v in values.items()}}))
     registered, copies = sha256_file(path), sorted((run.path / "gate").glob("*"))
     made = {**made, "registration": registered}

@@ -40,11 +40,11 @@ RULES = "gate.rules"
 WHOLE_BASE = "the base model"
 """One hash of the base's files, in registrations of an older cpt."""
 
-LATER = {
-    RULE,
-    *(f"gate.{name}" for name in FIRST_RULES),
-    *(f"gate.probe.{name}" for name in LATER_PROBE),
-}
+LATER = (
+    {f"gate.{name}" for name in FIRST_RULES}
+    | {f"gate.probe.{name}" for name in LATER_PROBE}
+    | {SHARES, RULE}
+)
 """Terms that a registration under the first rules does not have."""
 
 Terms = dict[str, Any]
