@@ -126,7 +126,7 @@ def conclude(
     arms = scores(base, "base"), scores(cpt, "CPT")
     printed = [group_means(arm, groups) if gate.rules > 1 else arm for arm in arms]
     retained = _retained(generic_rise, limits)
-    outcome, label = _after_guard(outcome, label, retained.guard, gate)
+    outcome, label = after_guard(outcome, label, retained.guard, gate)
     verdict = GateVerdict(
         outcome=outcome,
         label=label,
@@ -282,7 +282,8 @@ def _retained(rise: Rise, limits: dict[str, float]) -> _Retained:
     return _Retained(guard_state(value, limits, high), *finite)
 
 
-def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+def after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+    """Outcome and label once the guard is known."""
     if outcome == NOT_JUDGED:
         return outcome, label
     if guard == "red" and gate.require_retention:

@@ -15,6 +15,7 @@ from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, ScoredArm
 from engine.errors import CptError, InputError
 from engine.files import digest, sha256_file
+from engine.gate.chat_guard import chat_rise_of, with_chat
 from engine.gate.judge import conclude, rise_of
 from engine.gate.looks import Corrected, Tested, compare_endpoints
 from engine.gate.outcome import Sides
@@ -105,7 +106,8 @@ def _recompute(sides: Sides, tested: Tested, said: GateArtifact, terms: _Terms) 
     corrected = tested.p[0] if said.p_adjusted is None else said.p_adjusted
     ranked = said.ranking.p_adjusted if said.ranking else None
     correction = Corrected(corrected, tested.p[1] if ranked is None else ranked, said.tries)
-    return conclude(sides, terms.gate, rise_of(said), terms.limits, correction, terms.groups)
+    found = conclude(sides, terms.gate, rise_of(said), terms.limits, correction, terms.groups)
+    return with_chat(found, chat_rise_of(said), terms.gate, terms.limits)
 
 
 def _read_sides(baseline: BaselineArtifact, said: GateArtifact) -> Sides:

@@ -25,7 +25,6 @@ from engine.recipe.gate import Columns as Columns
 from engine.recipe.gate import Finish as Finish
 from engine.recipe.gate import Gate as Gate
 from engine.recipe.gate import Sft as Sft
-from engine.recipe.launch import Launch
 from engine.recipe.method_facts import (
     DEFAULT,
     DEFAULT_VARIANT,
@@ -33,6 +32,8 @@ from engine.recipe.method_facts import (
     MethodFacts,
     method_of,
 )
+from engine.recipe.sources import Source as Source
+from engine.recipe.sources import from_tables
 from engine.thresholds import LARGEST, THRESHOLDS
 
 DECAY_SHARE = 0.2
@@ -64,62 +65,6 @@ class Model(Section):
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="compute precision; auto = the fastest by a timing on this machine"
     )
-
-
-class Source(Section):
-    """A text source: ``[corpus]`` or ``[generic]``."""
-
-    path: str = Field(
-        min_length=1, description="file, folder, glob or hub:owner/name; [generic] also 'embedded'"
-    )
-    text_column: str | None = Field(None, description="column of text; found when left out")
-    split: str = Field("train", description="split of a hub data set")
-    config: str | None = Field(None, description="configuration of a hub data set")
-    heldout_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.05, description="share of documents held out, by document hash"
-    )
-    max_documents: Positive | None = Field(None, description="read no more than this")
-    encoding: str | None = Field(
-        None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
-    )
-    keep_companions: bool = Field(
-        False, description="read README, LICENSE, logs and their like beside the texts too"
-    )
-    repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
-    keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
-    why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
-    keep_exact_copies: bool = Field(
-        False, description="and on exact copies; needs keep_near_duplicates and its why"
-    )
-    drop_shared_lines: bool = Field(
-        False, description="train on a line that many documents share only where it comes first"
-    )
-    mask_contacts: bool = Field(
-        False, description="replace e-mail and public IP addresses by reserved ones"
-    )
-
-    @model_validator(mode="after")
-    def _argued(self) -> Source:
-        if self.keep_near_duplicates and not self.why_keep_near_duplicates:
-            raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
-        if self.keep_exact_copies and not self.keep_near_duplicates:
-            raise ValueError("keep_exact_copies = true needs keep_near_duplicates = true")
-        return self
-
-    @property
-    def handling(self) -> list[float | bool]:
-        """What is done with the texts once they are read: part of every fingerprint of them."""
-        kept = [self.keep_near_duplicates, self.keep_exact_copies]
-        return [self.heldout_share, *kept, self.drop_shared_lines, self.mask_contacts]
-
-    @field_validator("encoding")
-    @classmethod
-    def _decodes(cls, value: str | None) -> str | None:
-        try:
-            "a".encode(value or "utf-8")
-        except (LookupError, ValueError):
-            raise ValueError(f"unknown encoding {value!r}; write it as in iconv -l") from None
-        return value
 
 
 class Interview(Section):
@@ -319,6 +264,21 @@ class Arms(Section):
         return bool(self.control or self.cpt_seeds or self.checkpoints or shown)
 
 
+class Launch(Section):
+    """``[launch]``"""
+
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = Field(
+        None, description="CPU threads of a process; default all cores, shared in training"
+    )
+    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="training processes on this machine, one for each GPU (torchrun)"
+    )
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        "ddp",
+        description="several processes: ddp = each holds the model; fsdp2 = each holds a part",
+    )
+
+
 class Recipe(Section):
     """One run's intent, and what the run adds: evidence, verdict, provenance."""
 
@@ -344,6 +304,12 @@ class Recipe(Section):
     def method(self) -> MethodFacts:
         """How the model is trained: ``[train] method`` with its ``[lora] variant``."""
         return method_of(self.train.method, self.lora.variant)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, values: object) -> object:
+        """``[[corpus]]`` and ``[[generic]]``: several sources of one side."""
+        return from_tables(values)
 
     @model_validator(mode="after")
     def _extendable(self) -> Recipe:

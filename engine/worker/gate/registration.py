@@ -80,8 +80,10 @@ def terms(
     the first rules has the terms that it had then.
     """
     first = recipe.gate.rules == 1
-    left = {*FILES, "probe", "lm_eval_path", *(FIRST_RULES if first else ())}
+    left = {*FILES, "probe", "lm_eval_path", "chat_heldout", *(FIRST_RULES if first else ())}
     gate = recipe.gate.model_dump(exclude=left)
+    if recipe.gate.chat_heldout:
+        gate["chat_heldout"] = sha256_file(Path(recipe.gate.chat_heldout))
     probe = recipe.gate.probe.model_dump(exclude=set(LATER_PROBE if first else ()))
     probe = {**probe, "lrs": list(recipe.gate.probe.rates)}
     shares = {} if first or gold is None else {SHARES: shares_hash(gold)}

@@ -20,13 +20,14 @@ from engine.artifacts.gate import (
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
 from engine.files import sha256_file
-from engine.gate.endpoints import arm_of
+from engine.gate.chat_guard import with_chat
 from engine.gate.judge import judge_arms, with_clean_part
 from engine.gate.promise import describe, foresee
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
 from engine.gold.draws import GateItems, gate_items
+from engine.gold.endpoints import arm_of
 from engine.gold.load import gold_items, identity
 from engine.gold.metrics import METRICS, Answer, item_scores
 from engine.gold.summary import item_groups
@@ -204,6 +205,9 @@ class Judging:
         verdict = judge_arms(
             both.base, both.cpt, gate, known, limits, self.groups, count.others, tags, both.looks
         )
+        if (scanned := need(job.made.scan).scan.chat) and scanned.is_chat and not wide:
+            chat = forgetting.ChatGuard(self.context, job.trained)
+            verdict = with_chat(verdict, chat.rise(model), gate, limits)
         noted = attempt.note(
             "judged",
             p=verdict.p_value if verdict.try_p is None else verdict.try_p,

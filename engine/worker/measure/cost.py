@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from engine.artifacts.probe import Cost
-from engine.artifacts.scan import SideScan
+from engine.artifacts.scan import Scan
+from engine.decision.mix_back import plan_mix_back
 from engine.gold.draws import gate_items
 from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
@@ -22,7 +23,6 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.base import sequence_length
 from engine.worker.model.precision import Precision
-from engine.worker.packing.stage import domain_budget
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import new_tokens
 from engine.worker.step import memory
@@ -41,7 +41,7 @@ def estimate(
     base: models.Base,
     model: torch.nn.Module,
     precision: Precision,
-    scanned: SideScan,
+    scan: Scan,
 ) -> Cost:
     """Time three real steps of this model and scale to the run and to its gate.
 
@@ -57,10 +57,8 @@ def estimate(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
     speed = measure_speed(model, precision, length)
-    available = scanned.tokens - scanned.heldout_tokens - scanned.left_out_tokens
-    budget = domain_budget(recipe)
-    kept = available if budget is None else min(available, budget)
-    tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
+    mixed = plan_mix_back(scan.domain, scan.generic, recipe)
+    tokens = int((mixed.domain + mixed.taken) * recipe.train.epochs)
     judged = gate_tokens(recipe.gate, base)
     per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
     # An adapter of the gate is taken to be as small as the run's own.
