@@ -1,8 +1,8 @@
 """The cache below the home: what lies in it, whether it is whole, and clearing it.
 
 All of it can be made again, and is where it is missed: token stores (a text tokenised once),
-fetched texts, the demo's base and texts, the gate's base arms, and remembered hashes of files.
-What a living process uses is not touched.
+fetched texts, the demo's base and texts, the gate's base arms, and remembered hashes of files. What
+a living process uses is not touched.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Entry:
 
     path: Path
     kind: str
-    """``TOKENS``, ``FETCHED``, ``BASE``, ``TEXTS``, ``ARM``, ``DIGESTS``, or ``LEFTOVER`` of
-    a killed process."""
+    """``TOKENS``, ``FETCHED``, ``BASE``, ``TEXTS``, ``ARM``, ``DIGESTS``, or ``LEFTOVER`` of a
+    killed process."""
     about: str
     """Which text, or what else it is of. May hold a stranger's file name."""
     size: int
@@ -66,7 +66,8 @@ class Entry:
     @property
     def name(self) -> str:
         """Short, and enough to name it by."""
-        return self.path.name[:16] if self.kind in (TOKENS, FETCHED, ARM) else self.path.name
+        short = self.kind in (TOKENS, FETCHED, ARM)
+        return self.path.name[:16] if short else self.path.name
 
 
 def cache_folder() -> Path:

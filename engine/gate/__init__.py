@@ -9,7 +9,7 @@ tries        who asked this gold set before
 arms         more arms: control, checkpoints, recipe
 items        each item with its text and scores
 wording      the verdict in a sentence
-endpoints    answers into the scores that are tested
+outcome      what two arms' tests say
 looks        when the gate looks, what a look decides, which seeds come next
 promise      what the gate can show, before compute is spent
 """

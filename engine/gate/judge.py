@@ -17,14 +17,13 @@ from engine.artifacts.record import Interval
 from engine.gate.forgetting import guard_state
 from engine.gate.looks import (
     Corrected,
-    Sides,
     Tables,
     Tested,
     accuracy_alpha,
     compare_endpoints,
     correct,
-    decide,
 )
+from engine.gate.outcome import Sides, decide
 from engine.gate.secondary import FAR, Tags, by_tag, item_changes, spare_gap
 from engine.gate.wording import NOT_JUDGED, sentence
 from engine.gold.metrics import METRICS

@@ -17,10 +17,12 @@ from engine.errors import CptError, InputError
 from engine.files import digest, sha256_file
 from engine.gate.chat_guard import chat_rise_of, with_chat
 from engine.gate.judge import conclude, rise_of
-from engine.gate.looks import Corrected, Sides, Tested, compare_endpoints
+from engine.gate.looks import Corrected, Tested, compare_endpoints
+from engine.gate.outcome import Sides
 from engine.gold.draws import registered_gold
 from engine.gold.summary import item_groups
-from engine.recipe.gate import FIRST_RULES, Gate, gate_as_registered
+from engine.recipe.gate import Gate
+from engine.recipe.registered import FIRST_RULES, gate_as_registered
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import load_recipe, parse_toml
 from engine.runs.run import UNREADABLE, Run

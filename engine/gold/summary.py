@@ -49,7 +49,7 @@ def gate_files(
     terms, items = power_terms(gate, gold), effective_items(gold)
     return GateFiles(
         gold_items=len(gold),
-        sft_examples=len(sft),
+        sft_examples=read.sft.size,
         metric=gate.metric,
         seeds=len(gate.seeds),
         majority_rate=majority(gold)[1],

@@ -17,9 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from engine.errors import InputError
 from engine.files import write_atomic
-from engine.recipe.answers import RESULTS
 from engine.recipe.generic_families import name_family
-from engine.recipe.seal import KEY, find_change, recipe_digest
+from engine.recipe.seal import KEY, RESULTS, find_change, recipe_digest
 from engine.recipe.sections import Recipe
 from engine.recipe.sources import SIDES, as_tables, held_paths, is_local, pin_fetched
 from engine.redaction import has_secret, masked

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from engine.artifacts.gate_probe import ProbeSteps
-from engine.gate.endpoints import arm_of
 from engine.gate.judge import judge_arms
 from engine.gold.draws import SftRows
+from engine.gold.endpoints import arm_of
 from engine.gold.example import Example
 from engine.gold.load import load_examples
 from engine.recipe import sections as recipes

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.gate.looks import Sides, Tables, compare_endpoints, correct, decide, take_look
+from engine.gate.looks import Tables, compare_endpoints, correct, take_look
+from engine.gate.outcome import Sides, decide
 from engine.recipe.gate import Gate
 from tests.benchmarks.error_rates import LIMIT, wilson
 from tests.label_world import Arm, Labels, Task

@@ -20,8 +20,8 @@ import torch
 from engine.artifacts.gate import ArmRate, SeedScores
 from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
-from engine.gate.endpoints import answers_alike, score_seed
 from engine.gold.draws import SftRows
+from engine.gold.endpoints import answers_alike, score_seed
 from engine.gold.example import Example
 from engine.gold.metrics import METRICS, Answer
 from engine.recipe.gate import Gate, spare_seed

@@ -19,7 +19,8 @@ from engine.files import private_dir, sha256_file, to_json, write_atomic, write_
 from engine.gold.classes import shares_hash
 from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.recipe.gate import FIRST_RULES, LATER_PROBE, Gate
+from engine.recipe.gate import Gate
+from engine.recipe.registered import FIRST_RULES, LATER_PROBE
 from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm
 from engine.runs.run import Run

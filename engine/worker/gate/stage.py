@@ -21,13 +21,13 @@ from engine.artifacts.gate_probe import ProbeSteps
 from engine.errors import InputError
 from engine.files import sha256_file
 from engine.gate.chat_guard import with_chat
-from engine.gate.endpoints import arm_of
 from engine.gate.judge import judge_arms, with_clean_part
 from engine.gate.promise import describe, foresee
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
 from engine.gate.tries import Try
 from engine.gold.draws import GateItems, gate_items
+from engine.gold.endpoints import arm_of
 from engine.gold.load import gold_items, identity
 from engine.gold.metrics import METRICS, Answer, item_scores
 from engine.gold.summary import item_groups

@@ -14,7 +14,7 @@ from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.gate.forgetting import guard_state
 from engine.gate.judge import judge, with_clean_part
-from engine.gate.looks import classify
+from engine.gate.outcome import classify
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import paired_test
 from engine.thresholds import effective

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.recipe.gate import FIRST_RULES, LATER_PROBE, Gate, gate_as_registered
+from engine.recipe.gate import Gate
+from engine.recipe.registered import FIRST_RULES, LATER_PROBE, gate_as_registered
 
 
 def registration(rules: int = 2, **said: object) -> dict[str, object]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from engine.artifacts.gate import SeedScores
-from engine.gate.endpoints import arm_of
 from engine.gate.looks import too_many_replaced
 from engine.gold.draws import GateItems, SftRows
+from engine.gold.endpoints import arm_of
 from engine.recipe import sections as recipes
 from engine.recipe.gate import spare_seed
 from engine.runs.events import Alarm, Facts, read_all

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from engine.artifacts.gate import SeedScores
-from engine.artifacts.gate_probe import ProbeSteps
 from engine.gate import items, looks
 from engine.gate.recheck import find_difference
 from engine.gold.draws import GateItems, SftRows
@@ -28,7 +27,6 @@ from tests import tiny
 from tests.faults.driving import alarms, events, recipe, walk
 
 CHOICES = (" a", " b")
-PLAN = ProbeSteps(steps=1, examples=1, warmup=1)
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"

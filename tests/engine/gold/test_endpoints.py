@@ -10,8 +10,8 @@ import pytest
 
 from engine.artifacts.gate import SeedScores
 from engine.errors import InputError
-from engine.gate.endpoints import answers_alike, arm_of, score_seed
 from engine.gold.classes import class_shares, shares_hash
+from engine.gold.endpoints import answers_alike, arm_of, score_seed
 from engine.gold.example import Example
 from engine.gold.metrics import Answer, f1_values, source_weights
 from engine.recipe.gate import Gate, spare_seed
