@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.recipe.adapters import Lora, Vocab
 from engine.recipe.base import (
@@ -50,10 +50,6 @@ class About(Section):
     purpose: str = Field("", max_length=2000, description="why this run exists, in your words")
     override: str = Field(
         "", max_length=2000, description="why to train past a NO-GO or NOT YET; kept for ever"
-    )
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True
     )
 
 

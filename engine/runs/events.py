@@ -278,7 +278,11 @@ def parse(line: bytes | str) -> Event | None:
         raw = decode_json(data)
     except (ValueError, RecursionError):
         return None
-    return from_raw(raw) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    if raw.get("kind") in (Unknown.kind, Unreadable.kind):
+        return _unknown(raw, "a reader's own word for a line, which no worker writes")
+    return from_raw(raw)
 
 
 def parse_lines(data: bytes) -> list[Event]:
