@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from cpt_tui.keys import KEYS, key_names
+from cpt_tui.keys.registry import KEYS, key_names
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.runs.launch import read_status
@@ -81,7 +81,7 @@ class CptApp(App[int]):
 
             self.push_screen(RunScreen(self.start_run, self.overlay))
         else:
-            from cpt_tui.screens.home import HomeScreen
+            from cpt_tui.screens.home.home import HomeScreen
 
             self.push_screen(HomeScreen(self.home))
 
@@ -91,7 +91,7 @@ class CptApp(App[int]):
         if len(self.screen_stack) > 2:
             self.pop_screen()
             return
-        from cpt_tui.screens.home import HomeScreen
+        from cpt_tui.screens.home.home import HomeScreen
 
         self.switch_screen(HomeScreen(self.home))
 
@@ -108,12 +108,12 @@ class CptApp(App[int]):
         """Ctrl+Q and the palette end the app as ``q`` does."""
         self.leave_app()
 
-    def open_run(self, run: Run, instead: bool = False) -> None:
+    def open_run(self, run: Run, instead: bool = False, overlay: Run | None = None) -> None:
         """A run's screen, above the screen in front or instead of it."""
         from cpt_tui.screens.run import RunScreen
 
         show = self.switch_screen if instead else self.push_screen
-        show(RunScreen(run))
+        show(RunScreen(run, overlay))
 
     def open_interview(self, run: Run | None, home: Path | None = None) -> None:
         """The interview on a draft, or a new one for None."""

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.safe import clean
 
 Answer = TypeVar("Answer")
@@ -60,6 +60,8 @@ class ChoiceScreen(Dialog[int | None]):
         Binding("escape,q", "give_up", "back"),
         Binding("j", "move(1)", show=False),
         Binding("k", "move(-1)", show=False),
+        Binding("g", "end(0)", show=False),
+        Binding("G", "end(-1)", show=False),
         *(Binding(str(i), f"pick({i})", show=False) for i in range(10)),
     ]
 
@@ -91,6 +93,10 @@ class ChoiceScreen(Dialog[int | None]):
         at = (self.query_one(OptionList).highlighted or 0) + by
         self.query_one(OptionList).highlighted = at % len(self._choices)
 
+    def action_end(self, at: int) -> None:
+        """The first choice, or the last."""
+        self.query_one(OptionList).highlighted = at % len(self._choices)
+
     def action_pick(self, digit: int) -> None:
         """A number chooses; where another digit could follow, it waits for it or for Enter."""
         number = int(f"{self._typed}{digit}")
@@ -112,15 +118,15 @@ class TextLineScreen(Dialog[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "back")]
 
-    def __init__(self, question: str, detail: str = "") -> None:
+    def __init__(self, question: str, detail: str = "", start: str = "") -> None:
         super().__init__()
-        self._question, self._detail = question, detail
+        self._question, self._detail, self._start = question, detail, start
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Text(clean(self._question), "bold"), markup=False)
             yield Static(Text(clean(self._detail)), markup=False)
-            field = Input(compact=True)
+            field = Input(clean(self._start), compact=True)
             field.cursor_blink = False
             yield field
             yield Static(Text("Enter keeps it, Esc goes back", "dim"), markup=False)

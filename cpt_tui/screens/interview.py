@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList
 
 from cpt_tui.interview import answers
 from cpt_tui.interview.questions import GO_ON, MARK, MEASURE, Choice
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView

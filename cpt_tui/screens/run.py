@@ -16,7 +16,7 @@ from textual.widgets import ContentSwitcher, Footer, Static
 from cpt_tui.drawing.curves import Overlay
 from cpt_tui.drawing.page import STATE_STYLES, wrapped
 from cpt_tui.feed import Feed
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.panels.evidence import EvidencePanel
 from cpt_tui.panels.gate import GatePanel
 from cpt_tui.panels.packing import PackingPanel

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import BindingType
 
 from cpt_tui.drawing.page import Page
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import TextScreen
 from engine.runs.run import Run

@@ -250,6 +250,12 @@ def encode_line(event: Event) -> bytes:
     return text[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(text[:-1])
 
 
+def is_intact(line: bytes) -> bool:
+    """Whether a line has a checksum and is as it was written; far cheaper than to parse it."""
+    check = _CHECK.search(line)
+    return check is not None and int(check[1], 16) == zlib.crc32(line[: check.start()])
+
+
 def parse(line: bytes | str) -> Event | None:
     """The event on a line, ``Unknown`` for a kind or shape not known.
 

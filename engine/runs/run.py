@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOCK_PATIENCE = 3.0
 """Seconds that a new worker waits for the lock of one that has just died."""
 
+LONGEST_LABEL = 240
+"""Bytes of the name that a user gives a run."""
 JUDGE = "judge"
 """The request for a new verdict in place of the one that is there."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -54,6 +56,23 @@ class Run:
     @property
     def recipe_path(self) -> Path:
         return self.path / "recipe.toml"
+
+    @property
+    def label_path(self) -> Path:
+        return self.path / "label.txt"
+
+    @property
+    def label(self) -> str:
+        """The name that the user gave it, beside its id; empty where there is none."""
+        try:
+            with self.label_path.open("rb") as handle:
+                return " ".join(handle.read(LONGEST_LABEL).decode(errors="replace").split())
+        except OSError:
+            return ""
+
+    def rename(self, label: str) -> None:
+        """Give it a name to be shown and found by; the id, which records refer to, stays."""
+        write_atomic(self.label_path, " ".join(label.split()).encode()[:LONGEST_LABEL])
 
     @property
     def events_path(self) -> Path:
@@ -310,7 +329,7 @@ def _is_run(path: Path) -> bool:
 
 
 def find_run(name: str | None, root: Path | None = None) -> Run:
-    """A run by id, unambiguous prefix, path, or (None) the newest.
+    """A run by id, unambiguous prefix, end of the id, name, path, or (None) the newest.
 
     Raises InputError naming the candidates.
     """
@@ -322,6 +341,8 @@ def find_run(name: str | None, root: Path | None = None) -> Run:
     if name is None:
         return runs[0]
     matches = [r for r in runs if r.id == name] or [r for r in runs if r.id.startswith(name)]
+    matches = matches or [r for r in runs if r.id.endswith(f"-{name}")]
+    matches = matches or [r for r in runs if r.label == name]
     if len(matches) == 1:
         return matches[0]
     if not matches:

@@ -134,7 +134,7 @@ def read_watch_json(run: Run) -> str:
 
 
 def read_runs(run: Run) -> str:
-    for kept in (run_list._CACHE, run_list._INTENTS, run_list._DECIDED):
+    for kept in (run_list._CACHE, run_list._INTENTS, run_list._ANSWERS, run_list._DECIDED):
         kept.clear()
     rows = json.loads(_printed(lambda: follow.print_runs(list_runs(), json_=True)).split("\n!")[0])
     return json.dumps(sorted(rows, key=lambda row: row["run"]), indent=0)

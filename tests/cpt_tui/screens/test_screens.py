@@ -12,11 +12,11 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, OptionList
 
 from cpt_tui.app import CptApp
-from cpt_tui.keys import KEYS, bindings
+from cpt_tui.keys.registry import KEYS, bindings
 from cpt_tui.screens.confirm import ChoiceScreen, ConfirmScreen
 from cpt_tui.screens.control import kept_by_stop
 from cpt_tui.screens.help import HelpScreen
-from cpt_tui.screens.home import HomeScreen
+from cpt_tui.screens.home.home import HomeScreen
 from cpt_tui.screens.interview import InterviewScreen
 from cpt_tui.screens.run import RunScreen
 from engine.runs.run import list_runs
@@ -59,7 +59,7 @@ async def test_home_lists_runs_in_words_and_opens_one(tmp_path: Path) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
         text = screen_text(app)
-        for word in ("EARNED", "failed", "draft", "broken-2026", "clinic-2026"):
+        for word in ("EARNED", "failed", "draft", "broken dead", "clinic abcd"):
             assert word in text
         table = app.screen.query_one(DataTable)
         at = next(i for i in range(3) if "clinic" in str(table.get_row_at(i)[0]))
@@ -287,7 +287,7 @@ async def test_an_answer_newer_than_the_decision_marks_every_view(tmp_path: Path
         await pilot.press("escape", "escape")
         await settle(pilot)
         assert isinstance(app.screen, HomeScreen)
-        assert "answers changed: F5" in screen_text(app)
+        assert "GO changed: F5" in screen_text(app)
         await pilot.press("f5")
         await pilot.pause()
         assert "Answers changed after its decision" in folded(app)
