@@ -240,10 +240,10 @@ def resume(
 @app.command()
 def gate(run_name: RunName = None, json_: Json = False) -> None:
     """Judge a trained run again with the recipe's pinned gate; the old verdict stands till then."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.order_verdict(chosen)
+    orders.order_verdict(chosen)
     raise typer.Exit(follow(chosen, STAGES, json_))
 
 
@@ -261,10 +261,10 @@ def arms(
     detach: Detach = False,
 ) -> None:
     """More arms beside a verdict: is it this text, and is it more than one lucky training run?"""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.prepare_arms(chosen, control, cpt_seeds)
+    orders.prepare_arms(chosen, control, cpt_seeds)
     follow_or_show(chosen, STAGES, plain, json_, detach)
 
 
@@ -283,11 +283,11 @@ def finish(
     detach: Detach = False,
 ) -> None:
     """Stage two: train the task model, from the CPT checkpoint only if it earned it."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
     asked = {"mix_back": mix_back, "why_no_mix_back": why_no_mix_back, "anyway": anyway}
-    after_verdict.prepare_finish(chosen, asked)
+    orders.prepare_finish(chosen, asked)
     follow_or_show(chosen, (*STAGES, "finish"), plain, json_, detach)
 
 
@@ -305,10 +305,10 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a folder to ship: weights, tokenizer, model card, and the proof that it reloads."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.order_export(chosen, folder, what, push, anyway)
+    orders.order_export(chosen, folder, what, push, anyway)
     raise typer.Exit(follow(chosen, ("export",), json_))
 
 
@@ -321,9 +321,9 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print a run's report (Markdown); --html names the same as one self-contained page."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.commands.report import print_report
 
-    after_verdict.print_report(find_run(run_name), html, json_)
+    print_report(find_run(run_name), html, json_)
 
 
 @app.command()

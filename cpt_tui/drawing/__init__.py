@@ -1,6 +1,7 @@
 """How is a number drawn? Characters only.
 
 page     text built line by line
+markdown Markdown as text
 bars     bars, sparklines, scales
 chart    lines over steps (the loss chart)
 curves   which lines a run has

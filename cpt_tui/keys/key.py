@@ -27,7 +27,7 @@ class Key:
         return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
 
 
-LISTS = ("home", "items", "compare")
-"""Where ``g`` goes to the first row, as in any list; F3 opens the glossary there."""
+LISTS = ("home", "items", "compare", "report", "traceback", "item", "help")
+"""Lists and pages, where ``g`` goes to the first row; F3 opens the glossary there."""
 ALL = ("home", "interview", "run", "report", "traceback", "items", "item", "compare")
 ELSEWHERE = tuple(place for place in (*ALL, "help") if place not in LISTS)

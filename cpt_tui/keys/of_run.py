@@ -11,6 +11,16 @@ RUN_KEYS = (
             ("evidence and decision", "packing", "training", "the gate"), start=1
         )
     ),
+    Key("run.export", "e", "export", "export", "After the verdict: a folder to ship", ("run",)),
+    Key("run.finish", "f", "finish", "finish", "After the verdict: the task model", ("run",)),
+    Key(
+        "run.arms",
+        "a",
+        "arms",
+        "arms",
+        "After the verdict: an irrelevant text, or a training for each seed, for comparison",
+        ("run",),
+    ),
     Key("run.follow", "f", "follow", "follow", "Follow the running stage again", ("run",)),
     Key(
         "run.freeze",

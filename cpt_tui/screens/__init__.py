@@ -6,6 +6,7 @@ interview        questions and keys
 interview_view   how the interview is drawn
 run              one run, four panels
 control          stop, pause, checkpoint
+next_steps       after the verdict
 confirm          small dialogs
 items            the gate's items
 report           the report

@@ -45,10 +45,14 @@ class CptScreen(Screen[None]):
         return cast(Opener, self.app)
 
     def put_text(self, selector: str, text: Text) -> None:
-        """Update a Static only where its text differs: an update repaints far more than it."""
+        """Update a Static only where its text differs: an update repaints far more than it.
+
+        Nothing of a screen that is being taken down.
+        """
         if self._texts.get(selector) != text:
-            self._texts[selector] = text
-            self.query_one(selector, Static).update(text)
+            for found in self.query(selector).results(Static):
+                self._texts[selector] = text
+                found.update(text)
 
     def action_help(self) -> None:
         self.opener.open_help(self.PLACE)
@@ -90,6 +94,15 @@ class TextScreen(CptScreen):
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
+
+    def action_move(self, by: int) -> None:
+        """Some rows down or up."""
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_end(self, last: int) -> None:
+        """To the first row, or to the last."""
+        body = self.query_one(VerticalScroll)
+        body.scroll_end(animate=False) if last else body.scroll_home(animate=False)
 
     def heading(self) -> Text:
         raise NotImplementedError

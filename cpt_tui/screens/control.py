@@ -20,6 +20,10 @@ SEEDS = ("baseline", "gate", "arms")
 """Stages that keep each seed as soon as it is through."""
 
 
+LATER = ("export", "finish", "arms")
+"""Actions of a run that has come to its end."""
+
+
 def kept_by_stop(stage: str) -> str:
     """What a stop keeps of a stage, and where a resume goes on."""
     if stage == "train":
@@ -64,7 +68,7 @@ class ControlScreen(CptScreen):
 
     def _offer_keys(self) -> None:
         """Draw the footer again where a key can act that could not, or the other way round."""
-        names = ("stop", "pause", "checkpoint", "resume", "decide", "report")
+        names = ("stop", "pause", "checkpoint", "resume", "decide", "report", "freeze", *LATER)
         now = tuple(self.check_action(name, ()) for name in names)
         if now != self._offered:
             self._offered = now

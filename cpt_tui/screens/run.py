@@ -27,7 +27,8 @@ from cpt_tui.panels.training import Detail, TrainingPanel
 from cpt_tui.run_list import trained_runs
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
-from cpt_tui.screens.control import ControlScreen
+from cpt_tui.screens.next_steps import NextStepsScreen
+from cpt_tui.workspace.cells import shortened
 from engine.formatting import format_bytes, format_short_duration
 from engine.gate import items
 from engine.runs.run import Run
@@ -36,11 +37,13 @@ PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
 FAULT_ROWS = 3
 """Rows of a failure's sentence; more stands behind a key."""
+RAIL_FROM = 100
+"""Columns from which the rail stands beside the panel, as the style sheet has it."""
 BEAT = 1.0
 """Seconds between looks at the log; nothing is redrawn more often."""
 
 
-class RunScreen(ControlScreen):
+class RunScreen(NextStepsScreen):
     """Watches one run, another run's curves beneath its own where ``overlay`` names one."""
 
     PLACE = "run"
@@ -49,6 +52,7 @@ class RunScreen(ControlScreen):
     def __init__(self, run: Run, overlay: Run | None = None) -> None:
         super().__init__(run)
         self.beneath = Feed(overlay) if overlay else None
+        self._called = run.label or run.id
         self.panel = 1
         self.following = True
         self.frozen = False
@@ -154,12 +158,16 @@ class RunScreen(ControlScreen):
 
     def redraw(self) -> None:
         """Draw the header, the rail and the panel in front in one update."""
+        if not self.query("#panels"):  # being taken down
+            return
         view = self.feed.view
         self._stale, self._drawn_at = False, monotonic()
         with self.app.batch_update():
             self._draw_header()
             self._draw_fault()
-            self.query_one(StageRail).show(view, self.panel)
+            rail = self.query_one(StageRail)
+            if rail.display:
+                rail.show(view, self.panel)
             self.put_text("#tabs", self._tabs())
             panel = self.query_one(f"#{PANELS[self.panel - 1]}")
             try:
@@ -184,7 +192,9 @@ class RunScreen(ControlScreen):
         if self.frozen:
             text.append("  ON HOLD (space)", "bold yellow")
         else:
-            text.append("  following" if self.following else "  f to follow", "dim")
+            over = self.feed.view.ended and not self.feed.status.alive
+            following = "" if over else "  following" if self.following else "  f to follow"
+            text.append(following, "dim")
         return text
 
     def _draw_fault(self) -> None:
@@ -202,7 +212,9 @@ class RunScreen(ControlScreen):
     def _draw_header(self) -> None:
         if self.is_attached:
             self.put_text("#run-header", self.header_text())
-            self.put_text("#run-status", status_text(self.feed))
+            strip = self.size.width < RAIL_FROM
+            if not self.frozen or "#run-status" not in self._texts:
+                self.put_text("#run-status", status_text(self.feed, strip))
             self._offer_keys()
 
     def header_text(self) -> Text:
@@ -215,7 +227,7 @@ class RunScreen(ControlScreen):
         guard = f" forgetting {feed.view.guard} " if feed.view.guard in ("amber", "red") else ""
         tail = f"  worker {clean_line(feed.liveness())}  data {age}  {guard}"
         room = max(20, self.size.width - len(tail) - 2)
-        text.append(clean_line(self.run.id, room), "bold")
+        text.append(shortened(self._called, room), "bold")
         if guard:
             text.append("  ").append(guard, f"{STATE_STYLES[feed.view.guard]} reverse")
         text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
@@ -253,6 +265,8 @@ class RunScreen(ControlScreen):
         can = super().check_action(action, parameters)
         if action == "report":
             return self.run.report_path.is_file()
+        if action == "freeze":
+            return self.frozen or self.feed.status.alive
         return can
 
     def action_curve(self, what: str) -> None:

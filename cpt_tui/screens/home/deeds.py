@@ -31,14 +31,12 @@ DEMOS = (
 class RunDeeds(CptScreen):
     """Asks back before anything is changed; a fault is said in a sentence."""
 
+    table: RunsTable
+
     def __init__(self, home: Path | None) -> None:
         super().__init__()
         self._home = home
         self._offered: tuple[bool | None, ...] = ()
-
-    @property
-    def table(self) -> RunsTable:
-        raise NotImplementedError
 
     def selected(self) -> RunRow | None:
         """The run under the cursor."""

@@ -63,6 +63,7 @@ class HomeScreen(RunDeeds):
 
     def __init__(self, home: Path | None = None) -> None:
         super().__init__(home)
+        self.table = RunsTable(id="home-table")
         self._listing = RunListing(home)
         self._all: list[RunRow] = []
         self._recipes: list[Path] = []
@@ -83,7 +84,7 @@ class HomeScreen(RunDeeds):
         with Horizontal(id="home-body"):
             with Vertical(id="home-list"):
                 yield Static(markup=False, id="home-head")
-                yield RunsTable(id="home-table")
+                yield self.table
             with VerticalScroll(id="preview", can_focus=False):
                 yield Static(markup=False, id="preview-text")
         yield Static("Ready recipes", markup=False, classes="section", id="recipes-title")
@@ -100,10 +101,6 @@ class HomeScreen(RunDeeds):
         await self.refresh_rows()
         self.table.focus()
         self.set_interval(BEAT, self._beat)
-
-    @property
-    def table(self) -> RunsTable:
-        return self.query_one(RunsTable)
 
     def _beat(self) -> None:
         if not self._looking.locked():
@@ -174,7 +171,7 @@ class HomeScreen(RunDeeds):
 
     def _arrange(self, under: str = "") -> None:
         """Filter and order what is there, and draw what of it is in sight."""
-        if not self.is_attached:
+        if not self.query("#home-body"):  # being taken down
             return
         table, order = self.table, ORDERS_ALL[self._order]
         shown = arranged(self._all, self._query, order)

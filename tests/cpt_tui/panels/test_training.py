@@ -224,7 +224,7 @@ async def test_a_finished_run_is_replayed_by_the_same_screen(tmp_path: Path) -> 
         await settle(pilot)
         await press(pilot, "3")
         text = screen_text(app)
-        for word in ("domain 2.9", "generic 2.895 (+0.024)", "step 1,000 of 1,000", "done"):
+        for word in ("domain 2.9", "generic 2.895 (+0.024)", "0 to 1,000", "next: e export"):
             assert word in text
         assert "amber" in screen_text(app)
 
