@@ -16,6 +16,7 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from cpt_tui.keys.registry import KEYS, key_names
 from cpt_tui.safe import clean_line
+from cpt_tui.screens.base import CptScreen
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.runs.launch import read_status
 from engine.runs.run import Run, list_runs
@@ -63,16 +64,25 @@ class CptApp(App[int]):
         self.open_first()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The command palette: Textual's own, and every key of the screen in front."""
-        yield from super().get_system_commands(screen)
+        """The command palette: a row for each key of the screen in front, and the themes.
+
+        One that cannot act now stands there too, with the reason.
+        """
+        yield SystemCommand("theme", "Other colours, light and dark", self.action_change_theme)
+        if not isinstance(screen, CptScreen):
+            return
         for key in KEYS:
-            if not key.palette or getattr(screen, "PLACE", "") not in key.places:
+            if not key.palette or screen.PLACE not in key.places:
                 continue
-            name, _, argument = key.action.partition("(")
-            if not screen.check_action(name, (argument,)):
-                continue
-            said = f"key {key_names(key)}" + (f": {key.help}" if key.label else "")
-            yield SystemCommand(key.label or key.help, said, partial(screen.run_action, key.action))
+            name = key.action.partition("(")[0]
+            said, reason = key.label or key.help, screen.why_not(name)
+            if not reason:
+                run = partial(screen.run_action, key.action)
+                more = key.help if key.label else ""
+                yield SystemCommand(said, f"{key_names(key):<9} {more}".rstrip(), run)
+            else:
+                say = partial(self.notify, f"{said}: {reason}", markup=False)
+                yield SystemCommand(f"{said} (not now)", f"{key_names(key):<9} {reason}", say)
 
     def open_first(self) -> None:
         """The run given on the command line, else home."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cpt_tui.commands.names import complete_recipe, complete_run, find_recipe, pick_run
+from cpt_tui.commands.process import fail, home_first
 from cpt_tui.commands.starting import (
     attach,
     control,
@@ -42,7 +44,14 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the screen.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
 Override = Annotated[str, typer.Option("--override", help="Train past the verdict; say why.")]
-RunName = Annotated[str | None, typer.Argument(help="Run id or its beginning; default newest.")]
+RunName = Annotated[
+    str | None,
+    typer.Argument(
+        help="Run id, its beginning or its name; default newest.",
+        autocompletion=complete_run,
+        callback=pick_run,
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -147,7 +156,12 @@ def check(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML).")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A recipe (TOML), or a ready one's name.", autocompletion=complete_recipe
+        ),
+    ],
     override: Override = "",
     root_: Annotated[
         Path | None, typer.Option("--root", help="Folder for the recipe's relative paths.")
@@ -161,7 +175,7 @@ def run(
     from engine.recipe.sections import Recipe
     from engine.recipe.toml import dump, load_recipe
 
-    loaded, text = load_recipe(recipe, root_)
+    loaded, text = load_recipe(find_recipe(recipe), root_)
     ready = materialise(loaded)
     if override:
         about = ready.recipe.model_copy(update={"override": override})
@@ -293,7 +307,14 @@ def finish(
 
 @app.command()
 def export(
-    run_name: Annotated[str, typer.Argument(help="Run id or its beginning.")],
+    run_name: Annotated[
+        str,
+        typer.Argument(
+            help="Run id, its beginning or its name.",
+            autocompletion=complete_run,
+            callback=pick_run,
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     what: Annotated[
         str, typer.Option(help="cpt or task; default: the task model where there is one.")
@@ -376,21 +397,3 @@ def main() -> None:
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         fail(f"{describe_os_error(error) or text} (--debug before the command shows more)")
-
-
-def home_first(arguments: list[str]) -> list[str]:
-    """``--home DIR`` is understood after the command too; it is put before it."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    for at, argument in enumerate(arguments[:end]):
-        taken = 2 if argument == "--home" else 1
-        if argument.split("=")[0] == "--home":
-            return [*arguments[at : at + taken], *arguments[:at], *arguments[at + taken :]]
-    return arguments
-
-
-def fail(message: str, code: Exit = Exit.INPUT) -> None:
-    """Leave with a code and one sentence on stderr, as JSON on stdout too where that is asked."""
-    if "--json" in sys.argv[1:]:
-        typer.echo(json.dumps({"error": clean(message), "code": int(code)}))
-    typer.echo(f"cpt: {clean(message)}", err=True)
-    sys.exit(int(code))

@@ -5,4 +5,6 @@ follow          lines, snapshots, the list
 report          a run's report
 cache           what is kept, and clearing it
 machine         the doctor's findings
+names           runs and recipes by name
+process         arguments in order, faults
 """

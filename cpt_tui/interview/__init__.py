@@ -3,4 +3,5 @@
 draft       the interview on disk
 questions   the pages in order
 answers     checked, kept, launched
+paths        a path as it is typed
 """

@@ -74,16 +74,27 @@ def check_generic(answer: str) -> str:
     return check_corpus(answer) if answer != "embedded" else "the embedded sample"
 
 
-def check_gold(answer: str) -> str:
+MOST_CLASSES = 50
+"""Different answers above which they are not called classes."""
+
+
+def _describe_examples(answer: str, what: str) -> str:
+    """``480 items, 8 classes``."""
     from engine.gold.load import load_examples
 
-    return f"{len(load_examples(Path(answer).expanduser()))} gold items"
+    examples = load_examples(Path(answer).expanduser())
+    answers = {example.completion.strip() for example in examples}
+    few = len(answers) <= MOST_CLASSES and 2 * len(answers) <= len(examples)
+    classes = f", {len(answers)} classes" if few else ""
+    return f"{len(examples):,} {what}{classes}"
+
+
+def check_gold(answer: str) -> str:
+    return _describe_examples(answer, "items")
 
 
 def check_sft(answer: str) -> str:
-    from engine.gold.load import load_examples
-
-    return f"{len(load_examples(Path(answer).expanduser()))} examples"
+    return _describe_examples(answer, "examples")
 
 
 SETUP = (

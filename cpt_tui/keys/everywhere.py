@@ -60,4 +60,22 @@ COMMON_KEYS = (
         False,
     ),
     Key("app.quit", "q", "leave_app", "quit", "Quit; a running worker goes on", ALL),
+    Key(
+        "app.copy",
+        "y",
+        "copy",
+        "copy",
+        "Copy what this screen is about to the terminal's clipboard (OSC 52)",
+        ("home", "run", "report", "traceback", "item", "compare"),
+        footer=False,
+    ),
+    Key(
+        "app.picture",
+        "f8",
+        "picture",
+        "picture",
+        "The screen as a picture (SVG) in this folder",
+        (*ALL, "help", "glossary"),
+        footer=False,
+    ),
 )

@@ -23,8 +23,8 @@ class Key:
 
     @property
     def palette(self) -> bool:
-        """Whether the command palette lists it; Textual lists quitting and the like itself."""
-        return self.id not in ("app.quit", "app.suspend", "interview.left", "interview.right")
+        """Whether the command palette lists it; keys that do the same as another are left out."""
+        return self.id not in ("interview.left", "interview.right")
 
 
 LISTS = ("home", "items", "compare", "report", "traceback", "item", "help")

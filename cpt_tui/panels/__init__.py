@@ -9,4 +9,5 @@ training        curves, live
 training_text   guard, progress, samples
 gate            both arms, seed by seed
 question        a page of the interview
+path_input     a field that completes paths
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -11,6 +12,8 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from cpt_tui.safe import clean_line
+from engine.errors import describe_os_error
 from engine.runs.run import Run
 
 
@@ -64,6 +67,32 @@ class CptScreen(Screen[None]):
     def topic(self) -> str:
         """What this screen is about now, as glossary entries name it; empty for none."""
         return self.PLACE
+
+    def why_not(self, action: str) -> str:
+        """Why a key cannot act now, for the palette; empty where it can."""
+        return "" if self.check_action(action, ()) else "not now"
+
+    def copied(self) -> str:
+        """The text that is copied from here; empty for none."""
+        return ""
+
+    def action_copy(self) -> None:
+        """To the terminal's clipboard; some terminals and tmux let nothing in unless told to."""
+        if text := self.copied():
+            self.app.copy_to_clipboard(text)
+            shown = text if len(text) < 60 else f"{len(text):,} characters"
+            self.notify(f"Copied, if your terminal allows it: {shown}", markup=False)
+
+    def action_picture(self) -> None:
+        """Write the screen as SVG beside where the app was started."""
+        name = f"cpt-{self.PLACE}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        try:
+            path = self.app.save_screenshot(name, str(Path.cwd()))
+        except OSError as error:
+            said = describe_os_error(error) or str(error)
+            self.notify(clean_line(f"No picture was written: {said}"), severity="error")
+            return
+        self.notify(f"A picture of the screen: {clean_line(path)}", markup=False)
 
     def action_leave(self) -> Any:
         """Back to the screen before."""

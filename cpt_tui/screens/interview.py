@@ -13,8 +13,10 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input, OptionList
 
 from cpt_tui.interview import answers
+from cpt_tui.interview.paths import name_matches
 from cpt_tui.interview.questions import GO_ON, MARK, MEASURE, Choice
 from cpt_tui.keys.registry import bindings
+from cpt_tui.panels.path_input import PathInput
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView
@@ -22,6 +24,9 @@ from engine.artifacts.decision import Verdict
 from engine.errors import CptError, InputError
 from engine.recipe.method_facts import TRAIN_METHODS, argued_methods
 from engine.stages import CHECK_STAGES, STAGES
+
+CHECK_AFTER = 0.4
+"""Seconds that the typing rests before a path is looked at."""
 
 
 class InterviewScreen(InterviewView):
@@ -117,6 +122,28 @@ class InterviewScreen(InterviewView):
         if self._refused and event.value != self._refused:
             self._refused = ""
             self._say("")
+        if self.question.check is not None:
+            self.say_check("")
+            if event.value.strip() and self._changed(event.value):
+                self._check_soon(event.value)
+
+    @work(exclusive=True, group="check")
+    async def _check_soon(self, value: str) -> None:
+        """What stands at the path, before Enter; once the typing rests."""
+        await asyncio.sleep(CHECK_AFTER)
+        check = self.question.check
+        if check is None:
+            return
+        try:
+            found, style = await asyncio.to_thread(check, value.strip()), "green"
+        except (CptError, OSError) as error:
+            found, style = str(error), "yellow"
+        if self.is_attached and self.query_one(Input).value == value:
+            self.say_check(found, style)
+
+    @on(PathInput.Matches)
+    def _matches(self, event: PathInput.Matches) -> None:
+        self.say_check(name_matches(event.names, self.size.width - 6))
 
     @on(OptionList.OptionSelected, "#options")
     def _option_chosen(self, event: OptionList.OptionSelected) -> None:

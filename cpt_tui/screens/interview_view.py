@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cpt_tui.feed import Feed
@@ -17,6 +17,7 @@ from cpt_tui.interview.draft import Draft
 from cpt_tui.interview.questions import Choice, Question, choices_for, questions
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
+from cpt_tui.panels.path_input import PathInput
 from cpt_tui.run_list import CHANGED
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
@@ -64,9 +65,8 @@ class InterviewView(CptScreen):
                 with Vertical(id="answer"):
                     yield Static(markup=False, id="progress")
                     yield Static(markup=False, id="prompt")
-                    field = Input(id="field", compact=True, select_on_focus=False)
-                    field.cursor_blink = False
-                    yield field
+                    yield PathInput(id="field")
+                    yield Static(markup=False, id="check")
                     yield OptionList(id="options", markup=False, compact=True)
                     yield Static(markup=False, id="fault")
         yield Footer(compact=True, show_command_palette=False)
@@ -155,8 +155,10 @@ class InterviewView(CptScreen):
         """Show the current page from its top, with the answer that was given."""
         self._refused = ""
         question = self.question
-        field, options = self.query_one(Input), self.query_one(OptionList)
+        field, options = self.query_one(PathInput), self.query_one(OptionList)
         field.display, options.display = question.is_text, not question.is_text
+        field.completes = question.check is not None
+        self.say_check("")
         if question.is_text:
             held = self.draft.get(question.key)
             field.value = clean_line(held) if held and held != "embedded" else ""
@@ -210,7 +212,8 @@ class InterviewView(CptScreen):
         choices = choices_for(question, waits, "frozen" if frozen else outcome)
         prompt = question.prompt if question.choices else ""
         if question.is_text:
-            prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
+            keys = "Tab completes, Enter keeps it" if question.check else "Enter keeps it"
+            prompt = f"{question.prompt or 'in your words'}. {keys}"
         if question.measured and waits:
             prompt = f"{prompt} (not measured yet)".strip()
         self.put_text("#prompt", Text(prompt, "dim"))
@@ -240,6 +243,11 @@ class InterviewView(CptScreen):
         doing = answers.doing(self.feed)
         self.put_text("#progress", Text(doing, "bold"))
         self.query_one("#progress").display = bool(doing)
+
+    def say_check(self, said: str, style: str = "dim") -> None:
+        """What was found at the path that is being typed; empty takes it away."""
+        self.put_text("#check", Text(clean_line(said), style))
+        self.query_one("#check").display = bool(said)
 
     def _say(self, fault: str) -> None:
         """A sentence in place; empty takes it away."""

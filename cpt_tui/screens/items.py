@@ -132,6 +132,9 @@ class ItemScreen(TextScreen):
     def topic(self) -> str:
         return "gate"
 
+    def copied(self) -> str:
+        return self.body().plain
+
     def heading(self) -> Text:
         return Text("One item of the gold set", "bold")
 

@@ -25,14 +25,14 @@ ARMS = (
 class NextStepsScreen(ControlScreen):
     """Asks, prepares the order as the commands do, and starts a worker for it."""
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def why_not(self, action: str) -> str:
         """What the run's end does not offer cannot be asked for; ``f`` follows until then."""
         offered = {said for _, said in next_keys(self.feed)} if self._may_go_on else set()
         if action in LATER:
-            return action in offered
+            return "" if action in offered else "its end does not offer that"
         if action == "follow":
-            return "finish" not in offered
-        return super().check_action(action, parameters)
+            return "the run is over" if "finish" in offered else ""
+        return super().why_not(action)
 
     @property
     def _may_go_on(self) -> bool:
@@ -53,7 +53,7 @@ class NextStepsScreen(ControlScreen):
         detail = "A new or empty one: weights, tokenizer, model card, and the proof of a reload."
         start = str(Path.cwd() / f"{self.run.id}-export")
         given = await self.app.push_screen_wait(
-            TextLineScreen("Export into which folder?", detail, start)
+            TextLineScreen("Export into which folder?", detail, start, path=True)
         )
         if given:
             from cpt_tui.workspace import orders
@@ -70,7 +70,8 @@ class NextStepsScreen(ControlScreen):
             return
         text = ""
         if chosen == 0:
-            asked = TextLineScreen("Which irrelevant text?", "A file, a folder or hub:owner/name.")
+            detail = "A file, a folder or hub:owner/name."
+            asked = TextLineScreen("Which irrelevant text?", detail, path=True)
             text = await self.app.push_screen_wait(asked)
             if not text:
                 return

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from cpt_tui.drawing.markdown import markdown_text
 from cpt_tui.keys.registry import bindings
 from cpt_tui.panels.panel import text_width
-from cpt_tui.safe import clean_line
+from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import TextScreen
 from engine.runs.run import Run
 
@@ -35,6 +35,12 @@ class ReportScreen(TextScreen):
     @property
     def watched(self) -> Run | None:
         return self._run
+
+    def copied(self) -> str:
+        try:
+            return clean(self._run.report_path.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return ""
 
     def heading(self) -> Text:
         return Text(f"Report of {clean_line(self._run.label or self._run.id, 60)}")

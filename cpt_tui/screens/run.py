@@ -257,17 +257,16 @@ class RunScreen(NextStepsScreen):
         self.frozen = not self.frozen
         self.redraw()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def why_not(self, action: str) -> str:
         """Keys of a panel work while it is in front; those of a worker while they can act."""
         place = {"curve": "training", "overlay": "training", "samples": "training", "items": "gate"}
-        if action in place:
-            return PANELS[self.panel - 1] == place[action]
-        can = super().check_action(action, parameters)
-        if action == "report":
-            return self.run.report_path.is_file()
-        if action == "freeze":
-            return self.frozen or self.feed.status.alive
-        return can
+        if action in place and PANELS[self.panel - 1] != place[action]:
+            return f"for the panel {PANELS.index(place[action]) + 1}, {place[action]}"
+        if action == "report" and not self.run.report_path.is_file():
+            return "there is no report yet"
+        if action == "freeze" and not (self.frozen or self.feed.status.alive):
+            return "nothing moves"
+        return super().why_not(action)
 
     def action_curve(self, what: str) -> None:
         self.query_one(TrainingPanel).turn(what)

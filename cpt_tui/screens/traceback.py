@@ -27,6 +27,9 @@ class TracebackScreen(TextScreen):
         super().__init__()
         self._run, self._view = run, view
 
+    def copied(self) -> str:
+        return self.body().plain
+
     def heading(self) -> Text:
         return Text(f"Errors and log of {clean_line(self._run.id, 50)}")
 

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -335,18 +335,27 @@ def find_run(name: str | None, root: Path | None = None) -> Run:
     """
     if name and (Path(name) / "recipe.toml").is_file():
         return Run(Path(name).resolve())
-    runs = list_runs(root)
-    if not runs:
-        raise InputError("There are no runs yet; start one with: cpt demo")
-    if name is None:
-        return runs[0]
-    matches = [r for r in runs if r.id == name] or [r for r in runs if r.id.startswith(name)]
-    matches = matches or [r for r in runs if r.id.endswith(f"-{name}")]
-    matches = matches or [r for r in runs if r.label == name]
-    if len(matches) == 1:
+    matches = matching_runs(name, root)
+    if len(matches) == 1 or (matches and name is None):
         return matches[0]
+    if name is None or not list_runs(root):
+        raise InputError("There are no runs yet; start one with: cpt demo")
     if not matches:
         raise InputError(f"'{name}' matches no run; list them with: cpt runs")
     shown = ", ".join(run.id for run in matches[:8])
     more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
     raise InputError(f"'{name}' matches {len(matches)} runs: {shown}{more}; give more of the name")
+
+
+def matching_runs(name: str | None, root: Path | None = None) -> list[Run]:
+    """The runs that a name may mean, newest first; all of them for None."""
+    runs = list_runs(root)
+    if name is None:
+        return runs
+    ways: tuple[Callable[[Run], bool], ...] = (
+        lambda run: run.id == name,
+        lambda run: run.id.startswith(name),
+        lambda run: run.id.endswith(f"-{name}"),
+        lambda run: run.label == name,
+    )
+    return next((found for way in ways if (found := [run for run in runs if way(run)])), [])

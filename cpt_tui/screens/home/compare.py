@@ -91,6 +91,9 @@ class CompareScreen(CptScreen):
         drawn = plot(CHOICES[self._choice], left.view, _points, overlay=overlay)
         chart.show(drawn.title, drawn.lines, drawn.levels, None, drawn.beneath, None)
 
+    def copied(self) -> str:
+        return "\n".join(self._texts[name].plain for name in ("#compare-names", "#compare-text"))
+
     def action_curve(self) -> None:
         self._choice = (self._choice + 1) % len(CHOICES)
         self._draw()

@@ -81,6 +81,11 @@ class RunDeeds(CptScreen):
     def _say(self, error: object) -> None:
         self.notify(clean_line(error), severity="error", markup=False)
 
+    def copied(self) -> str:
+        """The id of the run, as commands take it."""
+        row = self.selected()
+        return row.run.id if row else ""
+
     # open
 
     def action_open(self) -> None:
@@ -129,7 +134,9 @@ class RunDeeds(CptScreen):
                 return None
             if way == 1:
                 return root, list(missing)
-            given = await self.app.push_screen_wait(TextLineScreen("Which folder?", names))
+            given = await self.app.push_screen_wait(
+                TextLineScreen("Which folder?", names, path=True)
+            )
             if not given:
                 return None
             root = Path(given).expanduser()

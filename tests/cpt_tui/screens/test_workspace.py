@@ -133,3 +133,30 @@ async def test_without_a_terminal_to_lend_the_editor_is_refused(
         await pilot.press("e")
         await settle(pilot)
         assert any("cannot be lent" in said.message for said in app._notifications)
+
+
+async def test_the_palette_has_a_row_a_key_and_says_why_one_cannot_act(tmp_path: Path) -> None:
+    three(tmp_path)
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        rows = {row.title: row.help for row in app.get_system_commands(app.screen)}
+        assert rows["filter"] == "/         Only runs that match words"
+        assert rows["stop (not now)"] == "s         no worker lives on it"
+        assert rows["compare (not now)"] == "c         mark another run first (space)"
+        assert len(rows) == len(list(app.get_system_commands(app.screen)))
+
+
+async def test_what_a_screen_is_about_is_copied_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    three(tmp_path)
+    app = CptApp(home=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("y", "f8")
+        await pilot.pause()
+        assert app.clipboard == "a-run"
+        (picture,) = tmp_path.glob("cpt-home-*.svg")
+        assert "a-run" in picture.read_text()
