@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
+from cpt_tui.drawing.changed_cells import ShownCells
 from cpt_tui.keys.registry import KEYS, key_names
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import CptScreen
@@ -41,7 +43,8 @@ class CptApp(App[int]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere")
+        Binding("ctrl+l", "redraw", "draw again", show=False, id="app.redraw"),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere"),
     ]
 
     def __init__(
@@ -54,8 +57,32 @@ class CptApp(App[int]):
         self.left: Run | None = None
         """The run whose screen was left last."""
         self.animation_level = "none"
+        self._cells = ShownCells()
+        self._last_lines: list[str] = []
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Textual's own, with an update cut down to the cells that changed."""
+        shown = self._running and not self._closed and not self._batch_count
+        inline = self._driver is None or self._driver.is_inline or self.is_headless
+        if shown and not inline and isinstance(renderable, (ChopsUpdate, LayoutUpdate)):
+            narrowed = self._cells.narrow(renderable, self.console)
+            at = self.screen.outer_size.clamp_offset(self.cursor_position)
+            if not narrowed.text and at == self._previous_cursor_position:
+                return
+            renderable = narrowed
+        super()._display(screen, renderable)
+
+    def on_resize(self) -> None:
+        """A terminal that changes its size moves what stands on it."""
+        self._cells.forget()
+
+    def action_redraw(self) -> None:
+        """Write the whole screen again, where something else wrote on the terminal."""
+        self._cells.forget()
+        self.screen.refresh(layout=True)
 
     def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self._cells.forget())
         if ascii_only():
             self.add_class("-ascii")
         ScrollBar.renderer = PlainScrollBar if ascii_only() else ScrollBarRender
@@ -112,7 +139,12 @@ class CptApp(App[int]):
         if watched is not None and watched not in runs:
             runs.append(watched)
         names = [clean_line(run.id) for run in runs if read_status(run).alive]
-        self.exit(0, message=Text(goes_on(names)) if names else None)
+        said = [*self._last_lines, *([goes_on(names)] if names else [])]
+        self.exit(0, message=Text("\n".join(said)) if said else None)
+
+    def say_at_end(self, line: str) -> None:
+        """What is printed in the shell once the app is left."""
+        self._last_lines.append(clean_line(line))
 
     async def action_quit(self) -> None:
         """Ctrl+Q and the palette end the app as ``q`` does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -194,12 +193,18 @@ def watch(
     overlay: Annotated[
         str | None, typer.Option(help="Another run, its curves drawn beneath.")
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="In a browser (the extra [web]).")] = False,
     json_: Json = False,
 ) -> None:
     """Watch a run live; any number of viewers, and none of them touches the training."""
     from cpt_tui.commands import follow as lines
 
     chosen, other = find_run(run_name), find_run(overlay) if overlay else None
+    if web:
+        from cpt_tui.commands.web import serve
+
+        serve(chosen)
+        return
     if once:
         typer.echo(lines.snapshot(chosen, json_, other))
         return
@@ -367,14 +372,9 @@ def cache(
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Hardware, the fast dtype, versions, and whether the hub is reachable."""
-    from cpt_tui.commands.machine import examine
+    from cpt_tui.commands.machine import print_facts
 
-    facts = examine()
-    if json_:
-        typer.echo(json.dumps(facts))
-        return
-    for name, value in facts.items():
-        typer.echo(f"{name:<14} {clean(str(value))}")
+    print_facts(json_)
 
 
 def main() -> None:

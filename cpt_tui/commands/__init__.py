@@ -7,4 +7,5 @@ cache           what is kept, and clearing it
 machine         the doctor's findings
 names           runs and recipes by name
 process         arguments in order, faults
+web             the screens in a browser
 """

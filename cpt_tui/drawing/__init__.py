@@ -8,4 +8,5 @@ curves   which lines a run has
 levels   dashed limits
 bands    a curve against two limits, a row a band
 zoom     which part is looked at
+changed_cells  only cells that differ are written
 """

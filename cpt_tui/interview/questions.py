@@ -186,6 +186,13 @@ METHOD_CHOICES = (
 )
 
 
+COST_CHOICES = (
+    Choice(GO_ON, "go on at this price"),
+    Choice("cap", "fewer training tokens: time falls with them"),
+    Choice("items", "fewer gold items: the gate gets cheaper and sees less"),
+    Choice("seeds", "other number of seeds: more see more, and cost more"),
+)
+"""The price is a dial: what it is made of can be turned where it is shown."""
 MARK = "mark:"
 """Prefix of the choices that mark the term in front: ``mark:passable``, ``mark:`` takes it back."""
 TERM_CHOICES = (
@@ -207,6 +214,8 @@ def choices_for(question: Question, waits: bool, verdict: str = "") -> tuple[Cho
         return ()
     if question.id == "method":
         return METHOD_CHOICES
+    if question.id == "cost" and not waits:
+        return COST_CHOICES
     if question.id == "surprise" and not waits:
         return (Choice(None, "keep the measurement"), *question.choices[1:])
     own = question.choices or (Choice(GO_ON, "go on"),)
@@ -223,5 +232,6 @@ def _verdict_choices(verdict: str, waits: bool) -> tuple[Choice, ...]:
     start = Choice("start", "start: baseline, packing, training, gate")
     override = Choice("override", f"train although it is {verdict} (asks why; kept in the recipe)")
     again = Choice(MEASURE, "measure it for me" if waits else "measure again")
+    save = Choice("save", "save as: a recipe of my own, every value spelled out")
     leave = Choice("leave", "leave it here; the draft is saved")
-    return (start, again, leave) if verdict == "GO" else (again, leave, override)
+    return (start, save, again, leave) if verdict == "GO" else (again, save, leave, override)

@@ -60,6 +60,7 @@ COMMON_KEYS = (
         False,
     ),
     Key("app.quit", "q", "leave_app", "quit", "Quit; a running worker goes on", ALL),
+    Key("app.redraw", "ctrl+l", "redraw", "", "Draw the whole screen again", ALL, False),
     Key(
         "app.copy",
         "y",

@@ -12,12 +12,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from cpt_tui.drawing.chart import Chart
-from cpt_tui.drawing.curves import CHOICES, FORGETTING, HELD_OUT, TRAIN_LOSS, Overlay, plot
+from cpt_tui.drawing.curves import CHOICES, FORGETTING, HELD_OUT, TRAIN_LOSS, Overlay, Plot, plot
 from cpt_tui.drawing.zoom import Zoom, closer, scaled, steps_of
 from cpt_tui.panels.panel import MALFORMED, text_width
 from cpt_tui.panels.training_text import samples_text, training_text
 from cpt_tui.terminal import glyphs
 from engine.formatting import format_count
+from engine.runs.events import SampleWritten
 from engine.runs.series import Point
 from engine.runs.view import Curve, RunView
 
@@ -66,6 +67,8 @@ class TrainingPanel(Vertical):
         self.overlay: Overlay | None = None
         self.detail: Detail | None = None
         self._drawn: tuple[object, ...] = ()
+        self._written: tuple[list[SampleWritten], int] = ([], 0)
+        self._plots: dict[str, tuple[Plot, tuple[float, float]]] = {}
         self._texts: dict[str, Text] = {}
         self._view: RunView | None = None
 
@@ -95,12 +98,19 @@ class TrainingPanel(Vertical):
         samples = self.query_one("#samples", VerticalScroll)
         text = training_text(view, curve, max(30, text_width(scroll)), not samples.display)
         self._put("#training-text", text)
-        self._put("#samples-text", samples_text(view, max(30, text_width(samples))))
+        if samples.display:
+            room = max(30, text_width(samples))
+            if self._written != (view.samples, room):
+                self._written = (list(view.samples), room)
+                self._put("#samples-text", samples_text(view, room))
 
     def _put(self, selector: str, text: Text) -> None:
-        if self._texts.get(selector) != text:
+        before = self._texts.get(selector)
+        if before != text:
             self._texts[selector] = text
-            self.query_one(selector, Static).update(text)
+            lines = -1 if before is None else before.plain.count("\n")
+            # The lines are wrapped already: as many of them need no new layout.
+            self.query_one(selector, Static).update(text, layout=lines != text.plain.count("\n"))
 
     def _state(self, curve: Curve) -> tuple[object, ...]:
         """All that the charts depend on."""
@@ -122,14 +132,17 @@ class TrainingPanel(Vertical):
         window = self._axis_window(view.curve) or self._axis_ends(view.curve)
         beside = FORGETTING if self.choice == 0 else HELD_OUT
         below = TRAIN_LOSS if CHOICES[self.choice] != TRAIN_LOSS else FORGETTING
-        for selector, choice in (
-            ("#heldout", CHOICES[self.choice]),
-            ("#forgetting", beside),
-            ("#train-loss", below),
-        ):
+        shown = [("#heldout", CHOICES[self.choice])]
+        if self.query_one("#beside").display:
+            shown += [("#forgetting", beside), ("#train-loss", below)]
+        for selector, choice in shown:
             drawn = plot(choice, view, self._points, self.change, self.overlay)
             chart = self.query_one(selector, Chart)
-            chart.show(drawn.title, drawn.lines, drawn.levels, window, drawn.beneath, drawn.bands)
+            if self._plots.get(selector) != (drawn, window):  # most steps bring no evaluation
+                self._plots[selector] = (drawn, window)
+                chart.show(
+                    drawn.title, drawn.lines, drawn.levels, window, drawn.beneath, drawn.bands
+                )
 
     def _points(self, curve: Curve, name: str) -> list[Point]:
         """A series on the axis that is shown, close up where its steps were read again."""
@@ -176,6 +189,9 @@ class TrainingPanel(Vertical):
         """All of the axis in its unit, another run's longer curves included."""
         curves = [curve, *([self.overlay.curve] if self.overlay else [])]
         ends = [steps_of((c.domain, c.generic, c.loss)) for c in curves]
+        if curve.step is not None:  # up to what is planned: an axis that grows hides how far it is
+            ends.append((ends[0][0], float(max(curve.step.total, curve.step.step))))
+            curves.append(curve)
         if self.tokens:
             pairs = zip(curves, ends, strict=True)
             moved = [scaled([(a, 0.0), (b, 0.0)], c.tokens.points()) for c, (a, b) in pairs]

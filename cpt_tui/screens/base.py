@@ -28,6 +28,8 @@ class Opener(Protocol):
 
     def leave_app(self) -> None: ...
 
+    def say_at_end(self, line: str) -> None: ...
+
     def open_help(self, place: str) -> None: ...
 
     def open_glossary(self, topic: str) -> None: ...
@@ -55,7 +57,8 @@ class CptScreen(Screen[None]):
         if self._texts.get(selector) != text:
             for found in self.query(selector).results(Static):
                 self._texts[selector] = text
-                found.update(text)
+                height = found.styles.height
+                found.update(text, layout=height is None or height.is_auto)
 
     def action_help(self) -> None:
         self.opener.open_help(self.PLACE)
@@ -93,6 +96,9 @@ class CptScreen(Screen[None]):
             self.notify(clean_line(f"No picture was written: {said}"), severity="error")
             return
         self.notify(f"A picture of the screen: {clean_line(path)}", markup=False)
+
+    async def action_redraw(self) -> None:
+        await self.run_action("app.redraw")
 
     def action_leave(self) -> Any:
         """Back to the screen before."""

@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 from cpt_tui.feed import Feed
 from cpt_tui.interview import answers
 from cpt_tui.interview.draft import Draft
+from cpt_tui.interview.owned import owned_text
 from cpt_tui.interview.questions import Choice, Question, choices_for, questions
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
@@ -23,6 +24,7 @@ from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from engine.artifacts.decision import Evidence, Step, Verdict
 from engine.errors import CptError
+from engine.recipe.spelled_out import FOLD
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.thresholds import effective
@@ -69,6 +71,8 @@ class InterviewView(CptScreen):
                     yield Static(markup=False, id="check")
                     yield OptionList(id="options", markup=False, compact=True)
                     yield Static(markup=False, id="fault")
+            with VerticalScroll(id="interview-toml", can_focus=False):
+                yield Static(markup=False, id="toml")
         yield Footer(compact=True, show_command_palette=False)
 
     async def on_mount(self) -> None:
@@ -180,6 +184,7 @@ class InterviewView(CptScreen):
             self._draw_path()
             self._draw_choices()
             self._draw_header()
+            self._draw_toml()
 
     def _scene(self) -> drawn.Scene:
         """What the page is drawn from, as it is known now."""
@@ -231,6 +236,18 @@ class InterviewView(CptScreen):
 
     def _given(self) -> Any:
         return self.draft.get(self.question.key) if self.question.key else None
+
+    def _draw_toml(self) -> None:
+        """The file that the answers make, beside the form where there is room."""
+        if not self.query_one("#interview-toml").display:
+            return
+        try:
+            text = owned_text(self.draft, self.evidence) if self.draft.started else ""
+        except CptError as error:
+            text = f"# {error}"
+        intent = text.partition(FOLD)[0].rstrip()
+        shown = Text("recipe.toml\n\n", "bold").append(clean(intent or "# no answer yet"), "dim")
+        self.put_text("#toml", shown)
 
     def _draw_header(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis", end="")

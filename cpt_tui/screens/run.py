@@ -54,6 +54,7 @@ class RunScreen(NextStepsScreen):
         self.beneath = Feed(overlay) if overlay else None
         self._called = run.label or run.id
         self.panel = 1
+        self._in_front = 0
         self.following = True
         self.frozen = False
         self._reading = False
@@ -152,7 +153,9 @@ class RunScreen(NextStepsScreen):
 
     def _show_panel(self, number: int) -> None:
         """Bring a panel to the front; the keys that scroll are then its own."""
-        self.panel = number
+        if number == self.panel and self.panel == self._in_front:
+            return  # a focus that is set again has the footer made anew
+        self.panel = self._in_front = number
         self.query_one("#panels", ContentSwitcher).current = PANELS[number - 1]
         self.query_one(f"#{PANELS[number - 1]}").focus(scroll_visible=False)
 

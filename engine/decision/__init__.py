@@ -7,4 +7,5 @@ corpus_rules   rules on the text: what hurts, shape, size
 base_rules     rules on the model: surprise, fertility, terms
 gate_rules     rules on goal and gate
 plan_rules     rules on method, length and cost
+drawing        the tree as text
 """

@@ -8,6 +8,8 @@ method_facts   the training methods: names, words, rates
 defaults       learning rates and LoRA ranks by size
 answers        which answers a decision stands on
 seal           the recipe's own hash: was it changed since a run wrote it?
+reference      every key as Markdown
+spelled_out    every effective value, for a person who owns the file
 toml           reads and writes TOML; every fault with key and line
 schema         writes recipes/schema.json
 """
