@@ -73,7 +73,13 @@ RUN_KEYS = (
             ("change", "d", "change", "loss, or its change since the first evaluation"),
             ("closer", "plus,equals_sign", "in", "closer; read from the log where it must be"),
             ("wider", "minus", "out", "less close"),
-            ("whole", "0", "all", "all of it again"),
+            ("earlier", "h", "earlier", "the cursor to earlier steps; its values are read out"),
+            ("later", "l", "later", "the cursor to later steps"),
+            ("alarm", "n", "alarm", "the cursor to the next alarm"),
+            ("alarm_before", "N", "alarm_before", "the cursor to the alarm before"),
+            ("log", "L", "log", "y by its logarithm"),
+            ("smooth", "S", "smooth", "smoothed (labelled), or raw as it is by default"),
+            ("whole", "0", "all", "all of it again, without the cursor"),
         )
     ),
     *(

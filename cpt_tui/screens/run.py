@@ -19,6 +19,7 @@ from cpt_tui.feed import Feed
 from cpt_tui.keys.registry import bindings
 from cpt_tui.panels.evidence import EvidencePanel
 from cpt_tui.panels.gate import GatePanel
+from cpt_tui.panels.machine_row import Machine
 from cpt_tui.panels.packing import PackingPanel
 from cpt_tui.panels.panel import MALFORMED
 from cpt_tui.panels.stage_rail import PANEL_OF, StageRail
@@ -55,6 +56,7 @@ class RunScreen(NextStepsScreen):
         self._called = run.label or run.id
         self.panel = 1
         self._in_front = 0
+        self._machine = Machine(run.path)
         self.following = True
         self.frozen = False
         self._reading = False
@@ -96,6 +98,9 @@ class RunScreen(NextStepsScreen):
             changed = await self.feed.poll()
             changed = await self._poll_beneath() or changed
             changed = await self._look_at_items() or changed
+            if self.feed.status.alive and await asyncio.to_thread(self._machine.look):
+                self.query_one(TrainingPanel).machine = self._machine.words
+                changed = True
         finally:
             self._reading = False
         if self.feed.behind or (self.beneath and self.beneath.behind):

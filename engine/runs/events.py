@@ -174,6 +174,8 @@ class Alarm(Event, kind="alarm"):
     level: str
     stage: str
     message: str
+    step: int | None = None
+    """The training step it came after; a reader of the log sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)

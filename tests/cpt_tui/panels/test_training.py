@@ -372,3 +372,39 @@ def test_levels_never_hide_a_curve() -> None:
     after, _ = with_levels(drawn, [Level(1.0, "long words", "short", "red")], ends, 60)
     assert after.count("*") == drawn.count("*")
     assert "short ↓" in after
+
+
+async def test_a_cursor_reads_values_out_and_jumps_to_alarms(tmp_path: Path) -> None:
+    from engine.runs import events as ev
+
+    world = worlds.mid_training(tmp_path, upto=200)
+    world.emit(ev.Alarm(level="amber", stage="train", message="a spike"))
+    for step in range(201, 401):
+        world.emit(worlds.train_step(step))
+    app = CptApp(world.run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert screen_text(app).count("!") == 1
+        assert "!" in chart(app)
+        await press(pilot, "l")
+        assert "at step 400: domain" in screen_text(app)
+        await press(pilot, "n")
+        text = screen_text(app)
+        assert "at step 200: domain 3.1115 generic 2.8758 train" in " ".join(text.split())
+        assert "\u25b2" in text
+        await press(pilot, "h")
+        assert "at step 19" in screen_text(app)
+        await press(pilot, "0")
+        assert "at step" not in screen_text(app)
+
+
+async def test_smoothing_and_the_logarithm_are_labelled(tmp_path: Path) -> None:
+    app = CptApp(worlds.mid_training(tmp_path, upto=200).run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "v", "v")
+        assert "nats/token, raw" in screen_text(app)
+        await press(pilot, "S", "L")
+        text = screen_text(app)
+        assert "smoothed (EMA 0.9)" in text
+        assert "log y" in text
