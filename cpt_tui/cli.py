@@ -43,12 +43,11 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the screen.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
 Override = Annotated[str, typer.Option("--override", help="Train past the verdict; say why.")]
+NAMED = "Run id, its beginning or its name"
 RunName = Annotated[
     str | None,
     typer.Argument(
-        help="Run id, its beginning or its name; default newest.",
-        autocompletion=complete_run,
-        callback=pick_run,
+        help=f"{NAMED}; default newest.", autocompletion=complete_run, callback=pick_run
     ),
 ]
 
@@ -94,9 +93,9 @@ def demo(
 
 @app.command()
 def check(
-    corpus: Annotated[str, typer.Argument(help="File, folder or hub:owner/name of raw text.")],
+    corpus: Annotated[str, typer.Argument(help="File, folder, hub:owner/name or address of text.")],
     model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
-    generic: Annotated[str, typer.Option(help="Generic text to compare with.")] = "embedded",
+    generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
     hurts: Annotated[
@@ -112,14 +111,16 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair-mojibake", help="Repair wrongly decoded text while reading.")
     ] = False,
+    companions: Annotated[
+        bool, typer.Option("--keep-companions", help="Read README, LICENSE and their like too.")
+    ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
-    out: Annotated[
-        Path | None, typer.Option(help="Also write the recipe here, its schema beside it.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write recipe and schema here.")] = None,
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
+    from engine.recipe.generic_families import name_family
     from engine.recipe.schema import place_beside
     from engine.recipe.toml import dump, validate
 
@@ -130,6 +131,7 @@ def check(
             "path": local(corpus),
             "text_column": text_column,
             "repair_mojibake": repair or None,
+            "keep_companions": companions or None,
         },
         "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},
@@ -140,6 +142,7 @@ def check(
         section: {k: v for k, v in table.items() if v not in (None, "")}
         for section, table in values.items()
     }
+    name_family(values)
     recipe = validate(values, "", "cpt check")
     preflight(recipe)
     run = create_run(name, dump(recipe))
@@ -313,12 +316,7 @@ def finish(
 @app.command()
 def export(
     run_name: Annotated[
-        str,
-        typer.Argument(
-            help="Run id, its beginning or its name.",
-            autocompletion=complete_run,
-            callback=pick_run,
-        ),
+        str, typer.Argument(help=f"{NAMED}.", autocompletion=complete_run, callback=pick_run)
     ],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     what: Annotated[

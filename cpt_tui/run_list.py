@@ -241,6 +241,7 @@ def _read_intent(path: Path) -> _Intent:
 
 def _value(tables: dict[str, object], table: str, key: str) -> str:
     found = tables.get(table)
+    found = found[0] if isinstance(found, list) and found else found  # [[corpus]]: the first source
     return str(found.get(key, "")) if isinstance(found, dict) else ""
 
 

@@ -84,6 +84,8 @@ def cut_torn_tail(path: Path) -> None:
     """
     if not path.exists():
         return
+    if not path.is_file():
+        raise InputError(f"{path}: not a regular file, so nothing can be added to it; move it away")
     with path.open("rb+") as handle:
         end = handle.seek(0, os.SEEK_END)
         while end:

@@ -74,6 +74,11 @@ def format_signed(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
 
 
+def format_decimal(value: float | None, digits: int = 2) -> str:
+    """With so many decimals; a dash for None."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
 def format_rate(value: float | None) -> str:
     """A learning rate in its shortest form, ``0.0001``; a dash for None."""
     return "-" if value is None else f"{value:g}"

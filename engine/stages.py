@@ -19,7 +19,7 @@ LATER_STAGES = ("arms", "finish", "export")
 
 VERSIONS = {
     "scan": 2,
-    "probe": 1,
+    "probe": 2,
     "decide": 1,
     "baseline": 2,
     "extend": 1,

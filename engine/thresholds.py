@@ -55,6 +55,15 @@ THRESHOLDS: dict[str, Threshold] = {
     "overlong_prompts": Threshold(
         0.20, "share of prompts longer than the model's context", "engineering choice"
     ),
+    "mix_back": Threshold(
+        0.5, "share of the mix-back that was asked for", "engineering choice: half a promise"
+    ),
+    "replay_small": Threshold(
+        10_000_000,
+        "domain tokens",
+        "Kotha & Liang 2026 (2603.04964): replay made 4M target tokens worth up to 1.87 times as "
+        "many in fine-tuning, more the fewer there are",
+    ),
     "near_duplicates": Threshold(
         0.10,
         "share of documents",
@@ -73,6 +82,8 @@ THRESHOLDS: dict[str, Threshold] = {
         "measured: clean text at most 0.2%; 5% of characters wrong 3.5-7.1%",
     ),
     "odd_characters": Threshold(0.001, "share of characters", "engineering choice"),
+    "unknown_tokens": Threshold(0.01, "share of tokens", "engineering choice"),
+    "special_strings": Threshold(0.01, "share of documents", "engineering choice"),
     "boilerplate": Threshold(0.30, "share of bytes", "engineering choice"),
     "mojibake": Threshold(0.01, "share of documents", "engineering choice"),
     "forgetting_green": Threshold(0.02, "nats of generic loss", "engineering choice"),

@@ -11,8 +11,8 @@ from typer.main import get_command
 from cpt_tui.cli import app
 from engine.decision import drawing
 from engine.decision.tree import NODES
-from engine.recipe import reference
 from engine.recipe.sections import Train
+from engine.recipe.written import reference
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "cpt_tui/README.md", "recipes/README.md")
@@ -20,7 +20,7 @@ PAGES = (*PAGES, "engine/README.md")
 
 
 def test_every_key_of_a_recipe_is_described_and_no_other() -> None:
-    """Write it anew with: python -m engine.recipe.reference"""
+    """Write it anew with: python -m engine.recipe.written.reference"""
     page = (ROOT / "recipes/README.md").read_text()
     again = reference.replace_between(page, reference.START, reference.END, reference.reference())
     assert page == again

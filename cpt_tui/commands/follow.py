@@ -139,16 +139,13 @@ def _dead(run: Run, json_: bool, exit_code: int | None) -> int:
 
     One that never took the run has said which input is at fault: to go on would not help.
     """
-    try:
-        words = run.log_path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        words = []
-    reason = f" ({clean(words[-1])[:200]})" if words else ""
+    words = clean(run.last_words())
+    reason = f" ({words[:200]})" if words else ""
     name = clean(run.id)
     said = f"the worker of {name} is gone{reason}; go on with: cpt resume {name}"
     code = Exit.INTERRUPTED
     if words and exit_code == Exit.INPUT:
-        said, code = clean(words[-1]), Exit.INPUT
+        said, code = words, Exit.INPUT
     if json_:
         fault = {"run": run.id, "error": said, "code": int(code)}
         typer.echo(json.dumps(fault, ensure_ascii=True))

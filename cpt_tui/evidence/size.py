@@ -50,7 +50,10 @@ def _dropped(page: Page, domain: SideScan, width: int) -> None:
     """From what was read to what counts."""
     quality, copies = domain.quality, domain.duplicate_documents
     left_out = format_bytes(domain.duplicate_bytes)
-    page.item("exact copies", f"{copies:,} documents ({left_out}) left out", width, "dim", at=18)
+    said = f"{copies:,} documents ({left_out}) left out"
+    if domain.copies_kept:
+        said = f"{domain.copies_kept:,} documents, kept"
+    page.item("exact copies", said, width, "dim", at=18)
     page.pair("tokens", format_count(domain.tokens))
     if quality:
         tokens = quality.near_duplicate_tokens
@@ -65,6 +68,10 @@ def _dropped(page: Page, domain: SideScan, width: int) -> None:
         page.pair("near-duplicates", "not looked for in this run", "dim")
     for reason, pieces in sorted(domain.skipped.items(), key=lambda kv: -kv[1]):
         page.item("skipped", f"{pieces:,} for: {one_line(reason)[:160]}", width, "dim", at=18)
+    if domain.companions:
+        page.item("beside it", ", ".join(domain.companions), width, "dim", at=18)
+    if domain.unknown_tokens:
+        page.pair("unknown tokens", f"{domain.unknown_share:.2%} of the tokens (<unk>)")
     if domain.skipped_bytes:
         page.pair("skipped in all", format_bytes(domain.skipped_bytes))
 

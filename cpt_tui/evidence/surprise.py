@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from cpt_tui.drawing.bars import Mark, axis_range, bar, box, interval_scale, ridge, ruler
-from cpt_tui.drawing.page import Page
+from cpt_tui.drawing.page import Page, wrapped
 from cpt_tui.evidence.drawer import Limits
 from cpt_tui.safe import clean_line
 from engine.artifacts.decision import Evidence
 from engine.artifacts.probe import Fluency, Pilot, SideLoss, TokenClass
 from engine.artifacts.record import Interval
 from engine.artifacts.scan import WordOrder
-from engine.formatting import format_count, format_interval
+from engine.formatting import format_count, format_decimal, format_interval, format_signed
 
 SHOWN_DOCUMENTS = 4
 SHOWN_TERMS = 8
@@ -74,8 +74,9 @@ def _ratio(page: Page, fluency: Fluency, limits: Limits, width: int) -> None:
     page.add(" domain over generic")
     marks = [Mark(1.0, "1 alike"), Mark(limit, f"{limit:g} fluent below")]
     _scale(page, ratio, marks, width)
-    if fluency.budget_ended:
-        page.put(" " * 10).add("The budget ended before the interval decided.", "yellow")
+    if fluency.undecided:
+        for line in wrapped(fluency.undecided, width - 10):
+            page.put(" " * 10).add(line, "yellow")
 
 
 def _scale(page: Page, value: Interval, marks: list[Mark], width: int) -> None:
@@ -91,7 +92,7 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
     if not pilot:
         return
     page.put("pilot     ", "dim").put(format_interval(pilot.gain, 3), "bold")
-    page.add(" nats/token net gain")
+    page.add(" nats/token, domain gain net of generic gain")
     fluent, go = limits["fluent_gain"], limits["go_gain"]
     _scale(page, pilot.gain, [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)
@@ -152,8 +153,8 @@ def _classes(page: Page, classes: list[TokenClass]) -> None:
     for one in classes:
         page.put(f"{clean_line(one.name, 11):<12}", "dim")
         page.put(f"{one.domain_share:>9.1%}{one.generic_share:>9.1%}")
-        page.put(f"{one.domain_nats:>9.2f}{one.generic_nats:>9.2f}")
-        page.add(f"{one.domain_nats - one.generic_nats:>+9.2f}", "bold")
+        page.put(f"{format_decimal(one.domain_nats):>9}{format_decimal(one.generic_nats):>9}")
+        page.add(f"{format_signed(one.more_nats, 2):>9}", "bold")
 
 
 def _documents(page: Page, fluency: Fluency, width: int) -> None:

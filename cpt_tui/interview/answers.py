@@ -91,8 +91,7 @@ def silent_death(pid: int | None, feed: Feed) -> str:
         return ""
     if process_lives(pid):
         return ""
-    said = feed.run.log_tail(2000).strip().splitlines()
-    return f"The worker ended at once: {said[-1] if said else 'see worker.log'}"
+    return f"The worker ended at once: {feed.run.last_words() or 'see worker.log'}"
 
 
 def doing(feed: Feed | None) -> str:

@@ -15,7 +15,7 @@ def owned_text(draft: Draft, evidence: Evidence) -> str:
     from engine.recipe.defaults import default_rank
     from engine.recipe.schema import with_directive
     from engine.recipe.seal import without_seal
-    from engine.recipe.spelled_out import spell_out
+    from engine.recipe.written.spelled_out import spell_out
 
     known = {}
     if scan := evidence.scan:

@@ -258,6 +258,13 @@ def _score(value: float | None) -> str:
 def forgetting(page: Page, found: GateVerdict, width: int) -> None:
     """The second, separate line."""
     page.put("Forgetting, measured apart: ").state(found.guard)
+    _generic_loss(page, found, width)
+    if found.chat_rise is not None:
+        said = f"Held-out answers of a chat model: {format_signed(found.chat_rise)} nats, "
+        page.put(said).state(found.chat_guard)
+
+
+def _generic_loss(page: Page, found: GateVerdict, width: int) -> None:
     if found.generic_rise is None:
         page.add(", generic loss was not measured")
         return

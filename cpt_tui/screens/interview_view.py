@@ -24,7 +24,7 @@ from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from engine.artifacts.decision import Evidence, Step, Verdict
 from engine.errors import CptError
-from engine.recipe.spelled_out import FOLD
+from engine.recipe.written.spelled_out import FOLD
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.thresholds import effective

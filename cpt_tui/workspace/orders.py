@@ -11,7 +11,8 @@ from engine.errors import InputError
 from engine.files import home
 from engine.preflight import check_recipe, check_texts
 from engine.recipe.sections import Source
-from engine.recipe.toml import ELSEWHERE, amend, load_recipe
+from engine.recipe.sources import is_local
+from engine.recipe.toml import amend, load_recipe
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, check_verdict, is_whole
 from engine.runs import launch
@@ -69,7 +70,7 @@ def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
 
 
 def _control_source(control: str) -> Source:
-    elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
+    elsewhere = not is_local(control)
     return Source(path=control if elsewhere else str(Path(control).expanduser().resolve()))
 
 

@@ -71,6 +71,14 @@ class GateVerdict(Record):
     generic_low: float | None = None
     generic_high: float | None = None
     """95% document-bootstrap interval of the rise; None where only the rise is known."""
+    generic_guard: str = ""
+    """The guard of generic text alone, where ``guard`` is the worse of two; else empty."""
+    chat_guard: str = ""
+    """The guard of the held-out answers alone; empty where the base is no chat model."""
+    chat_rise: float | None = None
+    chat_low: float | None = None
+    chat_high: float | None = None
+    """Rise of the loss of held-out answers, with its 95% interval over conversations."""
     tries: int = 1
     """Counted tries against this gold set, this one among them (``engine.tries``)."""
     p_adjusted: float | None = None

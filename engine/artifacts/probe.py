@@ -26,6 +26,22 @@ class SideLoss(Record):
     """Bits per byte at the documents' 0, 5, 10, ... 100th percentile (21 numbers)."""
 
 
+UNDECIDED = {
+    "text": (
+        "The interval does not decide, and there is no more held-out text: give more documents, "
+        "or a larger heldout_share."
+    ),
+    "tokens": (
+        "The interval does not decide: [probe] max_tokens ended the scoring; a larger one reads on."
+    ),
+    "time": (
+        "The interval does not decide: [probe] budget_seconds ended the scoring; a longer one "
+        "reads on."
+    ),
+}
+"""What was missing where the scoring ended before its interval decided."""
+
+
 class TokenClass(Record):
     """Loss of one class of tokens on both sides."""
 
@@ -34,9 +50,16 @@ class TokenClass(Record):
     domain_share: float
     """Share of the side's scored tokens."""
     generic_share: float
-    domain_nats: float
-    """Mean nats per token of the class; 0 where the side has none."""
-    generic_nats: float
+    domain_nats: float | None
+    """Mean nats per token of the class; None where none of the side's scored tokens is of it."""
+    generic_nats: float | None
+
+    @property
+    def more_nats(self) -> float | None:
+        """What a domain token of the class costs beyond a generic one; None without both."""
+        if self.domain_nats is None or self.generic_nats is None:
+            return None
+        return self.domain_nats - self.generic_nats
 
 
 class Surprise(Record):
@@ -60,7 +83,16 @@ class Fluency(Record):
     seconds: float = 0
     classes: list[TokenClass] = Field(default_factory=list)
     budget_ended: bool = False
-    """The time or token budget ended before the interval decided."""
+    """The text, the token or the time budget ended before the interval decided."""
+    ended_by: str = ""
+    """Which of them: ``text``, ``tokens`` or ``time``; empty where the interval decided."""
+
+    @property
+    def undecided(self) -> str:
+        """What was missing for an interval that decides; empty where it did."""
+        if not self.budget_ended:
+            return ""
+        return UNDECIDED.get(self.ended_by, "The budget ended before the interval decided.")
 
 
 class Pilot(Record):
@@ -75,6 +107,11 @@ class Pilot(Record):
     method: str
     lr: float
     seconds: float
+    full_tokens: int = 0
+    """Size of the whole pilot; ``tokens`` is less where a first look decided. 0 in a run of an
+    older version, as is the next."""
+    wanted_tokens: int = 0
+    """Size by recipe and corpus; the whole pilot is smaller where time forced that."""
     order_ratio: Interval | None = None
     """Bits per byte of held-out domain text with its words shuffled over the same text as it
     is, under the domain pilot's model; None where the text has no words to shuffle."""
@@ -85,6 +122,8 @@ class Cost(Record):
 
     tokens: int
     tokens_per_s: float
+    idle_tokens_per_s: float = 0
+    """The speed if nothing else ran here; 0 in a run of an older version."""
     train_seconds: float
     gate_seconds: float
     memory_gb: float

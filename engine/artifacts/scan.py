@@ -54,6 +54,18 @@ class SharedLine(Record):
     documents: int
 
 
+class SpecialString(Record):
+    """The written form of a special token, found in the text."""
+
+    text: str
+    documents: int
+    """Documents that hold it; they are tokenised as plain characters."""
+    at_end: int = 0
+    """Those of them that end with it."""
+    own: bool = True
+    """Whether it is a special token of this tokenizer; else one of another model's."""
+
+
 class Language(Record):
     """A language's share of the sampled text."""
 
@@ -110,6 +122,40 @@ class Quality(Record):
     """What was sampled instead of read whole, in words."""
 
 
+class SourceScan(Record):
+    """One source of a side: what it gives to training, and where it was fetched."""
+
+    source: str
+    documents: int
+    tokens: int
+    train_documents: int
+    """Neither held out nor left out as near-duplicates."""
+    train_tokens: int
+    name: str = ""
+    """What a lock calls it; empty for files of this machine."""
+    revision: str = ""
+    """Commit of a hub data set."""
+    sha256: str = ""
+    """Of what was fetched."""
+    bytes: int = 0
+    folder: str = ""
+    """Where it lies in the cache."""
+
+
+class EditCounts(Record):
+    """What the recipe's edits changed in the texts of one side."""
+
+    lines: int = 0
+    """Lines dropped that many documents share; each is kept where it came first."""
+    line_bytes: int = 0
+    emptied_documents: int = 0
+    """Documents of which nothing was left."""
+    emails: int = 0
+    """E-mail addresses replaced."""
+    addresses: int = 0
+    """Public IP addresses replaced."""
+
+
 class SideScan(Record):
     """One text source after reading, cleaning, exact dedup and the held-out split."""
 
@@ -127,6 +173,10 @@ class SideScan(Record):
     heldout_tokens: int
     duplicate_documents: int
     duplicate_bytes: int
+    copies_kept: int = 0
+    """Exact copies that the recipe keeps; ``duplicate_documents`` are those left out."""
+    edits: EditCounts | None = None
+    """None where the recipe asks for no edits."""
     left_out_documents: int = 0
     """Near-duplicates that are neither trained on nor held out."""
     left_out_tokens: int = 0
@@ -139,11 +189,26 @@ class SideScan(Record):
     padding_share: float = 0
     """Share of a padded (unpacked) batch that would have been padding."""
     text_column: str | None = None
+    companions: list[str] = Field(default_factory=list)
+    """Files beside the corpus that were left out, the first of them."""
+    separators: dict[str, int] = Field(default_factory=dict)
+    """Marks that stood between documents and were taken as borders, with how often they did."""
+    special_strings: list[SpecialString] = Field(default_factory=list)
+    """Special tokens spelt out inside documents."""
+    unknown_tokens: int = 0
+    """Tokens that stand for what the tokenizer cannot write (``<unk>``)."""
     encodings: dict[str, int] = Field(default_factory=dict)
     """Files by detected encoding."""
     mojibake_documents: int = 0
     """Documents that look wrongly decoded (repaired only on request)."""
+    parts: list[SourceScan] = Field(default_factory=list)
+    """By source, in the recipe's order; empty in a run of an older version."""
     quality: Quality | None = None
+
+    @property
+    def unknown_share(self) -> float:
+        """Of the tokens, those that say only that something was there."""
+        return self.unknown_tokens / max(1, self.tokens)
 
     @property
     def effective_tokens(self) -> int:
@@ -176,6 +241,22 @@ class Contamination(Record):
     examples: list[str] = Field(default_factory=list)
 
 
+class ChatSigns(Record):
+    """What says that the base was trained to chat."""
+
+    name: str = ""
+    """The word in its name: ``instruct``, ``chat``, ...; empty where there is none."""
+    template: bool = False
+    """Whether its tokenizer has a chat template; some bases carry their chat model's."""
+    tokens: list[str] = Field(default_factory=list)
+    """Tokens that begin or end turns; alone they say little, since bases often hold them too."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the guard reads answers too."""
+        return bool(self.name) or self.template
+
+
 class Scan(Record):
     """The scan stage: both sides and the shape of the corpus."""
 
@@ -185,6 +266,8 @@ class Scan(Record):
     generic_kind: str = ""
     """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
+    chat: ChatSigns | None = None
+    """None in a run of an older version."""
 
 
 class ShatteredTerm(Record):

@@ -17,6 +17,10 @@ class PackingLedger(Record):
     documents_in: int = Field(0, alias="documents in")
     exact_duplicates: int = Field(0, alias="exact duplicates dropped")
     near_duplicates: int = Field(0, alias="near-duplicates left out")
+    emptied: int = Field(0, alias="documents of shared lines only")
+    shared_lines: int = Field(0, alias="shared lines dropped")
+    shared_line_bytes: int = Field(0, alias="bytes of shared lines dropped")
+    masked: int = Field(0, alias="e-mail and IP addresses masked")
     held_out: int = Field(0, alias="held out")
     capped_documents: int = Field(0, alias="left out by the token cap")
     capped_tokens: int = Field(0, alias="tokens cut by the token cap")
@@ -55,6 +59,9 @@ class PackArtifact(Record):
     asked_mix: float = 0.0
     achieved_mix: float = 0.0
     """Share of generic tokens, asked for and reached, in [0, 1]."""
+    domain_parts: list[int] = Field(default_factory=list)
+    generic_parts: list[int] = Field(default_factory=list)
+    """Tokens by source, where the recipe gives shares."""
     ledger: PackingLedger = PackingLedger()
     seams: list[str] = Field(default_factory=list)
     """Decoded borders between documents."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.resources
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.corpus import hub
+from engine.corpus.extent import EMBEDDED, limited, local_root
 from engine.corpus.fields import Layout, text_of
 from engine.corpus.files.digests import digests
 from engine.corpus.files.kinds import ARCHIVE, holds_records, kind_of
@@ -21,21 +22,30 @@ from engine.corpus.files.listing import Listing, list_files
 from engine.corpus.files.members import Member, members_of
 from engine.corpus.ledger import Fault, Ledger, Row, peek, shown
 from engine.corpus.readers.jsonl import BAD_LINE
-from engine.corpus.readers.mojibake import is_mojibake, repair
+from engine.corpus.readers.mojibake import mended
 from engine.corpus.readers.registry import PEEK, layout_for, rows_of
+from engine.corpus.remote.fetched import (
+    FetchedText,
+    Tick,
+    check_remote,
+    fetch,
+    read_records,
+)
+from engine.corpus.separators import Border, record_border
 from engine.corpus.text import clean
 from engine.errors import InputError
 from engine.recipe.sections import Source
 
-READER_VERSION = 4
+READER_VERSION = 5
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
-EMBEDDED = "embedded"
 CHECK_SECONDS = 0.8
 CHECK_BYTES = 2 << 20
 CHECK_ROWS = 5000
 """Rows of a file that a check looks at: a table of columns knows no first bytes."""
 SAMPLED_FILES = 100
+TURNED = ("chat", "preference")
+"""Records whose marks are the form of a conversation."""
 NOT_FOUND = ("no such column", "no text column")
 """Faults that more of the same file may refute."""
 
@@ -46,6 +56,8 @@ class Document:
 
     text: str
     origin: str
+    source: int = 0
+    """Which of a side's sources it is of."""
 
 
 class Sample(NamedTuple):
@@ -64,9 +76,9 @@ class Corpus:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.is_hub = source.path.startswith(hub.PREFIX)
+        self.is_hub = source.is_hub
+        self.is_remote = source.is_remote
         self.is_embedded = source.path == EMBEDDED
-        self.root = _embedded() if self.is_embedded else _expanded(source.path)
         self.label = (
             "embedded sample (written by this project)"
             if self.is_embedded
@@ -74,7 +86,20 @@ class Corpus:
         )
         self.ledger = Ledger()
         self._listing: Listing | None = None
-        self._commit: str | None = None
+
+    @cached_property
+    def root(self) -> Path:
+        """The file, folder or glob that is read; what is elsewhere is fetched first."""
+        return self.fetch().root if self.is_remote else local_root(self.source)
+
+    def fetch(self, tick: Tick = lambda done: None) -> FetchedText:
+        """What is elsewhere, on this disk; ``tick`` is told the bytes while it is fetched."""
+        return fetch(self.source, tick)
+
+    def fetch_all(self, tick: Tick = lambda done: None) -> None:
+        """Fetch whatever is elsewhere, so that what follows needs no network."""
+        if self.is_remote:
+            self.fetch(tick)
 
     # what there is
 
@@ -91,7 +116,7 @@ class Corpus:
 
     def _listed(self) -> Listing:
         if self._listing is None:
-            self._listing = list_files(self.root)
+            self._listing = list_files(self.root, self.source.keep_companions)
         return self._listing
 
     @property
@@ -105,12 +130,16 @@ class Corpus:
         return self.root.is_file() and kind_of(self.root.name) != ARCHIVE
 
     def _items(self, path: Path, size: int, ledger: Ledger) -> Iterator[Member]:
-        return members_of(path, size, self._explicit, ledger)
+        keep = self.source.keep_companions
+        return members_of(path, size, self._explicit, ledger, keep)
 
     def check(self) -> None:
-        """Fail early, in about a second, with one sentence: is there any text to read?"""
-        if self.is_hub:
-            self._hub_commit()
+        """Fail early, in about a second, with one sentence: is there any text to read?
+
+        Of what is elsewhere only whether it can be fetched.
+        """
+        if self.is_remote:
+            check_remote(self.source)
         else:
             self._check_files()
 
@@ -178,11 +207,6 @@ class Corpus:
         unseen = ledger.cut and ledger.skipped.get(BAD_LINE, 0) < PEEK
         return None if read or unseen else Fault("no text", f"{why}; give a file with text")
 
-    def _hub_commit(self) -> str:
-        if self._commit is None:
-            self._commit = hub.revision(self.source)
-        return self._commit
-
     # reading
 
     def documents(self) -> Iterator[Document]:
@@ -195,12 +219,7 @@ class Corpus:
         return self._limited()
 
     def _limited(self) -> Iterator[Document]:
-        limit = self.source.max_documents
-        for number, document in enumerate(self._stream(), 1):
-            yield document
-            if number == limit:
-                self.ledger.note(f"no more than {limit:,} documents read (max_documents)")
-                break
+        yield from limited(self._stream(), self.source, self.ledger)
         self.ledger.note_groups()
 
     def _open_ledger(self) -> None:
@@ -240,7 +259,7 @@ class Corpus:
             self.ledger.note(f"{item.name} changed while it was read; {read}")
 
     def _hub_documents(self) -> Iterator[Document]:
-        rows = hub.hub_rows(self.source, self._hub_commit())
+        rows = read_records(self.fetch())
         try:
             for document in self._documents(rows, self.source.path, self.ledger):
                 self.ledger.bytes_read += len(document.text.encode())
@@ -250,22 +269,36 @@ class Corpus:
 
     def _texts(self, item: Member, ledger: Ledger, limit: int | None = None) -> Iterator[Document]:
         rows = rows_of(item, ledger, self.source, limit)
-        return self._documents(_first(rows, ledger) if limit else rows, item.name, ledger)
+        rows = _first(rows, ledger) if limit else rows
+        return self._documents(rows, item.name, ledger, holds_records(item.name))
 
-    def _documents(self, rows: Iterator[Row], name: str, ledger: Ledger) -> Iterator[Document]:
-        """Documents out of rows, once the first rows have shown which columns hold text."""
-        name = shown(name)
+    def _documents(
+        self, rows: Iterator[Row], name: str, ledger: Ledger, records: bool = True
+    ) -> Iterator[Document]:
+        """Documents out of rows, once the first rows have shown which columns hold text.
+
+        Marks between the documents of one record are borders, as they are in a text file.
+        """
+        name = self._named(name)
         layout, rows = self._find_layout(rows, name, ledger)
+        border: Border | None = None
+        if records and (layout is None or layout.kind not in TURNED):
+            first, rows = peek(rows, PEEK)
+            border = record_border(text_of(row.value, layout) or "" for row in first)
         for line, value, size in rows:
             text = text_of(value, layout)
             if text is None:
                 ledger.skip("no text in the record", size)
-            elif (cleaned := clean(text)).strip():
-                ledger.used += size
-                origin = f"{name}:{line}"
-                yield Document(self._mended(cleaned, origin, ledger), origin)
-            else:
+                continue
+            pieces = border.split(text, ledger.separators) if border else [text]
+            kept = [cleaned for piece in pieces if (cleaned := clean(piece)).strip()]
+            if not kept:
                 ledger.skip("empty text", size)
+                continue
+            ledger.used += size
+            origin = f"{name}:{line}"
+            for cleaned in kept:
+                yield Document(mended(self.source, cleaned, origin, ledger), origin)
 
     def _find_layout(
         self, rows: Iterator[Row], name: str, ledger: Ledger
@@ -291,23 +324,19 @@ class Corpus:
                 raise missing
             return layout, rows
 
-    def _mended(self, text: str, origin: str, ledger: Ledger) -> str:
-        """The text, with mojibake counted and, if the recipe says so, repaired."""
-        if not is_mojibake(text):
-            return text
-        ledger.mojibake_documents += 1
-        if self.source.repair_mojibake:
-            ledger.group("mojibake repaired (ftfy)", origin)
-            return clean(repair(text))
-        ledger.group("decoded wrongly before it was saved (mojibake); see repair_mojibake", origin)
-        return text
+    def _named(self, name: str) -> str:
+        """A file's name as it is told: that of what was fetched is its address."""
+        if not self.is_remote or self.is_hub:
+            return shown(name)
+        root = str(self.root)
+        return shown(name).replace(root, shown(self.source.path), 1)
 
     # looking
 
     def samples(self, n: int) -> list[Sample]:
         """About ``n`` first rows spread over the files, records with all their columns."""
         if self.is_hub:
-            rows = hub.hub_rows(self.source, self._hub_commit())
+            rows = read_records(self.fetch())
             return [Sample(self.label, "hub", 1, [row[1] for row in islice(rows, n)])]
         listed = list(self._listed().files.items())
         chosen = listed[:: max(1, -(-len(listed) // min(n, SAMPLED_FILES)))]
@@ -339,10 +368,12 @@ class Corpus:
         source = self.source
         total = hashlib.sha256(f"reader {READER_VERSION}".encode())
         parts = [source.text_column or "", str(source.max_documents or ""), source.encoding or ""]
-        parts.append(str(source.repair_mojibake))
+        parts += [str(source.repair_mojibake), str(source.keep_companions)]
         if self.is_hub:
             parts += [hub.hub_id(source), source.config or "", source.split]
-            parts.append(self._hub_commit())
+            parts.append(self.fetch().meta.sha256)
+        if source.take_tokens:
+            parts.append(f"{source.take_tokens} tokens")
         files = self.files()
         root = self.root if not files else self._listed().root
         for path, digest in zip(files, digests(files), strict=True):
@@ -360,13 +391,3 @@ def _first(rows: Iterator[Row], ledger: Ledger) -> Iterator[Row]:
             ledger.cut = True
             return
         yield row
-
-
-def _embedded() -> Path:
-    return Path(str(importlib.resources.files("engine"))) / "data" / "generic_sample.jsonl"
-
-
-def _expanded(path: str) -> Path:
-    with contextlib.suppress(RuntimeError):  # no such user: taken literally
-        return Path(path).expanduser()
-    return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 from engine.corpus.text import without_surrogates
 
 NOTES = 50
+BESIDE = "beside the corpus"
+"""The reason for which a file is skipped that is none of the corpus's texts."""
 
 
 class Row(NamedTuple):
@@ -56,6 +59,10 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     """At most 50 lines, then one that counts the rest."""
     text_column: str | None = None
+    companions: list[str] = field(default_factory=list)
+    """Names of files beside the corpus that were left out."""
+    separators: dict[str, int] = field(default_factory=dict)
+    """Marks that stood between documents and are no part of them, with how often each did."""
     cut: bool = False
     """A reader ended at its limit: what it did not meet may stand behind that."""
     _unsaid: int = 0
@@ -75,6 +82,20 @@ class Ledger:
     def skip(self, reason: str, size: int = 0, count: int = 1) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         self.skipped_sizes[reason] = self.skipped_sizes.get(reason, 0) + size
+
+    def joined(self, other: Ledger) -> Ledger:
+        """This ledger and that of another source, as one; neither is changed."""
+        both = Ledger(notes=list(self.notes), text_column=self.text_column or other.text_column)
+        both.companions = [*self.companions, *other.companions]
+        for name in ("files", "bytes_total", "bytes_read", "bytes_found", "mojibake_documents"):
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        for name in ("skipped", "skipped_sizes", "encodings", "separators"):
+            counts = Counter(getattr(self, name))
+            counts.update(getattr(other, name))
+            setattr(both, name, dict(counts))
+        for line in other.notes:
+            both.note(line)
+        return both
 
     def place(self) -> tuple[int, int, int]:
         """Where an item begins, for ``lose``."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from engine.corpus.line_records import are_line_records
+from engine.corpus.separators import find_border
 from engine.normal_form import normal_text
 
 WHOLE = 16_000
@@ -21,6 +22,7 @@ LONGEST = 2_000_000
 """A document between separators or headings longer than this is cut into blocks."""
 
 SEPARATOR = re.compile(r"<\|endoftext\|>(?:(?=[ \t]*\n)|(?<=\n<\|endoftext\|>))")
+"""The most common mark between documents, looked for in all of a text that is cut."""
 HEADING = re.compile(r"\n[ \t]*(?=\n ?= [^=\n]+ = *\n[ \t]*\n)")
 
 _BREAKS = (
@@ -71,7 +73,6 @@ class Cut:
     longest: int
 
 
-AT_SEPARATORS = Cut("at <|endoftext|> lines", SEPARATOR, LONGEST)
 AT_HEADINGS = Cut("at article headings (= Title =)", HEADING, LONGEST)
 AT_LINES = Cut("at line ends, each line being a record", re.compile(r"\n"), LONGEST)
 IN_BLOCKS = Cut(f"at blank lines, into blocks of about {BLOCK:,} characters", SEPARATOR, WHOLE)
@@ -79,17 +80,22 @@ IN_BLOCKS = Cut(f"at blank lines, into blocks of about {BLOCK:,} characters", SE
 
 def choose_cut(head: str) -> Cut | None:
     """The cut for a text that starts with ``head``; None where it is one document."""
-    if SEPARATOR.search("\n" + head + "\n"):
-        return AT_SEPARATORS
-    if len(head) <= WHOLE:
-        return None
+    if border := find_border(head):
+        return Cut(f"at {' and '.join(border.marks)}", border.cut, LONGEST)
     if are_line_records(head):
         return AT_LINES
+    if len(head) <= WHOLE:
+        return None
     return AT_HEADINGS if HEADING.search(head) else IN_BLOCKS
 
 
-def split(blocks: Iterable[str], cut: Cut | None) -> Iterator[tuple[int, str]]:
-    """Pieces of a streamed text with the line each starts at; only separators are dropped."""
+def split(
+    blocks: Iterable[str], cut: Cut | None, dropped: dict[str, int] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Pieces of a streamed text with the line each starts at; only separators are dropped.
+
+    Those that are written marks are counted in ``dropped``.
+    """
     cut = cut or IN_BLOCKS
     line, buffer = 0, "\n"  # the extra line end lets a separator match on the first line
     for block in chain(blocks, (None,)):
@@ -100,6 +106,8 @@ def split(blocks: Iterable[str], cut: Cut | None) -> Iterator[tuple[int, str]]:
             if stripped := piece.lstrip():
                 lead = piece.count("\n", 0, len(piece) - len(stripped))
                 yield max(1, line + lead), piece
+            if dropped is not None and (mark := buffer[end:resume].strip()):
+                dropped[mark] = dropped.get(mark, 0) + 1
             line += buffer.count("\n", start, resume)
             done = resume
         buffer = buffer[done:]

@@ -28,7 +28,10 @@ def surprise(case: Case) -> Finding:
         unknown = "looks fluent, but" if low_ratio else "surprising, but"
         answer = f"{ratio}: {unknown} no pilot shows what training could reduce"
         return Finding("not_yet", answer, "run the pilot", source)
-    gain = f"a pilot gained {format_interval(pilot.gain, 3)} nats"
+    gain = (
+        f"a pilot gained {format_interval(pilot.gain, 3)} nats more a token on the domain than its "
+        "twin on generic text"
+    )
     if _unfit_reference(pilot, limits):
         answer = (
             f"no answer: {ratio}, but a pilot gained {pilot.domain_gain:.2f} nats on the domain "
@@ -159,3 +162,30 @@ def _explained(case: Case) -> tuple[str | None, str]:
     passable = counted.count("passable")
     answer = "passable" if 2 * passable > len(counted) else "not_passable"
     return answer, f"{passable} of {len(counted)} marked terms passable"
+
+
+CHAT_SOURCE = "Jindal 2024 (2410.10739): CPT of an instruct model costs it its instructions"
+
+
+def chat(case: Case) -> Finding:
+    """Is the base a chat model, by its name and its tokenizer (scan)?"""
+    scan = case.evidence.scan
+    if scan is None:
+        return unmeasured("the tokenizer has not been looked at", "run the scan")
+    signs = scan.chat
+    if signs is None:
+        return Finding("note", "not looked at by the version that scanned the text", measured=False)
+    if not (signs.is_chat or signs.tokens):
+        return Finding("go", "no sign of it: a base model")
+    tokens = ", ".join(signs.tokens[:4])
+    if not signs.is_chat:
+        held = f"its tokenizer holds tokens of turns ({tokens}), but no chat template"
+        return Finding("go", f"{held}: a base model, as far as this tells")
+    named = f"its name says {signs.name}" if signs.name else "its name does not say so"
+    template = "a" if signs.template else "no"
+    answer = (
+        f"a chat model, it seems: {named}, and its tokenizer has {template} chat template. CPT on "
+        "raw text weakens how it follows instructions; the guard will read held-out answers too"
+    )
+    way = "take the base model that it was made from, and fine-tune that on instructions after CPT"
+    return Finding("note", answer, way, CHAT_SOURCE)

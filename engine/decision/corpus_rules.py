@@ -175,10 +175,32 @@ def remarks(scan: Scan, limits: dict[str, float]) -> list[str]:
         )
     if found and found.boilerplate_share >= limits["boilerplate"]:
         said.append(f"{found.boilerplate_share:.0%} of the bytes are lines that many share")
+    said += _unwritable(side, limits)
     if side.mojibake_documents > limits["mojibake"] * max(1, side.documents):
         said.append(
             f"{side.mojibake_documents:,} documents look wrongly decoded "
             "(corpus.repair_mojibake repairs them)"
+        )
+    return said
+
+
+def _unwritable(side: SideScan, limits: dict[str, float]) -> list[str]:
+    """Tokens that stand for nothing, and the most common special token that is spelt out."""
+    said = []
+    if side.unknown_share >= limits["unknown_tokens"]:
+        said.append(
+            f"{side.unknown_share:.1%} of the tokens are unknown ones: the tokenizer cannot write "
+            "that text, and the model cannot learn it"
+        )
+    many = [
+        s for s in side.special_strings if s.documents >= limits["special_strings"] * side.documents
+    ]
+    if many:
+        one = many[0]
+        whose = "a special token of this model" if one.own else "a special token of other models"
+        said.append(
+            f"{one.documents:,} of {side.documents:,} documents hold {one.text} ({whose}), which "
+            "is trained as plain characters: take it out of the text"
         )
     return said
 
@@ -216,8 +238,9 @@ def unique(side: SideScan) -> str:
 
 
 def repeats(side: SideScan) -> str:
-    """``7 exact duplicates removed, 31% of the rest are near-duplicates``"""
-    text = f"{side.duplicate_documents:,} exact duplicates removed"
+    """``7 exact duplicates left out, 31% of the rest are near-duplicates``"""
+    kept = side.copies_kept
+    text = f"{kept or side.duplicate_documents:,} exact duplicates {'kept' if kept else 'left out'}"
     if side.quality is None:
         return text
     return f"{text}, {near_share(side.quality):.0%} of the rest are near-duplicates"

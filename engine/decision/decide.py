@@ -83,7 +83,10 @@ def _sentence(step: Step, others: list[str]) -> str:
     open_node = step.outcome == "open"
     text = f"{step.question.rstrip('?')}: {step.answer}" if open_node else step.answer
     also = f" (also: {', '.join(others)})" if others else ""
-    return f"{text[:1].upper()}{text[1:]}{also}."
+    text = f"{text[:1].upper()}{text[1:]}"
+    if also:  # the answer may end as a sentence does, for one that the user wrote
+        return f"{text.rstrip('.!?…')}{also}."
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _overridden(recipe: Recipe) -> dict[str, float]:

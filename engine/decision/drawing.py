@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.decision.tree import NODES, Node
 from engine.files import write_atomic
-from engine.recipe.reference import replace_between
+from engine.recipe.written.reference import replace_between
 
 START, END = "<!-- tree: python -m engine.decision.drawing -->", "<!-- /tree -->"
 WIDTH = 92

@@ -42,7 +42,7 @@ def method(case: Case) -> Finding:
 
 
 def _method(case: Case) -> str:
-    """``LoRA rank 16 for 2.1M tokens, rate 1e-04``"""
+    """``LoRA rank 16 for 2.1M unique tokens, rate 1e-04``"""
     train, scan = case.recipe.train, case.evidence.scan
     facts = TRAIN_METHODS[train.method]
     if facts.why_key:
@@ -56,11 +56,11 @@ def _method(case: Case) -> str:
     rank = case.recipe.lora.rank
     if scan is None:
         return f"{facts.words} rank {rank or f'{RANKS} by corpus size'}, {rate}"
-    tokens = scan.domain.tokens
+    tokens = scan.domain.effective_tokens
     proposed, _ = default_rank(None, tokens)
     instead = "" if rank in (None, proposed) else f" (proposed: {proposed})"
     named = f"{facts.words} rank {rank or proposed}{instead}"
-    return f"{named} for {format_count(tokens)} tokens, {rate}"
+    return f"{named} for {format_count(tokens)} unique tokens, {rate}"
 
 
 def _epochs(case: Case) -> str:

@@ -3,6 +3,7 @@
 judge        the verdict from both arms' scores
 recheck      whether a kept verdict is what its scores give
 forgetting   the guard: what generic text lost
+chat_guard   the same for the answers of a chat model
 secondary    results by tag and item, beside the verdict
 tries        who asked this gold set before
 arms         more arms: control, checkpoints, recipe

@@ -111,7 +111,7 @@ def conclude(
     changes = item_changes(base, cpt)
     arms = scores(base, "base"), scores(cpt, "CPT")
     retained = _retained(generic_rise, limits)
-    outcome, label = _after_guard(outcome, label, retained.guard, gate)
+    outcome, label = after_guard(outcome, label, retained.guard, gate)
     verdict = GateVerdict(
         outcome=outcome,
         label=label,
@@ -176,7 +176,8 @@ def _retained(rise: Rise, limits: dict[str, float]) -> _Retained:
     return _Retained(guard_state(value, limits, high), *finite)
 
 
-def _after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+def after_guard(outcome: str, label: str, guard: str, gate: Gate) -> tuple[str, str]:
+    """Outcome and label once the guard is known."""
     if guard == "red" and gate.require_retention:
         return "HURT", ""
     return outcome, "at a cost" if guard == "red" and outcome == "EARNED" else label

@@ -17,6 +17,7 @@ from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateArtifact, GateVerdict
 from engine.errors import CptError
 from engine.files import digest
+from engine.gate.chat_guard import chat_rise_of, with_chat
 from engine.gate.judge import Correction, conclude, rise_of
 from engine.gold.load import gold_items
 from engine.gold.summary import item_groups
@@ -101,9 +102,10 @@ def _recompute(base: list[list[float]], said: GateArtifact, terms: _Terms) -> Ga
     result = paired_test(base, said.per_item, terms.gate.alpha, terms.groups)
     corrected = result.p_value if said.p_adjusted is None else said.p_adjusted
     correction = Correction(said.tries, corrected)
-    return conclude(
+    found = conclude(
         base, said.per_item, terms.gate, rise_of(said), terms.limits, correction, terms.groups
     )
+    return with_chat(found, chat_rise_of(said), terms.gate, terms.limits)
 
 
 def _odd_correction(said: GateVerdict, again: GateVerdict) -> str:

@@ -18,6 +18,7 @@ def sentence(verdict: GateVerdict, alpha: float, scope: str = CHECKPOINT) -> str
         f"{verdict.low:+.1f} to {verdict.high:+.1f}; {verdict.seeds} seeds x {verdict.items} items)"
     )
     parts = [f"{name}: {found}", *_tries(verdict), *_label(verdict), *_guard(verdict)]
+    parts += _chat(verdict)
     if verdict.outcome != "EARNED":
         parts.append("ship the base model")
     parts.append(scope)
@@ -67,17 +68,30 @@ def _two_digits(number: int) -> int:
     return -(-number // unit) * unit
 
 
+def _chat(verdict: GateVerdict) -> list[str]:
+    """What a chat model lost of its answers, or may have lost."""
+    if verdict.chat_guard in ("", "green") or verdict.chat_rise is None:
+        return []
+    high = "" if verdict.chat_high is None else f", at most {verdict.chat_high:.3f}"
+    rose = f"the loss of held-out answers rose by {verdict.chat_rise:.3f} nats{high}"
+    if verdict.chat_guard == "amber":
+        return [f"{rose} (amber)"]
+    return [f"{rose}: train the base model that this one was made from, then its instructions"]
+
+
 def _guard(verdict: GateVerdict) -> list[str]:
-    """What was forgotten, or may have been."""
+    """What generic text lost, or may have lost."""
     rise, high = verdict.generic_rise, verdict.generic_high
-    advice = "mix back more, lower the rate or use LoRA"
-    if verdict.guard == "unknown":
+    rise, high = verdict.generic_rise, verdict.generic_high
+    advice, guard = "mix back more, lower the rate or use LoRA", verdict.generic_guard
+    guard = guard or verdict.guard
+    if guard == "unknown":
         return ["forgetting was not measured"]
-    if verdict.guard == "green":
+    if guard == "green":
         return []
     if rise is None:
         return [f"generic loss is not a finite number: {advice}"]
     bound = "" if high is None else f", at most {high:.3f}"
-    if verdict.guard == "amber":
+    if guard == "amber":
         return [f"generic loss rose by {rise:.3f} nats{bound} (amber)"]
     return [f"generic loss rose by {rise:.3f} nats{bound}: {advice}"]

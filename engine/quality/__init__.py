@@ -5,6 +5,8 @@ near_duplicates   documents that are nearly the same
 boilerplate       lines that many documents share
 odd_words         marks of OCR noise
 languages         which languages
+text_edits        what a recipe asks to change in every text
+special_strings   special tokens spelt out in the text
 text_quality      all of these for one side
 word_order        is the order of the words worth anything
 passages          what came word for word before

@@ -66,8 +66,16 @@ class Boilerplate:
         count.bytes += size
 
     def _shared(self) -> list[_Count]:
-        many = max(MANY, MANY_SHARE * self._documents)
-        return [one for one in self._again.values() if one.documents >= many]
+        return [one for one in self._again.values() if one.documents >= self._many]
+
+    @property
+    def _many(self) -> float:
+        return max(MANY, MANY_SHARE * self._documents)
+
+    def shared_keys(self) -> frozenset[int]:
+        """``line_key`` of every line that many documents share, in this process."""
+        many = self._many
+        return frozenset(key for key, one in self._again.items() if one.documents >= many)
 
     @property
     def share(self) -> float:
@@ -78,6 +86,12 @@ class Boilerplate:
         """The lines with the most bytes."""
         worst = sorted(self._shared(), key=lambda one: -one.bytes)[:SHOWN]
         return [SharedLine(text=one.text, documents=one.documents) for one in worst]
+
+
+def line_key(line: str) -> int | None:
+    """What a line is known by in this process, however it is written; None for a short one."""
+    line = normal_text(line).strip()
+    return hash(line) if len(line) >= SHORTEST else None
 
 
 def _size(text: str) -> int:

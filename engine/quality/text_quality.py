@@ -15,7 +15,7 @@ from engine.normal_form import composed
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.languages import languages
 from engine.quality.near_duplicates import MOST
-from engine.quality.odd_words import odd_characters_share, odd_words_share
+from engine.quality.odd_words import is_of_words, odd_characters_share, odd_words_share
 from engine.quality.word_order import CHARACTERS, word_order
 
 SAMPLE = 1000
@@ -70,7 +70,7 @@ class TextQuality:
             boilerplate_share=self._boilerplate.share,
             boilerplate=self._boilerplate.lines(),
             gzip_ratio=gzip_ratio(texts[:FEW]),
-            odd_words_share=odd_words_share(texts),
+            odd_words_share=odd_words_share(filter(is_of_words, texts)),
             odd_characters_share=odd_characters_share(texts),
             languages=languages((text, size) for _, text, size in sample[:FEW]),
             word_order=word_order([text for _, text, _ in sample]),

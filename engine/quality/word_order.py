@@ -215,7 +215,7 @@ def _jackknife(true: _Runs, mixed: _Runs) -> Interval:
 
     value = true.share() / mixed.share()
     logs: NDArray[np.float64] = np.log(
-        [true.without(g) / max(1e-9, mixed.without(g)) for g in range(GROUPS)]
+        [max(1e-9, true.without(g)) / max(1e-9, mixed.without(g)) for g in range(GROUPS)]
     )
     error = float(np.sqrt((GROUPS - 1) / GROUPS * np.square(logs - logs.mean()).sum()))
     factor = float(np.exp(T_95 * error))

@@ -2,14 +2,15 @@
 
 base           what a section is made of
 sections       every section but the gate's, and the whole recipe
+sources        a side's text, of one source or of several
+generic_families   generic text by the base's family
 adapters       the sections on adapters and new tokens
 gate           the sections on the gate and on stage two
 method_facts   the training methods: names, words, rates
 defaults       learning rates and LoRA ranks by size
 answers        which answers a decision stands on
 seal           the recipe's own hash: was it changed since a run wrote it?
-reference      every key as Markdown
-spelled_out    every effective value, for a person who owns the file
 toml           reads and writes TOML; every fault with key and line
 schema         writes recipes/schema.json
+written        a recipe as people read it: its reference, every value spelled out
 """

@@ -76,6 +76,11 @@ class Gate(Section):
     template: Literal["plain", "chat"] = Field(
         "plain", description="chat = the tokenizer's own chat template, in both arms"
     )
+    chat_heldout: str | None = Field(
+        None,
+        description="jsonl with messages, or prompt and completion: the answers whose loss the "
+        "guard reads where the base is a chat model; left out: 40 of this project's own",
+    )
     metric: Annotated[str, OneOf(METRICS)] = Field(
         "choice",
         description=f"{_metrics(choices=True)} compare log-likelihoods of choices; "

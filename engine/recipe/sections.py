@@ -32,6 +32,8 @@ from engine.recipe.method_facts import (
     MethodFacts,
     method_of,
 )
+from engine.recipe.sources import Source as Source
+from engine.recipe.sources import from_tables
 from engine.thresholds import LARGEST, THRESHOLDS
 
 DECAY_SHARE = 0.2
@@ -63,42 +65,6 @@ class Model(Section):
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="compute precision; auto = the fastest by a timing on this machine"
     )
-
-
-class Source(Section):
-    """A text source: ``[corpus]`` or ``[generic]``."""
-
-    path: str = Field(
-        min_length=1, description="file, folder, glob or hub:owner/name; [generic] also 'embedded'"
-    )
-    text_column: str | None = Field(None, description="column of text; found when left out")
-    split: str = Field("train", description="split of a hub data set")
-    config: str | None = Field(None, description="configuration of a hub data set")
-    heldout_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.05, description="share of documents held out, by document hash"
-    )
-    max_documents: Positive | None = Field(None, description="read no more than this")
-    encoding: str | None = Field(
-        None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
-    )
-    repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
-    keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
-    why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
-
-    @model_validator(mode="after")
-    def _argued(self) -> Source:
-        if self.keep_near_duplicates and not self.why_keep_near_duplicates:
-            raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
-        return self
-
-    @field_validator("encoding")
-    @classmethod
-    def _decodes(cls, value: str | None) -> str | None:
-        try:
-            "a".encode(value or "utf-8")
-        except (LookupError, ValueError):
-            raise ValueError(f"unknown encoding {value!r}; write it as in iconv -l") from None
-        return value
 
 
 class Interview(Section):
@@ -333,6 +299,12 @@ class Recipe(Section):
     def method(self) -> MethodFacts:
         """How the model is trained: ``[train] method`` with its ``[lora] variant``."""
         return method_of(self.train.method, self.lora.variant)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, values: object) -> object:
+        """``[[corpus]]`` and ``[[generic]]``: several sources of one side."""
+        return from_tables(values)
 
     @model_validator(mode="after")
     def _extendable(self) -> Recipe:

@@ -101,7 +101,8 @@ def build_front_matter(subject: Subject, name: str) -> ModelCardData:
     from huggingface_hub import ModelCardData
 
     recipe = subject.recipe
-    sources = (recipe.corpus.path, recipe.generic.path) if subject.from_cpt else ()
+    parts = (*recipe.corpus.parts, *recipe.generic.parts) if subject.from_cpt else ()
+    sources = [part.path for part in parts]
     hub = [_hub_id(path.removeprefix("hub:")) for path in sources if path.startswith("hub:")]
     tags = ["cpt", "task-model" if subject.what == "task" else "base-model"]
     tags += ["continued-pretraining"] if subject.from_cpt else []

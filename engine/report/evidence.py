@@ -27,7 +27,7 @@ from engine.artifacts.scan import (
     SideScan,
     WordOrder,
 )
-from engine.formatting import format_duration, format_interval, format_memory
+from engine.formatting import format_decimal, format_duration, format_interval, format_memory
 from engine.report.markdown import inert, table
 
 KEPT_NOTES = 200
@@ -125,6 +125,36 @@ def _render_left_out(domain: SideScan) -> str:
     if domain.skipped:
         reasons = ", ".join(f"{count:,} {inert(why)}" for why, count in domain.skipped.items())
         lines.append(f"Skipped ({domain.skipped_bytes:,} bytes): {reasons}.")
+    if domain.companions:
+        names = ", ".join(map(inert, domain.companions))
+        lines.append(
+            f"Beside the corpus and left out ([corpus] keep_companions = true reads it): {names}."
+        )
+    if domain.copies_kept:
+        lines.append(f"The recipe keeps {domain.copies_kept:,} exact copies.")
+    if edits := domain.edits:
+        lines.append(
+            f"Edited before training: {edits.lines:,} shared lines dropped ({edits.line_bytes:,} "
+            f"bytes; each stays where it comes first), {edits.emptied_documents:,} documents of "
+            f"such lines only left out, {edits.emails:,} e-mail and {edits.addresses:,} IP "
+            "addresses masked."
+        )
+    if domain.text_column:
+        lines.append(f"Text column: {inert(domain.text_column)}.")
+    if domain.separators:
+        marks = ", ".join(f"{inert(mark)} {n:,} times" for mark, n in domain.separators.items())
+        lines.append(f"Taken as borders between documents, not trained on: {marks}.")
+    if domain.special_strings:
+        held = ", ".join(
+            f"{inert(one.text)} in {one.documents:,} documents ({one.at_end:,} end with it)"
+            for one in domain.special_strings
+        )
+        lines.append(f"Special tokens spelt out, tokenised as plain text: {held}.")
+    if domain.unknown_tokens:
+        lines.append(
+            f"{domain.unknown_tokens:,} tokens ({domain.unknown_share:.2%}) are unknown ones, "
+            "which the tokenizer cannot write."
+        )
     if domain.encodings:
         files = ", ".join(f"{inert(name)} {n:,}" for name, n in domain.encodings.items())
         lines.append(f"Files by encoding: {files}.")
@@ -191,9 +221,7 @@ def _render_losses(fluency: Fluency) -> str:
     sides = (fluency.domain, fluency.generic)
     rows = [[label, *(cell(side) for side in sides)] for label, cell in FLUENCY_ROWS]
     text = f"Bits/byte ratio {format_interval(fluency.ratio, 3)}."
-    if fluency.budget_ended:
-        text += " The budget ended before the interval decided."
-    return table(("fluency of the base", *SIDES), rows) + f"\n\n{text}"
+    return table(("fluency of the base", *SIDES), rows) + f"\n\n{text} {fluency.undecided}".rstrip()
 
 
 def _render_classes(classes: Sequence[TokenClass]) -> str:
@@ -202,8 +230,8 @@ def _render_classes(classes: Sequence[TokenClass]) -> str:
             inert(one.name),
             f"{one.domain_share:.1%}",
             f"{one.generic_share:.1%}",
-            f"{one.domain_nats:.3f}",
-            f"{one.generic_nats:.3f}",
+            format_decimal(one.domain_nats, 3),
+            format_decimal(one.generic_nats, 3),
         ]
         for one in classes
     ]
@@ -227,10 +255,16 @@ def _list_surprises(fluency: Fluency) -> list[str]:
 
 def _describe_pilot(pilot: Pilot) -> str:
     text = (
-        f"Pilot ({pilot.tokens:,} tokens, {pilot.method}, rate {pilot.lr:g}): domain "
-        f"gain {pilot.domain_gain:.3f}, generic gain {pilot.generic_gain:.3f}, net "
-        f"{format_interval(pilot.gain, 3)} nats."
+        f"Pilot ({pilot.tokens:,} tokens, {pilot.method}, rate {pilot.lr:g}): nats per token "
+        f"gained on held-out domain text {pilot.domain_gain:.3f}, by its twin on held-out generic "
+        f"text {pilot.generic_gain:.3f}; the difference, domain net of generic, is "
+        f"{format_interval(pilot.gain, 3)}."
     )
+    if pilot.full_tokens < pilot.wanted_tokens:
+        text += (
+            f" Recipe and corpus ask for {pilot.wanted_tokens:,} tokens; [probe] budget_seconds "
+            f"allowed {pilot.full_tokens:,} on this machine, which a replay uses again."
+        )
     if order := pilot.order_ratio:
         shuffled = format_interval(order, 3)
         text += f" With its words shuffled the text costs {shuffled} times the bits."

@@ -185,8 +185,9 @@ def _describe_tries(gate: GateVerdict) -> str:
 def _describe_guard(gate: GateVerdict) -> str:
     rise = gate.generic_rise
     loss = "not measured" if rise is None else f"loss {rise:+.3f} nats"
+    answers = "" if gate.chat_rise is None else f"; held-out answers {gate.chat_rise:+.3f} nats"
     means = {"green": "kept", "amber": "slightly worse", "red": "clearly worse"}
-    return f"{means.get(gate.guard, 'not known')} ({gate.guard}, {loss})."
+    return f"{means.get(gate.guard, 'not known')} ({gate.guard}, {loss}{answers})."
 
 
 def _render_price(made: Artifacts, log: RunView) -> str:

@@ -32,6 +32,8 @@ LOCK_PATIENCE = 3.0
 
 LONGEST_LABEL = 240
 """Bytes of the name that a user gives a run."""
+TAIL_BYTES = 64 << 10
+"""Bytes of the worker's output that are looked through for its last words."""
 JUDGE = "judge"
 """The request for a new verdict in place of the one that is there."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -112,6 +114,20 @@ class Run:
                 return handle.read(limit).decode(errors="replace")
         except OSError:
             return ""
+
+    def last_words(self) -> str:
+        """The last line of the worker's output that it said itself; empty if there is none.
+
+        A library's warning is two lines, its sentence and the indented source line that gave it;
+        neither is why a worker ended.
+        """
+        lines = self.log_tail(TAIL_BYTES).splitlines()
+        said = [
+            line
+            for line in lines
+            if line.strip() and not line[0].isspace() and "Warning: " not in line
+        ]
+        return said[-1] if said else ""
 
     def write_artifact(
         self, stage: str, value: object, fingerprint: str, files: list[Path] | None = None

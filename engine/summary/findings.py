@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from engine.artifacts.decision import Step, Verdict
     from engine.artifacts.gate import BaselineArtifact, GateArtifact
     from engine.artifacts.probe import Cost, Fluency, Pilot, ProbeArtifact
-    from engine.artifacts.scan import Contamination, ScanArtifact, Shape, SideScan
+    from engine.artifacts.scan import Contamination, EditCounts, ScanArtifact, Shape, SideScan
     from engine.artifacts.shipping import ExportArtifact, FinishArtifact, ReportArtifact
     from engine.artifacts.training import ExtendArtifact, PackArtifact, TrainArtifact
 
 NEVER_THE_VERDICT = "CPT loss always falls; it is never the verdict."
 
 
+COMPANIONS = 6
+"""Files beside the corpus that are named in a line."""
 POINTS = {
     "before": "before new tokens",
     "init": "with new tokens at their mean",
@@ -72,8 +74,11 @@ def _scan(found: ScanArtifact) -> list[str]:
     ]
     lines += [
         *_shape(found.scan.shape),
+        *_read_as(found.domain),
         *_quality(found.domain),
         *_skipped(found.domain),
+        *_edits(found.domain.edits),
+        *_unwritable(found.domain),
         *_contamination(found.scan.contamination),
     ]
     if found.fertility:
@@ -85,6 +90,34 @@ def _scan(found: ScanArtifact) -> list[str]:
 def _shape(shape: Shape) -> list[str]:
     named = [f"{one_line(part.kind)} {part.share:.0%}" for part in shape.parts[:4]]
     return [f"shape: {', '.join(named)}".replace("_", " ")] if named else []
+
+
+def _read_as(domain: SideScan) -> list[str]:
+    """Which column is the text, and where one document ends."""
+    lines = [f"text column: {one_line(domain.text_column)}"] if domain.text_column else []
+    if domain.separators:
+        marks = ", ".join(f"{one_line(m)} {n:,}x" for m, n in domain.separators.items())
+        lines.append(f"taken as borders between documents, not trained on: {marks}")
+    return lines
+
+
+def _edits(edits: EditCounts | None) -> list[str]:
+    if edits is None:
+        return []
+    lines = f"{edits.lines:,} shared lines dropped ({format_bytes(edits.line_bytes)})"
+    return [f"edited: {lines}, {edits.emails + edits.addresses:,} contacts masked"]
+
+
+def _unwritable(domain: SideScan) -> list[str]:
+    """Tokens that stand for nothing, and strings that look like special tokens and are none."""
+    lines = []
+    if domain.unknown_tokens:
+        share = f"{domain.unknown_share:.2%}"
+        lines.append(f"<unk>: {share} of the tokens, which the tokenizer cannot write")
+    if domain.special_strings:
+        held = ", ".join(f"{one_line(s.text)} in {s.documents:,}" for s in domain.special_strings)
+        lines.append(f"special tokens spelt out in documents, kept as plain text: {held}")
+    return lines
 
 
 def _quality(domain: SideScan) -> list[str]:
@@ -101,7 +134,13 @@ def _skipped(domain: SideScan) -> list[str]:
     if not sum(domain.skipped.values()):
         return []
     reasons = ", ".join(f"{count:,} {one_line(why)}" for why, count in domain.skipped.items())
-    return [f"skipped {format_bytes(domain.skipped_bytes)}: {reasons[:160]}"]
+    lines = [f"skipped {format_bytes(domain.skipped_bytes)}: {reasons[:160]}"]
+    if domain.companions:
+        names = ", ".join(map(one_line, domain.companions[:COMPANIONS]))
+        more = len(domain.companions) - COMPANIONS
+        names += f" and {more:,} more" if more > 0 else ""
+        lines.append(f"left out as no part of the corpus: {names}; keep_companions = true reads it")
+    return lines
 
 
 def _contamination(found: Contamination | None) -> list[str]:
@@ -130,6 +169,7 @@ def _fluency(fluency: Fluency) -> list[str]:
         f"bits/byte: domain {fluency.domain.bits_per_byte:.3f}, "
         f"generic {fluency.generic.bits_per_byte:.3f}, "
         f"ratio {format_interval(fluency.ratio)}",
+        *([one_line(fluency.undecided)] if fluency.undecided else []),
         *_classes(fluency),
         *_terms(fluency),
     ]
@@ -138,7 +178,9 @@ def _fluency(fluency: Fluency) -> list[str]:
 def _classes(fluency: Fluency) -> list[str]:
     """Which class of tokens carries the gap."""
     gaps = [
-        f"{one_line(one.name)} {one.domain_nats - one.generic_nats:+.2f}" for one in fluency.classes
+        f"{one_line(one.name)} {one.more_nats:+.2f}"
+        for one in fluency.classes
+        if one.more_nats is not None
     ]
     return [f"nats/token more than generic: {', '.join(gaps)}"] if gaps else []
 
@@ -151,7 +193,11 @@ def _terms(fluency: Fluency) -> list[str]:
 def _pilot(pilot: Pilot) -> str:
     order = pilot.order_ratio
     shuffled = f"; words shuffled cost {format_interval(order)}x the bits" if order else ""
-    return f"pilot's net gain {format_interval(pilot.gain, 3)} nats/token{shuffled}"
+    return (
+        f"pilot's net gain {format_interval(pilot.gain, 3)} nats/token (domain "
+        f"{pilot.domain_gain:+.3f}, its generic twin {pilot.generic_gain:+.3f}, "
+        f"{format_count(pilot.tokens)} tokens each){shuffled}"
+    )
 
 
 def _price(cost: Cost) -> str:

@@ -175,10 +175,12 @@ def _control(event: ev.Control) -> list[str]:
 
 @_tell.register
 def _failed(event: ev.Failed) -> list[str]:
-    return [f"FAILED: {event.stage}: {one_line(event.message)}"]
+    where = f"{event.stage}: " if event.stage else ""  # nothing had started yet
+    return [f"FAILED: {where}{one_line(event.message)}"]
 
 
 @_tell.register
 def _run_ended(event: ev.RunEnded) -> list[str]:
-    told = f": {one_line(event.message)}" if event.message else ""
+    said = event.outcome == "FAILED"  # the event before it gave the sentence
+    told = f": {one_line(event.message)}" if event.message and not said else ""
     return [f"run ended: {event.outcome} (exit code {event.code}){told}"]

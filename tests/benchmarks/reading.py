@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from engine.corpus.corpus import Corpus
 from engine.corpus.files.members import Member, members_of
-from engine.corpus.ledger import Fault, Ledger
+from engine.corpus.ledger import BESIDE, Fault, Ledger
 from engine.corpus.readers.csv_tsv import table_rows
 from engine.corpus.readers.decoding import decoded
 from engine.errors import InputError
@@ -48,7 +48,7 @@ EXPECTED = {
     "csv_spectrum": MIXED,
     "encodings": MIXED,
     "json_malformed": MIXED,
-    "lfs_pointers": MIXED,
+    "lfs_pointers": REFUSED,
     "lfs_pointers/data.jsonl.gz": REFUSED,
     "lfs_pointers/tinystories.txt": REFUSED,
     "lfs_pointers/tinystories_6x192.pt": REFUSED,
@@ -78,7 +78,8 @@ def outcome(path: Path) -> Given:
         count = sum(1 for _ in source.documents())
     except InputError as error:
         return Given(REFUSED, 0, str(error).replace(str(path.parent) + "/", ""))
-    skipped = {k: v for k, v in source.ledger.skipped.items() if k != "empty text"}
+    fine = ("empty text", BESIDE)
+    skipped = {k: v for k, v in source.ledger.skipped.items() if k not in fine}
     said = ", ".join(f"{reason} {number}" for reason, number in skipped.items())
     return Given(MIXED if skipped else READ, count, said)
 

@@ -12,7 +12,7 @@ from tests.conftest import Command
 from tests.material import MATERIAL, needs_material
 
 
-def refused(cpt: Command, *arguments: str, code: int = 1, seconds: float = 5.0) -> str:
+def refused(cpt: Command, *arguments: str, code: int = 1, seconds: float = 60.0) -> str:
     started = time.monotonic()
     done = cpt(*arguments)
     assert done.returncode == code, done.stdout + done.stderr

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from cpt_tui.commands.starting import follow
-from engine.errors import Exit
+from engine.errors import Exit, InputError
+from engine.runs.events import EventLog
 from engine.runs.run import Run, create_run
 from engine.stages import CHECK_STAGES
 from engine.worker.__main__ import describe
@@ -45,3 +47,18 @@ def test_a_worker_that_never_took_the_run_says_why(capsys: pytest.CaptureFixture
     said = capsys.readouterr().err
     assert said.startswith("cpt: recipe.toml")
     assert "cpt resume" not in said
+
+
+def test_a_warning_of_a_library_is_not_why_a_worker_ended() -> None:
+    run = create_run("warned", "[recipe]\n")
+    warning = "/lib/x.py:7: FutureWarning: `old` goes away.\n  warnings.warn(\n"
+    run.log_path.write_text(warning)
+    assert run.last_words() == ""
+    run.log_path.write_text(f"Killed by the kernel\n\n{warning}")
+    assert run.last_words() == "Killed by the kernel"
+
+
+def test_a_log_that_is_no_file_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.jsonl")
+    with pytest.raises(InputError, match="not a regular file, so nothing can be added to it; move"):
+        EventLog(tmp_path / "events.jsonl")

@@ -2,6 +2,7 @@
 
 listing   the files of a path or glob
 kinds     which reader a name asks for
+companions    what lies beside the texts
 streams   opened and unpacked, counted
 members   a file itself, or the members of an archive
 seals     cached folders, sealed and looked at

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.corpus.files.companions import companions, is_companion
 from engine.corpus.files.kinds import kind_of, readable, unknown_suffix
-from engine.corpus.ledger import NOTES, Ledger, shown
+from engine.corpus.ledger import BESIDE, NOTES, Ledger, shown
 
 _MAGIC = re.compile(r"[*?[]")
 MOST_FILES = 2_000_000
@@ -30,9 +31,14 @@ class Listing:
     """The rest of a glob; its files are taken whatever their type."""
     files: dict[Path, int] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
-    skipped_bytes: int = 0
+    skipped_sizes: Counter[str] = field(default_factory=Counter)
+    """Bytes by reason, of what could have been read."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Unknown suffixes."""
+    keep_companions: bool = False
+    """Whether files beside the corpus are read too."""
+    companions: list[str] = field(default_factory=list)
+    """Those that are left out, below the root."""
     notes: list[str] = field(default_factory=list)
     problem: str = ""
     """Why the root itself cannot be read."""
@@ -41,9 +47,10 @@ class Listing:
         """Start a ledger with what is known before reading."""
         ledger.files = len(self.files)
         ledger.bytes_total = sum(self.files.values())
-        ledger.bytes_found = self.skipped_bytes
+        ledger.bytes_found = sum(self.skipped_sizes.values())
         for reason, count in self.skipped.items():
-            ledger.skip(reason, self.skipped_bytes if reason == "unknown type" else 0, count)
+            ledger.skip(reason, self.skipped_sizes[reason], count)
+        ledger.companions = list(self.companions)
         for line in self.notes:
             ledger.note(line)
         if self.unknown:
@@ -77,19 +84,44 @@ class Listing:
             self.notes.append(f"{shown(path)} skipped: {reason}")
 
     def add(self, path: Path, size: int) -> None:
-        """A regular file: kept if its type is known or a glob named it."""
-        if self.pattern or kind_of(path.name):
+        """A regular file: kept if its type is known or a glob named it.
+
+        A licence without a suffix is none of an unknown type.
+        """
+        beside = is_companion(path.name)
+        if self.pattern or kind_of(path.name) or (beside and self.keep_companions):
             self.files[path] = size
+            return
+        if beside:
+            self._leave(path, size)
             return
         self.unknown[shown(unknown_suffix(path.name))] += 1
         self.skipped["unknown type"] += 1
-        self.skipped_bytes += size
+        self.skipped_sizes["unknown type"] += size
+
+    def leave_companions(self) -> None:
+        """Leave out what lies beside the corpus, unless the glob itself names such files."""
+        if self.keep_companions or is_companion(_MAGIC.sub("", self.pattern)):
+            return
+        names = {str(path): size for path, size in self.files.items()}
+        for name in companions(names):
+            path = Path(name)
+            self._leave(path, self.files.pop(path))
+        self.companions.sort()
+
+    def _leave(self, path: Path, size: int) -> None:
+        self.skipped[BESIDE] += 1
+        self.skipped_sizes[BESIDE] += size
+        self.companions.append(shown(path.relative_to(self.root)))
 
 
-def list_files(source: Path) -> Listing:
-    """Every file below a folder in the order of its name, one file itself, or a glob's files."""
+def list_files(source: Path, keep_companions: bool = False) -> Listing:
+    """Every file below a folder in the order of its name, one file itself, or a glob's files.
+
+    What lies beside the texts is left out unless it is kept; one file itself is always read.
+    """
     root, pattern = _parted(source)
-    listing = Listing(root, pattern)
+    listing = Listing(root, pattern, keep_companions=keep_companions)
     try:
         found = root.stat()
     except ValueError:
@@ -102,6 +134,7 @@ def list_files(source: Path) -> Listing:
         listing.files[root] = found.st_size
     elif stat.S_ISDIR(found.st_mode):
         _enter(root, listing)
+        listing.leave_companions()
     else:
         listing.problem = f"{shown(root)} is neither a file nor a folder; give one of the two"
     return listing

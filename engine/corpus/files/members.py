@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from engine.corpus.files.companions import companions
 from engine.corpus.files.kinds import ARCHIVE, codecs_of, kind_of, suffixes, unknown_suffix
 from engine.corpus.files.streams import BLOCK, Metered, Unpacked, open_bytes
-from engine.corpus.ledger import Fault, Ledger, shown
+from engine.corpus.ledger import BESIDE, Fault, Ledger, shown
 
 HEAD = 8192
 """First bytes looked at to know what a file is."""
@@ -82,11 +83,13 @@ class Member:
         return spool
 
 
-def members_of(path: Path, size: int, explicit: bool, ledger: Ledger) -> Iterator[Member]:
+def members_of(
+    path: Path, size: int, explicit: bool, ledger: Ledger, keep_companions: bool = False
+) -> Iterator[Member]:
     """The items of one file; what an archive hides is counted. ``explicit``: any type is taken."""
     kind = kind_of(path.name)
     if kind == ARCHIVE:
-        yield from _members(path, size, explicit, ledger)
+        yield from _members(path, size, explicit, ledger, keep_companions)
         return
     codecs = codecs_of(path.name)
 
@@ -131,7 +134,9 @@ def _unpacked(handle: BinaryIO, codecs: tuple[str, ...], name: str) -> Any:
     return stream
 
 
-def _members(path: Path, size: int, explicit: bool, ledger: Ledger) -> Iterator[Member]:
+def _members(
+    path: Path, size: int, explicit: bool, ledger: Ledger, keep_companions: bool
+) -> Iterator[Member]:
     """The members of a zip file, by name; nothing is written to disk under their names."""
     name = shown(path)
     handle = open_bytes(path)
@@ -140,15 +145,21 @@ def _members(path: Path, size: int, explicit: bool, ledger: Ledger) -> Iterator[
         _count_members(handle, size, name)
         with zipfile.ZipFile(handle) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.filename)
+            sizes = {i.filename: i.file_size for i in infos if not i.is_dir()}
+            beside = set[str]() if keep_companions else companions(sizes)
             for info in infos:
                 if info.is_dir() or _hidden(info.filename):
                     continue
                 inner = f"{name}/{shown(info.filename)}"
-                reason = _refusal(info) or _unknown(info, explicit)
+                reason = _refusal(info) or (BESIDE if info.filename in beside else "")
+                reason = reason or _unknown(info, explicit)
                 if reason:
                     ledger.bytes_found += info.compress_size
                     ledger.skip(reason, info.compress_size)
-                    ledger.group(f"skipped: {reason}", inner)
+                    if reason == BESIDE:
+                        ledger.companions.append(inner)
+                    else:
+                        ledger.group(f"skipped: {reason}", inner)
                 else:
                     yield _member(archive, info, inner)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:

@@ -14,6 +14,9 @@ from engine.corpus.text import LONGEST, WHOLE, Cut, choose_cut, split
 LONGEST_PAGE = 16 << 20
 """An HTML page beyond this many bytes is refused: its tree is held in memory."""
 
+LEAST_MAIN = 0.1
+"""Share of a page's text that its main text is at least; less, and it was not found."""
+
 AS_CODE = Cut(f"in blocks, being longer than {LONGEST:,} characters", re.compile(r"(?!)"), LONGEST)
 
 
@@ -28,7 +31,7 @@ def text_rows(
         head += block
     cut = choose_cut(head)
     pieces = 0
-    for line, piece in split(chain([head], text.blocks), cut):
+    for line, piece in split(chain([head], text.blocks), cut, ledger.separators):
         pieces += 1
         yield Row(line, piece, byte_length(piece, text.encoding))
     if cut:
@@ -52,9 +55,7 @@ def code_rows(
 def page_rows(
     item: Member, ledger: Ledger, asked: str | None = None, limit: int | None = None
 ) -> Iterator[Row]:
-    """The text of an HTML page as one document: no scripts, no styles, blocks on lines."""
-    from resiliparse.extract.html2text import extract_plain_text
-
+    """The main text of an HTML page as one document: no menus, no scripts, blocks on lines."""
     found = ledger.bytes_found
     if item.size > LONGEST_PAGE:
         raise _too_large(item)
@@ -64,12 +65,24 @@ def page_rows(
         raise _too_large(item)
     source = "".join(text.blocks)
     try:
-        plain = extract_plain_text(source, noscript=False, alt_texts=False)
+        plain, whole = _page_text(source)
     except Exception as error:  # the parser is a library of its own
         message = f"{item.name} is not a readable HTML page ({type(error).__name__})"
         raise Fault("broken HTML", f"{message}; give its text") from None
     ledger.encoded(text.encoding, item.name)
+    if whole:
+        ledger.group("read whole, menus included: no main text was found in it", item.name)
     yield Row(1, plain, size)
+
+
+def _page_text(source: str) -> tuple[str, bool]:
+    """A page's main text, or where that is next to nothing the whole page and True."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    main: str = extract_plain_text(source, main_content=True, noscript=False, alt_texts=False)
+    page: str = extract_plain_text(source, noscript=False, alt_texts=False)
+    whole = len(main) < LEAST_MAIN * len(page)
+    return (page, True) if whole else (main, False)
 
 
 def _too_large(item: Member) -> Fault:

@@ -56,7 +56,9 @@ def terms(
     ``base`` has the base's parts by name (weights, tokenizer, chat template, …), ``files`` the
     ``hashes``; a precision that is not chosen yet is left out.
     """
-    gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path"})
+    gate = recipe.gate.model_dump(exclude={*FILES, "probe", "lm_eval_path", "chat_heldout"})
+    if recipe.gate.chat_heldout:
+        gate["chat_heldout"] = sha256_file(Path(recipe.gate.chat_heldout))
     probe = {**recipe.gate.probe.model_dump(), "lrs": list(recipe.gate.probe.rates)}
     limits = effective(recipe.probe.thresholds)
     return {

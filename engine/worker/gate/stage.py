@@ -13,6 +13,7 @@ import torch
 from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
 from engine.errors import InputError
 from engine.files import sha256_file
+from engine.gate.chat_guard import with_chat
 from engine.gate.judge import judge, with_clean_part
 from engine.gate.recheck import verdict_inputs
 from engine.gate.secondary import nats_gained
@@ -170,6 +171,9 @@ class Judging:
         known = rise or need(job.made.train).generic_rise
         tags = [example.tags for example in self.examples[1]]
         verdict = judge(*arms, gate, known, limits, self.groups, count.others, tags)
+        if (scanned := need(job.made.scan).scan.chat) and scanned.is_chat and not wide:
+            chat = forgetting.ChatGuard(self.context, job.trained)
+            verdict = with_chat(verdict, chat.rise(model), gate, limits)
         told = {"p": verdict.p_value, "estimate": verdict.estimate, "outcome": verdict.outcome}
         self._say_miscount("gate", problem or attempt.note("judged", **told))
         contaminated = need(job.made.scan).contaminated_items

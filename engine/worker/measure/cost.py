@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from engine.artifacts.probe import Cost
-from engine.artifacts.scan import SideScan
+from engine.artifacts.scan import Scan
+from engine.decision.mix_back import plan_mix_back
 from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
@@ -21,7 +23,6 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.base import sequence_length
 from engine.worker.model.precision import Precision
-from engine.worker.packing.stage import domain_budget
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import new_tokens
 from engine.worker.step import memory
@@ -40,7 +41,7 @@ def estimate(
     base: models.Base,
     model: torch.nn.Module,
     precision: Precision,
-    scanned: SideScan,
+    scan: Scan,
 ) -> Cost:
     """Time three real steps of this model and scale to the run and to its gate.
 
@@ -56,10 +57,8 @@ def estimate(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
     speed = measure_speed(model, precision, length)
-    available = scanned.tokens - scanned.heldout_tokens - scanned.left_out_tokens
-    budget = domain_budget(recipe)
-    kept = available if budget is None else min(available, budget)
-    tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
+    mixed = plan_mix_back(scan.domain, scan.generic, recipe)
+    tokens = int((mixed.domain + mixed.taken) * recipe.train.epochs)
     judged = gate_tokens(recipe.gate, base)
     per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
     # An adapter of the gate is taken to be as small as the run's own.
@@ -68,9 +67,10 @@ def estimate(
     gate_peak = peak + memory.STATE_BYTES * (its - trained)
     return Cost(
         tokens=tokens,
-        tokens_per_s=round(speed, 1),
-        train_seconds=round(tokens / speed, 1),
-        gate_seconds=round(judged / speed, 1),
+        tokens_per_s=round(speed.tokens_per_s, 1),
+        idle_tokens_per_s=round(speed.idle_tokens_per_s, 1),
+        train_seconds=round(tokens / speed.tokens_per_s, 1),
+        gate_seconds=round(judged / speed.tokens_per_s, 1),
         memory_gb=round(peak / 1e9, 3),
         train_flops=tokens * flops_per_token(recipe.train.method, parameters, base, length),
         gate_flops=judged * per_gate_token,
@@ -94,7 +94,28 @@ def cost_inputs(recipe: recipes.Recipe) -> list[object]:
     return [recipe.pack.mix_back, *scoring, *probe]
 
 
-def measure_speed(model: torch.nn.Module, precision: Precision, length: int) -> float:
+class Speed(NamedTuple):
+    """How fast this machine trains."""
+
+    tokens_per_s: float
+    """By the clock: what a price is made of."""
+    idle_tokens_per_s: float
+    """If nothing else ran here: what decides how much is measured."""
+
+    @classmethod
+    def of(cls, tokens: float, timing: Timing) -> Speed:
+        return cls(tokens / timing.seconds, tokens / timing.idle_seconds)
+
+
+class Timing(NamedTuple):
+    """Seconds of one piece of work."""
+
+    seconds: float
+    idle_seconds: float
+    """On a CPU its processor time over its threads, which others' work hardly changes."""
+
+
+def measure_speed(model: torch.nn.Module, precision: Precision, length: int) -> Speed:
     """Tokens per second of whole steps on one random row, the fastest of three.
 
     A row that does not fit in memory is halved, down to ``LEAST_ROW``; where not even that
@@ -103,24 +124,27 @@ def measure_speed(model: torch.nn.Module, precision: Precision, length: int) -> 
     rows = memory.random_row(model, length)
     stepper = Stepper(model, make_optimizer(model, 1e-9), precision, 1.0, 1)
     try:
-        return length / time_fastest(lambda: stepper.step(rows, 1e-9))
+        return Speed.of(length, time_fastest(lambda: stepper.step(rows, 1e-9)))
     except torch.OutOfMemoryError:
         stepper.optimizer.zero_grad(set_to_none=True)
         stepper.optimizer.state.clear()
         torch.cuda.empty_cache()
     if length > LEAST_ROW:
         return measure_speed(model, precision, length // 2)
-    return FORWARD_SHARE * length / time_fastest(lambda: mean_loss(model, rows, precision, 1))
+    timing = time_fastest(lambda: mean_loss(model, rows, precision, 1))
+    return Speed.of(FORWARD_SHARE * length, timing)
 
 
-def time_fastest(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few calls."""
-    times = []
+def time_fastest(work: Callable[[], object]) -> Timing:
+    """The fastest of a few calls, by the clock and by processor time."""
+    times, idle = [], []
+    threads = torch.get_num_threads() if models.device().type == "cpu" else None
     for _ in range(TIMING_STEPS):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         work()
         times.append(time.perf_counter() - started)
-    return min(times)
+        idle.append(max(1e-9, time.process_time() - used) / threads if threads else times[-1])
+    return Timing(min(times), min(idle))
 
 
 def gate_tokens(gate: Gate, base: models.Base) -> float:

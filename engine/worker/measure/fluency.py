@@ -45,7 +45,8 @@ class FluencyProbe:
     scorer: Scorer
     domain: Scores
     generic: Scores
-    budget_ended: bool = False
+    ended_by: str = ""
+    """What ended the scoring before its interval decided, as in ``Fluency``."""
 
     def run(self) -> Fluency:
         """Score, and sum up; surprising documents and terms are added by the caller."""
@@ -72,7 +73,8 @@ class FluencyProbe:
             nats_ratio=domain.nats_per_token / max(1e-9, generic.nats_per_token),
             seconds=round(time.monotonic() - started, 2),
             classes=token_classes(self.domain, self.generic, self.scorer.base),
-            budget_ended=self.budget_ended,
+            budget_ended=bool(self.ended_by),
+            ended_by=self.ended_by,
         )
 
     def _finished(self, started: float, limit: float) -> bool:
@@ -86,10 +88,11 @@ class FluencyProbe:
             ratio = bits_ratio(self.domain, self.generic, 1000, probe.seed, STOP_LEVEL)
             if ratio.low > limit or ratio.high < limit:
                 return True
-        self.budget_ended = all(s.exhausted or s.tokens >= probe.max_tokens for s in sides) or (
-            enough and self.context.clock() - started > probe.budget_seconds
-        )
-        return self.budget_ended
+        if all(s.exhausted or s.tokens >= probe.max_tokens for s in sides):
+            self.ended_by = "text" if all(s.exhausted for s in sides) else "tokens"
+        elif enough and self.context.clock() - started > probe.budget_seconds:
+            self.ended_by = "time"
+        return bool(self.ended_by)
 
 
 def side_loss(scores: Scores) -> SideLoss:
@@ -118,17 +121,24 @@ def token_classes(domain: Scores, generic: Scores, base: Base) -> list[TokenClas
     found = []
     for number, name in enumerate(CLASSES):
         shares = [counts[number] / max(1.0, counts.sum()) for _, counts in sides]
-        means = [nats[number] / max(1.0, counts[number]) for nats, counts in sides]
+        means = [
+            nats[number] / counts[number] if counts[number] else None for nats, counts in sides
+        ]
         found.append(
             TokenClass(
                 name=name,
                 domain_share=float(shares[0]),
                 generic_share=float(shares[1]),
-                domain_nats=float(means[0]),
-                generic_nats=float(means[1]),
+                domain_nats=means[0],
+                generic_nats=means[1],
             )
         )
     return found
+
+
+def _mean(total: float, count: int) -> float | None:
+    """None of nothing: a class that is absent costs no 0 nats."""
+    return float(total / count) if count else None
 
 
 def class_table(base: Base) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ import torch
 from engine.artifacts.probe import Pilot
 from engine.artifacts.record import Interval
 from engine.recipe.defaults import PILOT_WIDTH, TRIAL_RANK, pilot_lr
+from engine.recipe.sections import Recipe
 from engine.runs.events import Alarm, TrainStep
 from engine.stats.bootstrap import interval, ratio_deviations, ratio_of_ratios
 from engine.thresholds import effective
@@ -61,36 +62,42 @@ class PilotRunner:
     window: int
     min_context: int
     tokens_per_s: float
-    """Training speed here, from a timing; it bounds the pilot's size."""
+    """Training speed of this machine when idle, from a timing; it bounds the pilot's size."""
 
     def run(self, domain: Scores, generic: Scores) -> Pilot:
         """A look, and the full pilot where the look leaves the question open."""
         started = time.monotonic()
-        tokens = self._tokens(domain.store, generic.store)
+        tokens, wanted = self._tokens(domain.store, generic.store)
         limits = effective(self.context.recipe.probe.thresholds)
         pilot = self._pilot(domain, generic, max(1, int(LOOK * tokens)))
         if not decided(pilot, LOOK, limits):
             pilot = self._pilot(domain, generic, tokens)
         seconds = round(time.monotonic() - started, 2)
-        return pilot.model_copy(update={"seconds": seconds})
+        sizes = {"full_tokens": tokens, "wanted_tokens": wanted}
+        return pilot.model_copy(update={"seconds": seconds, **sizes})
 
-    def _tokens(self, *stores: TokenStore) -> int:
-        """Tokens of the full pilot: the recipe's, what there is, and what time allows."""
-        probe = self.context.recipe.probe
+    def _tokens(self, *stores: TokenStore) -> tuple[int, int]:
+        """Tokens of the full pilot, and what recipe and corpus ask for: both the same where time
+        allows it. What a run had to do with less, its replay does with as much, on any machine.
+        """
+        recipe = self.context.recipe
         available = [int(s.lengths[s.side(heldout=False)].sum()) for s in stores]
         share = max(20_000, int(CORPUS_SHARE * available[0]))
-        wanted = tokens = min(probe.pilot_tokens, share, *available)
+        wanted = min(recipe.probe.pilot_tokens, share, *available)
+        texts = [store.meta["fingerprint"] for store in stores]
+        kept = replayed_tokens(recipe, self.base.identity, texts, wanted)
         cost = len(stores) * (1 + LOOK) / self.tokens_per_s
-        while tokens > 2 * LEAST_TOKENS and tokens * cost > probe.budget_seconds:
-            tokens //= 2
+        tokens = kept or fitting_tokens(wanted, cost, recipe.probe.budget_seconds)
         if tokens < wanted:
-            message = (
-                f"pilot shrunk from {wanted:,} to {tokens:,} tokens a side: this machine trains "
-                f"{self.tokens_per_s:,.0f} tokens/s and [probe] budget_seconds is "
-                f"{probe.budget_seconds}"
+            why = (
+                "as in the run that this recipe is of"
+                if kept
+                else f"this machine trains {self.tokens_per_s:,.0f} tokens/s and [probe] "
+                f"budget_seconds is {recipe.probe.budget_seconds}; the recipe keeps this size"
             )
+            message = f"pilot shrunk from {wanted:,} to {tokens:,} tokens a side: {why}"
             self.context.emit(Alarm(level="note", stage="probe", message=message))
-        return tokens
+        return tokens, wanted
 
     def _pilot(self, domain: Scores, generic: Scores, tokens: int) -> Pilot:
         """Both sides on equal tokens; the net gain with its document-bootstrap interval."""
@@ -195,6 +202,29 @@ class PilotRunner:
         pack = write_pack(folder, pieces, self._length, store.meta["dtype"], self.base.eos, ledger)
         index = np.random.default_rng(recipe.probe.seed).permutation(len(pack))
         return pack.rows(index)
+
+
+def fitting_tokens(wanted: int, seconds_per_token: float, budget_seconds: float) -> int:
+    """As many tokens as the time allows: ``wanted`` halved until it fits."""
+    tokens = wanted
+    while tokens > 2 * LEAST_TOKENS and tokens * seconds_per_token > budget_seconds:
+        tokens //= 2
+    return tokens
+
+
+def replayed_tokens(recipe: Recipe, model: str, texts: list[str], wanted: int) -> int | None:
+    """Size of the pilot in the run that wrote this recipe, of the same model, texts and request.
+
+    None in a recipe of no run, and where one of these is another now.
+    """
+    known, probed = recipe.provenance, recipe.evidence.get("probe")
+    pilot = probed.get("pilot") if isinstance(probed, dict) else None
+    before = [known.get(key) for key in ("model_sha256", "corpus_sha256", "generic_sha256")]
+    if before != [model, *texts] or not isinstance(pilot, dict):
+        return None
+    tokens, asked = pilot.get("full_tokens"), pilot.get("wanted_tokens")
+    same = asked == wanted and known.get("probe_seconds") == recipe.probe.budget_seconds
+    return tokens if same and isinstance(tokens, int) and 0 < tokens <= wanted else None
 
 
 def evaluated(scores: Scores, window: int) -> list[int]:

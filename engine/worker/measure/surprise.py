@@ -55,10 +55,9 @@ def _words(base: Base, ids: list[int], nll: Floats) -> list[tuple[str, float]]:
     pieces = base.tokenizer.convert_ids_to_tokens(ids)
     starts = [at for at, piece in enumerate(pieces) if piece.startswith(("Ġ", "▁"))]
     spans = list(zip(starts, [*starts[1:], len(ids)], strict=False))  # no start: no span
-    texts = base.tokenizer.batch_decode([ids[start:end] for start, end in spans])
     words = [
-        (text.strip().lower(), float(nll[start:end].sum()))
-        for text, (start, end) in zip(texts, spans, strict=True)
+        (base.tokenizer.decode(ids[start:end]).strip().lower(), float(nll[start:end].sum()))
+        for start, end in spans
     ]
     return [
         (word, nats)

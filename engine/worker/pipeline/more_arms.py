@@ -88,7 +88,8 @@ class ArmsStage(Stage[ArmsResult]):
     @property
     def rank(self) -> int:
         """That of the run's adapters."""
-        return default_rank(self.recipe.lora.rank, need(self.job.made.scan).domain.tokens)[0]
+        tokens = need(self.job.made.scan).domain.effective_tokens
+        return default_rank(self.recipe.lora.rank, tokens)[0]
 
     @property
     def judging(self) -> Judging:

@@ -18,12 +18,16 @@ import psutil
 from engine.artifacts.scan import Quality
 from engine.corpus.corpus import Corpus
 from engine.corpus.files.seals import hold_folder, publish_sealed
+from engine.corpus.mixture import open_corpus
 from engine.errors import InputError
 from engine.files import digest, home, private_dir, write_json
+from engine.quality.boilerplate import Boilerplate
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
 from engine.quality.near_duplicates import Clusters, Signatures
 from engine.quality.shingles import Words, words_of
+from engine.quality.special_strings import SpecialStrings
+from engine.quality.text_edits import TextEdits
 from engine.quality.text_quality import TextQuality
 from engine.worker.job.context import Context
 from engine.worker.tokens import repeats
@@ -41,14 +45,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-STORE_VERSION = 4
+STORE_VERSION = 5
 MAX_TERMS = 200_000
 """Distinct words counted at most; the rarest are dropped when the table is full."""
 TERMS = 5000
 """Most frequent words kept, for the fertility report."""
 LOOKED_AT = 4_000_000
 """Characters of one document searched for duplicates and gold items: bounds the memory."""
-COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
+COMPANIONS = 50
+"""Names of files beside the corpus that are kept."""
+COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins", "sources")
 
 Tick = Callable[[int, int], None]
 
@@ -56,9 +62,7 @@ Tick = Callable[[int, int], None]
 def store_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Where the store of this text, tokenizer and split is, or will be."""
     identity = tokenizer_identity(tokenizer)
-    source = corpus.source
-    split = [source.heldout_share, source.keep_near_duplicates]
-    parts = [STORE_VERSION, corpus.fingerprint(), identity, *split]
+    parts = [STORE_VERSION, corpus.fingerprint(), identity, *corpus.source.handling]
     return home() / "cache" / "tokens" / digest(parts)[:32]
 
 
@@ -77,8 +81,8 @@ def build_store(
     # Two runs may read one corpus at once: each builds its own, the first one done is kept.
     _sweep(folder)
     temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
-    reading = Reading(corpus)
     try:
+        reading = Reading(corpus, _edits(context, corpus, f"comparing the lines of the {label}"))
         with ExitStack() as stack:
             writer = _Writer(temporary, tokenizer, overlap, stack)
             _read(context, reading, writer, f"reading {label}")
@@ -88,7 +92,7 @@ def build_store(
                 )
             what = f"comparing the documents of the {label}"
             writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
-        if store_folder(Corpus(corpus.source), tokenizer) != folder:
+        if store_folder(open_corpus(corpus.source), tokenizer) != folder:
             raise InputError(
                 f"{corpus.label}: changed while it was read; go on with {context.go_on} once it "
                 "stays as it is"
@@ -98,6 +102,21 @@ def build_store(
         shutil.rmtree(temporary, ignore_errors=True)
     hold_folder(folder)
     return TokenStore(folder)
+
+
+def _edits(context: Context, corpus: Corpus, label: str) -> TextEdits | None:
+    """What the recipe changes in the texts; shared lines take a reading of their own."""
+    source = corpus.source
+    if not (source.drop_shared_lines or source.mask_contacts):
+        return None
+    edits = TextEdits(mask=source.mask_contacts)
+    if source.drop_shared_lines:
+        lines = Boilerplate()
+        for batch in Reading(corpus, edits).batches():
+            lines.feed(batch.texts)
+            context.progress(label, corpus.ledger.bytes_read, corpus.ledger.bytes_total, "bytes")
+        edits = TextEdits(lines.shared_keys(), source.mask_contacts)
+    return edits
 
 
 def _sweep(folder: Path) -> None:
@@ -148,6 +167,8 @@ class _Writer:
         stack.callback(self._signatures.close)
         stack.callback(self._leaks.close)
         self._quality = TextQuality()
+        self._special = SpecialStrings(tokenizer.all_special_tokens)
+        self._unknown_id, self._unknown = tokenizer.unk_token_id, 0
         self._names: dict[str, int] = {}
         self._terms: dict[str, int] = {}
         self._words = 0
@@ -168,6 +189,7 @@ class _Writer:
         self._signatures.feed(words)
         self._leaks.feed(words)
         self._quality.feed(batch.texts, batch.hashes.tolist())
+        self._special.feed(batch.texts)
         if self._overlap is not None:
             self._overlap.feed(words)
         self._count(words)
@@ -188,8 +210,11 @@ class _Writer:
         self._write("lengths", np.array([len(one) for one in ids], dtype=np.int64))
         self._write("nbytes", batch.sizes)
         self._write("hashes", batch.hashes)
+        self._write("sources", batch.sources)
         self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
         self.documents += len(ids)
+        if self._unknown_id is not None:
+            self._unknown += sum(int((one == self._unknown_id).sum()) for one in ids)
 
     def _write(self, name: str, *arrays: npt.NDArray[Any]) -> None:
         for array in arrays:
@@ -226,6 +251,8 @@ class _Writer:
             "terms": _most(self._terms, TERMS),
             "quality": quality.model_dump(),
             "leaks": repeats.leaks(store, leaked, shared, self._tokenizer),
+            "special_strings": [one.model_dump() for one in self._special.found()],
+            "unknown_tokens": self._unknown,
             **_read_as(reading),
         }
         write_json(self._folder / "meta.json", meta)
@@ -264,10 +291,14 @@ def _read_as(reading: Reading) -> dict[str, Any]:
         "files": ledger.files,
         "duplicates": reading.duplicates,
         "duplicate_bytes": reading.duplicate_bytes,
+        "copies_kept": reading.copies_kept,
+        "edits": reading.edits.counts.model_dump() if reading.edits else None,
         "skipped": ledger.skipped,
         "skipped_bytes": ledger.skipped_bytes,
         "notes": ledger.notes,
         "text_column": ledger.text_column,
+        "companions": ledger.companions[:COMPANIONS],
+        "separators": ledger.separators,
         "encodings": getattr(ledger, "encodings", {}),
         "mojibake_documents": getattr(ledger, "mojibake_documents", 0),
     }

@@ -2,14 +2,16 @@
 
 Files, one entry a document unless they say otherwise: ``tokens.bin`` (uint16 or uint32,
 documents back to back, no special tokens), ``lengths.bin`` and ``nbytes.bin`` (int64),
-``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``files.json``
-(the files' names), ``heldout.npy`` (mask), ``leaked.npy`` and ``dropped.npy`` (document
-numbers), ``meta.json`` (the SideScan fields). ``engine.worker.tokens.build`` writes them.
+``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``sources.bin``
+(uint8: which of the side's sources), ``files.json`` (the files' names), ``heldout.npy`` (mask),
+``leaked.npy`` and ``dropped.npy`` (document numbers), ``meta.json`` (the SideScan fields).
+``engine.worker.tokens.build`` writes them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +76,11 @@ class TokenStore:
         return np.fromfile(self.folder / "hashes.bin", dtype=np.uint64)
 
     @cached_property
+    def sources(self) -> npt.NDArray[np.uint8]:
+        """Which of the side's sources each document is of [n]."""
+        return np.fromfile(self.folder / "sources.bin", dtype=np.uint8)
+
+    @cached_property
     def _tokens(self) -> Ints:
         if self.offsets[-1] == 0:
             return np.zeros(0, dtype=self.meta["dtype"])
@@ -133,6 +140,8 @@ def split_documents(
     none is left out, and a group stays on one side. Nor is any where fewer than two documents
     would be left: a corpus of one text is judged by its size, and needs two sides to be measured.
     """
+    _, lead, copy_of = np.unique(hashes, return_index=True, return_inverse=True)
+    groups = groups[lead[copy_of]]  # copies that are kept, even those too short to be compared
     first = groups == np.arange(len(groups))
     if keep or first.sum() < 2:
         return heldout_mask(hashes, groups, share), np.zeros(0, dtype=np.int64)
@@ -187,7 +196,9 @@ def heldout_mask(
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids of each text, no special tokens added, none parsed out of the text.
 
-    WikiText's literal ``<unk>`` would otherwise be read as a special token.
+    WikiText's literal ``<unk>`` would otherwise be read as a special token. Some vocabularies hold
+    the spelling of their special tokens as pieces of their own (Unigram, whole words): there the
+    spelling is broken in two.
     """
     encoded: list[list[int]] = tokenizer(
         texts,
@@ -197,7 +208,23 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[in
         return_token_type_ids=False,
         verbose=False,
     )["input_ids"]
-    return encoded
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    return [
+        ids if special.isdisjoint(ids) else _encode_spelling(tokenizer, text, special)
+        for text, ids in zip(texts, encoded, strict=True)
+    ]
+
+
+def _encode_spelling(tokenizer: PreTrainedTokenizerBase, text: str, special: set[int]) -> list[int]:
+    """The ids of a text that spells a special token, which is cut behind its first character."""
+    marks = sorted(tokenizer.all_special_tokens, key=len, reverse=True)
+    inside = "|".join(
+        f"(?<={re.escape(mark[0])})(?={re.escape(mark[1:])})" for mark in marks if mark[1:]
+    )
+    ids: list[int] = []
+    for part in re.split(inside, text) if inside else [text]:
+        ids += tokenizer(part, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return [one for one in ids if one not in special]
 
 
 def encode_long(tokenizer: PreTrainedTokenizerBase, texts: list[str], dtype: str) -> list[Ints]:

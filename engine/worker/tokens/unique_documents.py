@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engine.corpus.corpus import Corpus, Document
 from engine.corpus.text import content_hash
+from engine.quality.text_edits import TextEdits
 
 BATCH_CHARACTERS = 1 << 19
 """Text in a batch: about a quarter of a second of tokenising, so that a stop is heeded soon."""
@@ -27,6 +28,8 @@ class Batch:
     origins: list[str]
     hashes: Hashes
     sizes: npt.NDArray[np.int64]
+    sources: npt.NDArray[np.uint8]
+    """Which of the side's sources each is of."""
 
 
 class Seen:
@@ -55,32 +58,50 @@ class Reading:
     """One pass over a corpus; the counts grow while ``batches`` is read."""
 
     corpus: Corpus
+    edits: TextEdits | None = None
+    """What is changed in every text, before copies are looked for."""
     duplicates: int = 0
     duplicate_bytes: int = 0
+    copies_kept: int = 0
     repeats: list[tuple[str, int]] = field(default_factory=list)
     """Origins of the first exact duplicates, with the hash that they repeat."""
 
     def batches(self) -> Iterator[Batch]:
-        """Documents in order, without exact duplicates; batches without any come too."""
-        seen = Seen()
+        """Documents in order, without exact duplicates unless the recipe keeps them.
+
+        Batches without any document come too.
+        """
+        seen, keep = Seen(), self.corpus.source.keep_exact_copies
         for documents in _gathered(self.corpus):
+            if self.edits:
+                documents = _edited(documents, self.edits)
             keys = np.array([_key(one.text) for one in documents], dtype=np.uint64)
             sizes = np.array([len(one.text.encode()) for one in documents], dtype=np.int64)
             fresh = seen.fresh(keys)
-            self._drop([documents[i].origin for i in np.flatnonzero(~fresh)], keys[~fresh])
+            self._note([documents[i].origin for i in np.flatnonzero(~fresh)], keys[~fresh])
+            if keep:
+                self.copies_kept += int((~fresh).sum())
+                fresh[:] = True
+            self.duplicates += int((~fresh).sum())
             self.duplicate_bytes += int(sizes[~fresh].sum())
             kept = [documents[i] for i in np.flatnonzero(fresh)]
             texts, origins = [one.text for one in kept], [one.origin for one in kept]
-            yield Batch(texts, origins, keys[fresh], sizes[fresh])
+            sources = np.array([one.source for one in kept], dtype=np.uint8)
+            yield Batch(texts, origins, keys[fresh], sizes[fresh], sources)
 
-    def _drop(self, origins: list[str], keys: Hashes) -> None:
-        self.duplicates += len(origins)
+    def _note(self, origins: list[str], keys: Hashes) -> None:
         wanted = EXAMPLES - len(self.repeats)
         self.repeats += list(zip(origins, keys.tolist(), strict=True))[:wanted]
 
 
 def _key(text: str) -> int:
     return int.from_bytes(content_hash(text)[:8], "big")
+
+
+def _edited(documents: list[Document], edits: TextEdits) -> list[Document]:
+    """The documents of which something is left, as it is."""
+    texts = [(edits.apply(one.text), one.origin) for one in documents]
+    return [Document(text, origin) for text, origin in texts if text]
 
 
 def _gathered(corpus: Corpus) -> Iterator[list[Document]]:

@@ -101,6 +101,7 @@ class Setup:
     heldout: tuple[Rows, Rows]
     """Domain and generic held-out rows."""
     corpus_tokens: int
+    """Without what the corpus says twice; the rank goes by it."""
     identity: dict[str, str]
     extended: Extended | None
     watch: Watch

@@ -43,7 +43,7 @@ class TrainStage(Stage[TrainArtifact]):
         folder = pack_folder(job.run)
         pool = open_mix(folder, job.recipe, packed.sha256, packed.generic_rows)
         heldout = heldout_rows(folder / "heldout-domain"), heldout_rows(folder / "heldout-generic")
-        tokens = need(job.made.scan).domain.tokens
+        tokens = need(job.made.scan).domain.effective_tokens
         try:
             return Training(
                 job.context, job.trained, pool, heldout, tokens, self.identity, self._extended()

@@ -11,8 +11,8 @@ from cpt_tui.interview.draft import Draft
 from cpt_tui.interview.owned import owned_text, save_as
 from engine.artifacts.decision import Evidence
 from engine.errors import InputError
-from engine.recipe.spelled_out import FOLD
 from engine.recipe.toml import load_recipe, parse_toml, validate
+from engine.recipe.written.spelled_out import FOLD
 from tests.cpt_tui import worlds
 from tests.cpt_tui.driving import folded, interview, settle
 from tests.cpt_tui.worlds import RECIPE, recipe_values

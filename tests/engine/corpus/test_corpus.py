@@ -59,9 +59,9 @@ def test_hash_ignores_whitespace_only(raw: str) -> None:
 
 
 def test_clean_is_linear_in_runs_of_spaces() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     clean((" " * 200_000 + "x") * 5 + " \n")
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 # splitting
@@ -76,7 +76,8 @@ PARTS = st.sampled_from([*MARKS, *SPACES, "word", "x" * 9000, "。", "字" * 900
 def test_nothing_is_lost_by_splitting(parts: list[str], size: int) -> None:
     whole = "".join(parts).replace("\r\n", "\n")
     blocks = [whole[i : i + size] for i in range(0, len(whole), size)]
-    for cut in (text.AT_SEPARATORS, text.AT_HEADINGS, text.IN_BLOCKS, None):
+    marks = text.choose_cut("one\n<|endoftext|>\n")
+    for cut in (marks, text.AT_HEADINGS, text.IN_BLOCKS, None):
         pieces = [piece for _, piece in text.split(blocks, cut)]
         got, want = squeezed(pieces), squeezed([whole])
         assert got.replace("<|endoftext|>", "") == want.replace("<|endoftext|>", "")
@@ -251,12 +252,12 @@ def test_embedded_sample() -> None:
 
 
 def test_folder_order_hidden_files_and_unknown_types(tmp_path: Path) -> None:
-    for name in ("b.txt", "a/z.md", ".hidden.txt", ".git/c.txt", "SOURCE.txt", "x.doc", "noext"):
+    for name in ("b.txt", "a/z.md", ".hidden.txt", ".git/c.txt", "C.txt", "x.doc", "noext"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"text of {name}")
     source = corpus(tmp_path)
     found = [str(path.relative_to(tmp_path)) for path in source.files()]
-    assert found == ["SOURCE.txt", "a/z.md", "b.txt"]
+    assert found == ["C.txt", "a/z.md", "b.txt"]
     list(source.documents())
     assert source.ledger.skipped == {"unknown type": 2}
     assert source.ledger.bytes_total == sum(path.stat().st_size for path in source.files())
@@ -370,10 +371,10 @@ def test_a_file_alone_that_cannot_be_read(
 
 def test_a_large_text_under_the_wrong_name_is_refused_soon(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("not json at all, just text\n" * 1_000_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(InputError, match=r"a\.jsonl:1 is not JSON"):
         corpus(tmp_path / "a.jsonl").check()
-    assert time.monotonic() - begun < 3
+    assert time.process_time() - begun < 3
 
 
 def test_malformed_json_alone_is_an_error_while_reading(tmp_path: Path) -> None:
@@ -464,6 +465,10 @@ def test_real_material_is_read_without_a_crash() -> None:
     assert MATERIAL is not None
     for folder in sorted(MATERIAL.glob("awkward/*")):
         source = corpus(folder)
+        if folder.name == "lfs_pointers":  # but for where it is from, it holds no text
+            with pytest.raises(InputError, match="no readable text"):
+                source.check()
+            continue
         source.check()
         for document in source.documents():
             document.text.encode()

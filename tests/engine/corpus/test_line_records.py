@@ -36,7 +36,27 @@ def wrapped(width: int = 70) -> list[str]:
     return lines
 
 
+SYSLOG = [
+    f"Nov {RNG.randint(1, 28):2} {RNG.randrange(24):02}:{n % 60:02}:07 alpha cron[{n}]: run {n}"
+    for n in range(800)
+]
+DUMP = [f"INSERT INTO users VALUES ({n}, '{RNG.getrandbits(64):x}');" for n in range(400)]
+THINGS = ["red", "steel", "chair", "lamp", "oak", "large", "cable", "of", "XL-200", "set", "2m"]
+TITLES = [" ".join(RNG.choices(THINGS, k=RNG.randint(4, 10))) for _ in range(1200)]
+KINDS = {
+    "molecules": MOLECULES,
+    "log": LOG,
+    "numbers": NUMBERS,
+    "syslog": SYSLOG,
+    "dump": DUMP,
+    "titles": TITLES,
+    "few molecules": MOLECULES[:60],
+    "a short log": SYSLOG[:50],
+}
 NO_RECORDS = {
+    "numbered verses": [f"(VS:VII_{n}) {' '.join(PROSE[9 * n : 9 * n + 9])}." for n in range(300)],
+    "captions": [" ".join(PROSE[6 * n : 6 * n + 6]).replace(".", "") for n in range(500)],
+    "a trace": ["12:00:01 ERROR x", "\tat a.b(C.java:1)", "\tat a.c(C.java:2)"] * 200,
     "hard-wrapped prose": wrapped(),
     "a sentence on each line": [" ".join(PROSE[at : at + 9]) + "." for at in range(0, 3000, 9)],
     "code": ["def f(x):", "    return x", ""] * 400,
@@ -46,7 +66,7 @@ NO_RECORDS = {
 }
 
 
-@pytest.mark.parametrize("lines", [MOLECULES, LOG, NUMBERS], ids=["molecules", "log", "numbers"])
+@pytest.mark.parametrize("lines", KINDS.values(), ids=KINDS)
 def test_the_same_lines_are_the_same_rows_in_any_file(tmp_path: Path, lines: list[str]) -> None:
     text = "\n".join(lines) + "\n"
     (tmp_path / "a.txt").write_text(text)

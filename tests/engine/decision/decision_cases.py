@@ -10,6 +10,7 @@ from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
 from engine.artifacts.record import Interval
 from engine.artifacts.scan import (
+    ChatSigns,
     Contamination,
     Fertility,
     Quality,
@@ -24,7 +25,7 @@ from engine.recipe.sections import Recipe
 
 ORDER = [
     *("hurts", "shape", "size", "surprise", "fertility", "explain", "goal", "gate"),
-    *("facts", "distil", "method", "vocabulary", "cost"),
+    *("chat", "facts", "distil", "mix_back", "method", "vocabulary", "cost"),
 ]
 ANSWERS: dict[str, Any] = {
     "hurts": "unreadable",
@@ -89,6 +90,16 @@ def repeating(tokens: int, passages: int) -> Scan:
     return scan(tokens, quality=quality(0, repeated_passages_tokens=passages))
 
 
+def thin(tokens: int) -> Scan:
+    """A text beside generic text of so few tokens, on 20M of its own."""
+    return scan().model_copy(update={"generic": side(tokens)})
+
+
+def chatting(**signs: Any) -> Scan:
+    """A base with these signs of a chat model."""
+    return scan().model_copy(update={"chat": ChatSigns(**signs)})
+
+
 def leaking(documents: int) -> Scan:
     """So many of 100 held-out documents stand in the training text."""
     found = Contamination(heldout_documents=100, heldout_in_train=documents)
@@ -151,6 +162,7 @@ def recipe(interview: dict[str, Any] | None = None, **sections: Any) -> Recipe:
     return Recipe.model_validate({**given, "interview": answers, **sections})
 
 
+SPELT = [{"text": "</s>", "documents": 800}, {"text": "<s>", "documents": 3}]
 LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("hurts", {}, {"hurts": None}, "open", "unanswered"),
     ("hurts", {}, {}, "go", "cannot read"),
@@ -196,6 +208,8 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("shape", {"scan": parts(raw=0.7, code=0.3)}, {}, "note", "running text and source code"),
     ("shape", {"scan": parts(raw=0.7, chat=0.3)}, {}, "note", "mixed"),
     ("shape", {"scan": leaking(11)}, {}, "note", "11% of the held-out documents"),
+    ("shape", {"scan": scan(unknown_tokens=400_000)}, {}, "note", "2.0% of the tokens are unknown"),
+    ("shape", {"scan": scan(special_strings=SPELT)}, {}, "note", "800 of 900 documents hold </s>"),
     ("size", {"scan": scan(30_000_000, quality=quality(50, 9_000_000))}, {}, "note", "repeats"),
     ("surprise", {"fluency": None}, {}, "open", "not measured"),
     ("surprise", {"fluency": None}, {"surprising": True}, "not_yet", "unverified"),
@@ -260,7 +274,24 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),
     ("distil", {}, {"distil": True}, "note", "vocabulary extension off"),
-    ("method", {}, {}, "note", "LoRA rank 64 for 20M tokens"),
+    ("chat", {"scan": None}, {}, "open", "not been looked at"),
+    ("chat", {}, {}, "note", "not looked at"),
+    ("chat", {"scan": chatting()}, {}, "go", "no sign of it"),
+    ("chat", {"scan": chatting(tokens=["[INST]"])}, {}, "go", "no chat template: a base model"),
+    (
+        "chat",
+        {"scan": chatting(name="it")},
+        {},
+        "note",
+        "its name says it, and",
+    ),
+    ("chat", {"scan": chatting(template=True)}, {}, "note", "the guard will read held-out answers"),
+    ("mix_back", {"scan": None}, {}, "open", "not been counted"),
+    ("mix_back", {}, {}, "go", "10.0% of the training tokens can be generic, 10% were asked"),
+    ("mix_back", {"scan": thin(400_000)}, {}, "note", "can be generic"),
+    ("mix_back", {"scan": thin(70_000)}, {}, "not_yet", "1.4% of the training tokens can be"),
+    ("mix_back", {"scan": scan(5_000_000)}, {}, "note", "10.0% of the training tokens can be"),
+    ("method", {}, {}, "note", "LoRA rank 64 for 20M unique tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),
     ("vocabulary", {"fertility": fertility(2.1)}, {}, "note", "may offer it once finished"),

@@ -25,8 +25,10 @@ from tests.engine.decision.decision_cases import (
     fertility,
     files,
     fluency,
+    ordered,
     pilot,
     recipe,
+    repeating,
     scan,
 )
 
@@ -252,3 +254,25 @@ def test_generic_code_is_asked_for_where_code_is_the_domain() -> None:
     steps = [next(s for s in found.path if s.node == "shape") for found in (asked, given)]
     assert "generic code" in steps[0].instead
     assert "generic code" not in steps[1].instead
+
+
+@pytest.mark.parametrize(
+    ("goal", "end"), [("read tables", "?"), ("", "shuffled text (also: goal).")]
+)
+def test_a_verdict_is_a_sentence_that_ends_once(goal: str, end: str) -> None:
+    """What decides may end as a sentence does: the rule on word order asks a question."""
+    found = decide(evidence(scan=ordered(1.0, 1.05)), recipe({"fluency_goal": goal}))
+    assert found.deciding_node == "surprise"
+    assert found.sentence.endswith(end)
+
+
+def test_the_rank_follows_the_tokens_that_say_something_new() -> None:
+    half = step("method", evidence(scan=repeating(12_000_000, 6_000_000)), recipe())
+    assert "LoRA rank 16 for 6M unique tokens" in half.answer
+    whole = step("method", evidence(scan=repeating(12_000_000, 0)), recipe())
+    assert "LoRA rank 64 for 12M unique tokens" in whole.answer
+
+
+def test_a_gain_says_what_it_is_net_of() -> None:
+    found = step("surprise", evidence(), recipe())
+    assert "more a token on the domain than its twin on generic text" in found.answer

@@ -12,7 +12,7 @@ import pytest
 from engine.quality import boilerplate
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.languages import _names, language_of, languages
-from engine.quality.odd_words import odd_characters_share, odd_words_share
+from engine.quality.odd_words import is_of_words, odd_characters_share, odd_words_share
 from engine.quality.text_quality import SAMPLE, TextQuality, gzip_ratio
 from tests.material import MATERIAL, needs_material
 
@@ -166,3 +166,24 @@ def test_the_sample_does_not_depend_on_the_order(order: Callable[[range], list[i
 def test_nothing_is_measured_without_text() -> None:
     found = TextQuality().measure()
     assert (found.gzip_ratio, found.languages, found.notes) == (0, [], [])
+
+
+NO_WORDS = {
+    "molecules": "CC(=O)Nc1ccc(O)cc1 C1=CC=C(C=C1)C(=O)O OC(=O)C[nH]1ccnc1 " * 30,
+    "a log": "Nov 13 12:01:02 h1 sshd[4421]: 0xde4adbe3f port 5522 a3f8c9d2e1b4 ok " * 30,
+    "links": "https://www.example.com/a3f8c9d2e1b45566 http://x1y2z3.org/5f3a9c " * 30,
+}
+
+
+@pytest.mark.parametrize("name", NO_WORDS)
+def test_text_without_words_has_no_odd_ones(name: str) -> None:
+    found = TextQuality()
+    found.feed([NO_WORDS[name]], [1])
+    assert not is_of_words(NO_WORDS[name])
+    assert found.measure().odd_words_share == 0
+
+
+def test_spoilt_prose_is_still_asked_for_odd_words() -> None:
+    """Every fourth word as a bad scanner leaves it."""
+    words = "The committee decided that h0use and br1dge should be rep@ired before w1nter comes."
+    assert is_of_words(words * 9)

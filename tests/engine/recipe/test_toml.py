@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
+from engine.recipe.adapters import Lora
 from engine.recipe.schema import place_beside, schema, with_directive
-from engine.recipe.sections import Recipe
-from engine.recipe.toml import dump, load_recipe, locate, recipe_folder, validate, write_results
+from engine.recipe.sections import Model, Recipe, Train
+from engine.recipe.toml import (
+    NAMES_ELSEWHERE,
+    dump,
+    load_recipe,
+    locate,
+    recipe_folder,
+    validate,
+    write_results,
+)
 
 MINIMAL = '[model]\nid = "m"\n\n[corpus]\npath = "c.txt"\n'
 
@@ -182,3 +191,11 @@ def test_an_unknown_key_is_told_with_what_may_have_been_meant(tmp_path: Path) ->
     said = fault(tmp_path, text)
     assert "train.epoch: unknown key; did you mean epochs?" in said
     assert "lora.zzz: unknown key; [lora] knows " in said
+
+
+def test_a_name_of_another_trainer_is_answered_with_ours(tmp_path: Path) -> None:
+    tables = {"model": Model.model_fields, "train": Train.model_fields, "lora": Lora.model_fields}
+    for name, meant in NAMES_ELSEWHERE.items():
+        table = next(t for t, keys in tables.items() if meant in keys)
+        said = fault(tmp_path, f"[{table}]\n{name} = 1\n")
+        assert f"{table}.{name}: unknown key; did you mean {meant}?" in said

@@ -120,6 +120,31 @@ def test_the_name_of_a_strangers_key_stays_on_one_line_and_short() -> None:
     assert "scan.domain.skipped.a b" in marked("scan", evidence)
 
 
+def test_a_scan_says_how_the_text_was_read() -> None:
+    """The column, what lies beside the corpus, borders, what no token writes, and the edits."""
+    found = copy.deepcopy(WHOLE["scan"])
+    found["scan"]["domain"] |= {
+        "text_column": "body",
+        "skipped": {"beside the corpus": 9},
+        "companions": [f"README{n}.md" for n in range(9)],
+        "separators": {"</s>": 60},
+        "special_strings": [{"text": "<|im_end|>", "documents": 7}],
+        "unknown_tokens": found["scan"]["domain"]["tokens"] // 20,
+        "edits": {"lines": 12, "line_bytes": 900, "emails": 3, "addresses": 1},
+    }
+    said = "\n".join(finding("scan", found))
+    for words in (
+        "text column: body",
+        "README0.md, README1.md",
+        "and 3 more; keep_companions = true",
+        "borders between documents, not trained on: </s> 60x",
+        "<unk>: 5.00% of the tokens",
+        "kept as plain text: <|im_end|> in 7",
+        "12 shared lines dropped (900 B), 4 contacts masked",
+    ):
+        assert words in said
+
+
 def test_a_stage_without_an_artifact_has_no_lines() -> None:
     assert finding("base", {"tokens": 3}) == []
     assert describe_stage("scan", Artifacts()) == []

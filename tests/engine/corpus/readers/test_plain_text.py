@@ -65,6 +65,28 @@ def test_a_page_without_text_and_one_too_large(
         corpus(tmp_path / "a.html").check()
 
 
+ARTICLE = """<html><body><header><nav><a href="/">Home</a> <a href="/a">About us</a></nav></header>
+<main><article><h1>Rivers</h1><p>{prose}</p><p>{prose}</p></article></main>
+<aside><a href="x">Related posts</a></aside><footer>Cookie policy</footer></body></html>"""
+
+
+def test_a_page_is_read_by_its_main_text(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(ARTICLE.format(prose=PROSE * 9))
+    source = corpus(tmp_path / "a.html")
+    (text,) = read(source)
+    assert "Rivers" in text
+    assert text.count(PROSE.strip()[:30]) == 18
+    assert not [menu for menu in ("Home", "About", "Related", "Cookie") if menu in text]
+    assert source.ledger.notes == []
+
+
+def test_a_page_without_a_main_text_is_read_whole_and_said(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(f"<body><div class='sidebar'>{PROSE * 9}</div></body>")
+    source = corpus(tmp_path / "a.html")
+    assert PROSE.strip()[:30] in read(source)[0]
+    assert "no main text" in source.ledger.notes[0]
+
+
 def test_code_is_one_document_whatever_its_length(tmp_path: Path) -> None:
     body = "\n\n".join(f"def f{n}():\n    return {n}  # {PROSE.strip()}" for n in range(2000))
     (tmp_path / "a.py").write_text(body + "\n")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.artifacts.gate import ArmRate, SeedScores
+from engine.gate.recheck import find_difference
 from engine.gold.example import Example
 from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
@@ -25,6 +26,10 @@ from tests import tiny
 from tests.faults.driving import alarms, recipe, walk
 
 CHOICES = (" a", " b")
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
 
 
 def judging(folder: Path, gold: list[Example], metric: str) -> Judging:
@@ -61,12 +66,21 @@ def test_the_clean_part_of_macro_f1_is_scored_anew(tmp_path: Path) -> None:
 
 
 def test_macro_f1_from_end_to_end(tmp_path: Path) -> None:
+    """The base is a chat model here: the guard reads its answers too, and the verdict holds."""
     model, files = tiny.write_model(tmp_path / "m"), tiny.write_corpora(tmp_path / "c")
+    (model / "chat_template.jinja").write_text(TEMPLATE)
     text = recipe(model, files, gate=True)
     text = text.replace("plausible_gain", 'metric = "macro_f1"\nplausible_gain')
     run = create_run("f1", text)
     assert walk(run).code in (0, 4, 5)
     made = run.read_artifact("gate")
+    assert made["chat_low"] < made["chat_rise"] < made["chat_high"]
+    assert made["chat_guard"] in ("green", "amber", "red")
+    assert find_difference(run) == ""
+    scan = run.read_artifacts("scan").scan
+    assert scan is not None
+    assert scan.scan.chat is not None
+    assert scan.scan.chat.template
     gold = gold_items(files["gold"], Gate(metric="macro_f1"))
     for arm, key in (("base", "base_scores"), ("cpt", "cpt_scores")):
         for seed in (0, 1):

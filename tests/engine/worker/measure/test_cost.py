@@ -27,7 +27,7 @@ def test_a_row_that_does_not_fit_is_halved(tiny_model: Path, room: int) -> None:
                 raise torch.OutOfMemoryError("no room")
 
     model.get_decoder().register_forward_pre_hook(full, with_kwargs=True)
-    assert measure_speed(model, FP32, 256) > 0
+    assert min(measure_speed(model, FP32, 256)) > 0
     expected = [n for n in (256, 128, 64) if n >= max(room, LEAST_ROW)]
     fits = [n for n in (256, 128, 64) if n <= room][:1]
     assert list(dict.fromkeys(tried)) == list(dict.fromkeys([*expected, *fits]))

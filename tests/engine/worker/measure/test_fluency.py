@@ -23,6 +23,7 @@ from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.scoring.documents import Scorer, Scores
 from engine.worker.tokens.store import encode
+from tests.engine.decision.decision_cases import fluency
 from tests.tiny import documents
 
 FP32 = Precision("fp32", "test")
@@ -91,8 +92,29 @@ def test_token_classes_cover_every_token(scorer: Scorer) -> None:
     side = scored(scorer, documents(6, 7))
     classes = token_classes(side, side, scorer.base)
     assert sum(c.domain_share for c in classes) == pytest.approx(1)
-    mean = sum(c.domain_share * c.domain_nats for c in classes)
+    mean = sum(c.domain_share * c.domain_nats for c in classes if c.domain_nats is not None)
     assert mean == pytest.approx(side.sums.sum() / side.counts.sum())
+
+
+def test_a_class_that_is_absent_has_no_loss(scorer: Scorer) -> None:
+    plain, other = scored(scorer, ["seven small keys " * 30]), scored(scorer, ["river 7 " * 60])
+    found = {one.name: one for one in token_classes(plain, other, scorer.base)}
+    assert found["numbers"].domain_share == 0
+    assert found["numbers"].domain_nats is None
+    assert found["numbers"].more_nats is None
+    assert (found["numbers"].generic_nats or 0) > 0
+    assert found["words"].more_nats is not None
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "missing"),
+    [("text", "more documents"), ("tokens", "max_tokens"), ("time", "budget_seconds")],
+)
+def test_an_open_interval_says_what_was_missing(ended_by: str, missing: str) -> None:
+    open_one = fluency(1.1, 1.0, 1.2).model_copy(update={"budget_ended": True})
+    assert open_one.undecided == "The budget ended before the interval decided."  # of an older run
+    assert missing in open_one.model_copy(update={"ended_by": ended_by}).undecided
+    assert fluency(1.4, 1.3, 1.5).undecided == ""
 
 
 def test_passages_show_the_term_in_the_corpus(scorer: Scorer) -> None:

@@ -14,16 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.artifacts.scan import Quality
+from engine.artifacts.scan import EditCounts, Quality
 from engine.corpus.corpus import Corpus
 from engine.errors import InputError, Interrupted
 from engine.files import home
 from engine.gold.example import Example
+from engine.recipe import sections
 from engine.recipe.sections import Recipe, Source
 from engine.runs.events import EventLog, Progress, read_all
 from engine.runs.run import Run, create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import scan_texts
+from engine.worker.model import base as models
+from engine.worker.packing.stage import pack_texts
 from engine.worker.tokens import store as tokens
 from engine.worker.tokens.build import store_folder
 from engine.worker.tokens.overlap import open_store
@@ -320,3 +323,77 @@ def test_what_a_killed_scan_left_is_swept(context: Context, tokenizer: Any, tmp_
     left.mkdir(parents=True)
     open_store(context, corpus, tokenizer, "text", [])
     assert not left.exists()
+
+
+def test_a_scan_names_its_column_its_borders_and_what_no_token_writes(
+    context: Context, tokenizer: Any, tmp_path: Path
+) -> None:
+    """The end mark of every record is a border; one in a sentence stays, and is said to."""
+    texts = tiny.documents(40, 1)
+    texts[3] = f"we write <|endoftext|> in here: {texts[3]}"
+    rows: list[dict[str, object]] = [
+        {"body": f"{text}</s>", "id": n} for n, text in enumerate(texts)
+    ]
+    folder = tmp_path / "c"
+    folder.mkdir()
+    tiny.write_jsonl(folder / "c.jsonl", rows)
+    (folder / "README.md").write_text("about this")
+    store, _ = open_store(context, Corpus(Source(path=str(folder))), tokenizer, "text", [])
+    assert len(store) == 40
+    assert store.meta["text_column"] == "body"
+    assert store.meta["companions"] == ["README.md"]
+    assert store.meta["separators"] == {"</s>": 40}
+    assert store.meta["special_strings"] == [
+        {"text": "<|endoftext|>", "documents": 1, "at_end": 0, "own": True}
+    ]
+    assert store.meta["unknown_tokens"] == 0
+    assert tokenizer.eos_token_id not in store.document(3)
+
+
+def test_edits_act_on_the_tokens_and_the_packing_ledger_balances(
+    context: Context, tokenizer: Any, tmp_path: Path, tiny_model: Path
+) -> None:
+    footer = "this line ends every one of the texts"
+    texts = [
+        f"{text}\n{footer}\nmail me: me{n}@mail.org" for n, text in enumerate(tiny.documents(40, 1))
+    ]
+    texts += [footer, texts[3]]
+    asked = {"drop_shared_lines": True, "mask_contacts": True}
+    source = write(tmp_path, texts).source.model_copy(update=asked)
+    store, _ = open_store(context, Corpus(source), tokenizer, "text", [])
+    trained = [tokenizer.decode(store.document(n).tolist()) for n in range(len(store))]
+    assert len(trained) == 40
+    assert sum(footer in text for text in trained) == 1
+    assert all("name@example.com" in text and "mail.org" not in text for text in trained)
+    edits = EditCounts.model_validate(store.meta["edits"])
+    assert edits.emptied_documents == 1
+    assert edits.lines == 41  # in 39 of the texts, in the copy, and alone
+    assert edits.emails == 41
+    assert store.meta["duplicates"] == 1
+    base = models.resolve(sections.Model(id=str(tiny_model)))
+    said = dict(pack_texts(context, base, store, store).ledger.lines())
+    assert said["documents in"] == 42
+    assert said["documents of shared lines only"] == 1
+    assert said["shared lines dropped"] == edits.lines
+    assert said["e-mail and IP addresses masked"] == 41
+
+
+def test_exact_copies_are_kept_on_request_and_stay_on_one_side(
+    context: Context, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Copies of four words have no shingle that would show them to be near-duplicates."""
+    texts = tiny.documents(30, 1) + [f"too short {n} here" for n in range(30)]
+    asked = {
+        "keep_near_duplicates": True,
+        "why_keep_near_duplicates": "the copies are weights",
+        "keep_exact_copies": True,
+        "heldout_share": 0.3,
+    }
+    corpus = Corpus(write(tmp_path, texts * 2).source.model_copy(update=asked))
+    store, _ = open_store(context, corpus, tokenizer, "text", [])
+    assert len(store) == 120
+    assert (store.meta["duplicates"], store.meta["copies_kept"]) == (0, 60)
+    assert store.heldout.any()
+    assert (store.heldout[:60] == store.heldout[60:]).all()
+    with pytest.raises(ValueError, match="needs keep_near_duplicates"):
+        Source(path="c", keep_exact_copies=True)

@@ -1,4 +1,4 @@
-"""The recipe's keys as Markdown; ``python -m engine.recipe.reference`` writes them.
+"""The recipe's keys as Markdown; ``python -m engine.recipe.written.reference`` writes them.
 
 Made from the model that validates recipes, so that no key is described but the ones there are.
 """
@@ -19,7 +19,7 @@ from engine.recipe.answers import RESULTS
 from engine.recipe.base import OneOf, Section
 from engine.recipe.sections import Recipe
 
-START, END = "<!-- reference: python -m engine.recipe.reference -->", "<!-- /reference -->"
+START, END = "<!-- reference: python -m engine.recipe.written.reference -->", "<!-- /reference -->"
 
 
 def reference() -> str:
@@ -44,7 +44,8 @@ def _tables(name: str, section: type[BaseModel]) -> Iterator[str]:
     inner = []
     for key, field in section.model_fields.items():
         shown = field.alias or key
-        if (table := _section(field)) is not None:
+        table = _section(field)
+        if table is not None and table is not section:  # [[corpus]] holds sources of its own kind
             inner.append((f"{name}.{shown}", table))
             continue
         cells = (f"`{shown}`", _kind(field), _default(field), field.description or "")
@@ -78,6 +79,8 @@ def _holds(kind: object) -> str:
         return f"list of {_holds(inside[0])}"
     if origin is dict:
         return "table"
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return "table"
     return WORDS.get(kind, "") if isinstance(kind, type) else ""
 
 
@@ -100,7 +103,7 @@ def replace_between(text: str, start: str, end: str, new: str) -> str:
 
 
 def main() -> None:
-    page = Path(__file__).parents[2] / "recipes" / "README.md"
+    page = Path(__file__).parents[3] / "recipes" / "README.md"
     write_atomic(page, replace_between(page.read_text(), START, END, reference()))
 
 
