@@ -241,4 +241,4 @@ def _verdict_choices(verdict: str, waits: bool) -> tuple[Choice, ...]:
     again = Choice(MEASURE, "measure it for me" if waits else "measure again")
     save = Choice("save", "save as: a recipe of my own, every value spelled out")
     leave = Choice("leave", "leave it here; the draft is saved")
-    return (start, save, again, leave) if verdict == "GO" else (again, save, leave, override)
+    return (start, again, leave, save) if verdict == "GO" else (again, leave, override, save)

@@ -62,7 +62,7 @@ async def test_from_the_verdict_and_the_price_is_a_dial(
         assert recipe_values(run)["train"]["max_tokens"] == 500_000
         assert "max_tokens = 500000" in folded(app)
         await interview(pilot, run, tmp_path, "verdict")
-        await pilot.press("2")
+        await pilot.press("4")
         await pilot.pause()
         await pilot.press("enter")
         await settle(pilot)

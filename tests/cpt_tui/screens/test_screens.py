@@ -404,7 +404,7 @@ async def test_every_registered_key_has_its_action_and_is_in_help(tmp_path: Path
             name = binding.action.partition("(")[0]  # type: ignore[union-attr]
             assert hasattr(screen, f"action_{name}") or hasattr(CptApp, f"action_{name}"), name
     app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
-    async with app.run_test(size=(100, 140)) as pilot:
+    async with app.run_test(size=(100, 220)) as pilot:
         await settle(pilot)
         await pilot.press("question_mark")
         await settle(pilot)
