@@ -26,6 +26,7 @@ from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import new_tokens
 from engine.worker.step import memory
+from engine.worker.step.frozen_base import hold_where_it_pays
 from engine.worker.step.optimizer import make_optimizer
 from engine.worker.step.step import Stepper, mean_loss
 
@@ -51,6 +52,7 @@ def estimate(
     context.progress("timing a few steps", 0, TIMING_STEPS, "steps")
     parameters = models.count(model)
     model = methods.ready(model, recipe, recipe.lora.rank or TRIAL_RANK, 0)
+    hold_where_it_pays(model, base, recipe, precision)
     trained = sum(p.numel() for p in models.trainable(model))
     length = sequence_length(recipe, base)
     planned = memory.plan(

@@ -29,6 +29,7 @@ from engine.worker.model.precision import Precision
 from engine.worker.packing.packs import PackLedger, segments, write_pack
 from engine.worker.scoring import self_check
 from engine.worker.scoring.documents import Floats, Scorer, Scores, with_bos
+from engine.worker.step.frozen_base import hold_where_it_pays
 from engine.worker.step.optimizer import learning_rate, make_optimizer
 from engine.worker.step.rows import Rows
 from engine.worker.step.step import Stepper
@@ -184,7 +185,9 @@ class PilotRunner:
         recipe = self.context.recipe
         model = methods.load(self.base, recipe)
         self_check.prove(self.context, self.base, model, self.precision)
-        return methods.ready(model, recipe, recipe.lora.rank or TRIAL_RANK, recipe.probe.seed)
+        model = methods.ready(model, recipe, recipe.lora.rank or TRIAL_RANK, recipe.probe.seed)
+        hold_where_it_pays(model, self.base, recipe, self.precision)
+        return model
 
     def _embeddings_scale(self) -> float:
         train = self.context.recipe.train

@@ -205,10 +205,13 @@ def _download(model: recipes.Model) -> Path:
         ) from None
 
 
-def load(base: Base) -> torch.nn.Module:
-    """The base in fp32 (master weights) on this machine's device, not yet in training mode."""
+def load(base: Base, place: torch.device | None = None) -> torch.nn.Module:
+    """The base in fp32 (master weights), not yet in training mode.
+
+    On ``place``: by default the device that this process computes on.
+    """
     check_unchanged(base)
-    return load_folder(base.folder)
+    return load_folder(base.folder, place)
 
 
 def check_unchanged(base: Base) -> None:
@@ -218,7 +221,7 @@ def check_unchanged(base: Base) -> None:
         identity.check_weights(base.folder, base.name, expected)
 
 
-def load_folder(folder: Path, **more: Any) -> torch.nn.Module:
+def load_folder(folder: Path, place: torch.device | None = None, **more: Any) -> torch.nn.Module:
     """Any transformers folder in fp32: safetensors only, no remote code, every tensor its own.
 
     ``more`` goes to transformers (a quantization). InputError where weights are missing or odd.
@@ -247,7 +250,7 @@ def load_folder(folder: Path, **more: Any) -> torch.nn.Module:
     config_of(model).use_cache = False
     if getattr(model, "generation_config", None) is not None:
         rehearsal.repair(model.generation_config)
-    loaded: torch.nn.Module = model if more else model.to(device())
+    loaded: torch.nn.Module = model if more else model.to(place or device())
     return loaded
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,6 +52,12 @@ class Documents:
     """Attention calls that read one: the self-check must see that a model's layers do."""
     forced: ClassVar[bool] = False
     """Whether it is taken even where it does not pay."""
+
+    @cached_property
+    def offsets(self) -> torch.Tensor:
+        """Where documents begin and end on the GPU, copied there once for all layers."""
+        ends = [0, *accumulate(self.sizes)]
+        return torch.tensor(ends, dtype=torch.int32, device="cuda")
 
 
 @contextlib.contextmanager
@@ -190,7 +197,7 @@ def attend(
     whole: Tensors = (next(flat), next(flat), next(flat))
     grouped = key.shape[1] != heads
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout:
-        found = _read_varlen(whole, attention_mask.sizes, scaling, grouped)
+        found = _read_varlen(whole, attention_mask, scaling, grouped)
     else:
         found = torch.cat(
             [
@@ -213,7 +220,7 @@ def _read_one(
 
 
 def _read_varlen(
-    whole: Tensors, sizes: tuple[int, ...], scaling: float | None, grouped: bool
+    whole: Tensors, documents: Documents, scaling: float | None, grouped: bool
 ) -> torch.Tensor:
     """All documents in one call of torch's variable-length attention [tokens, H, D].
 
@@ -223,16 +230,15 @@ def _read_varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = whole
-    ends = [0, *accumulate(sizes)]
-    offsets = torch.tensor(ends, dtype=torch.int32, device=query.device)
+    longest = max(documents.sizes)
     out = varlen_attn(
         query,
         key,
         value,
-        offsets,
-        offsets,
-        max(sizes),
-        max(sizes),
+        documents.offsets,
+        documents.offsets,
+        longest,
+        longest,
         scale=scaling,
         window_size=(-1, 0),
         enable_gqa=grouped,

@@ -34,6 +34,8 @@ class Paths:
     """The head applied to the decoder's output apart; plain: the model's own full logits."""
     fused: Check = Check()
     """Head and cross-entropy as torch's one operation; plain: one after the other."""
+    fused_bf16: Check = Check()
+    """The same of a bf16 run, in chunks; plain: as above. Only checked where the run is bf16."""
     documents: Check = Check()
     """Attention to each document of a row by itself; plain: a dense mask over the row."""
     tree: Check = Check()
@@ -62,6 +64,8 @@ class Paths:
         loss = _say(self.chunked, "chunked cross-entropy", "full logits; chunked")
         if self.chunked.ok and self.fused.ok:
             loss = _say(self.fused, "fused linear cross-entropy", "")
+        if self.chunked.ok and self.fused_bf16.ok:
+            loss = _say(self.fused_bf16, "cross-entropy fused in chunks, bf16", "")
         return {"attention": attention, "loss": loss}
 
     def scoring(self, metric: str) -> dict[str, str]:

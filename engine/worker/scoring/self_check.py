@@ -35,10 +35,11 @@ from engine.worker.model.precision import Precision
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import continued
 from engine.worker.scoring.likelihood import Tree, likelihoods, tree_of
+from engine.worker.step.chunked_head import chunked_losses
 from engine.worker.step.loss import fused_losses, fusible, parts, token_losses
 from engine.worker.step.rows import IGNORE, Rows
 
-VERSION = 2
+VERSION = 3
 """Counts changes of these checks: a record of another version is made anew."""
 LIMITS = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 5e-2}
 """Nats a token that count as equal. Measured on tiny random models of 43 architectures in fp32:
@@ -47,6 +48,8 @@ EXACT = 1e-5
 """Nats a token that a fused loss or attention by document may be off. Measured: 3e-7."""
 GRADIENTS = 1e-4
 """Of the largest gradient that theirs may be off. Measured: 2e-6."""
+BF16_GRADIENTS = 2e-2
+"""The same of two sums in bf16, whose last digit is one part in 256. Measured: 4e-3."""
 GRADIENT_TENSORS = 16
 """The smallest parameters whose gradients are compared: norms of the lowest layers, as a rule,
 behind which all attention lies."""
@@ -115,9 +118,11 @@ def examine(model: torch.nn.Module, base: models.Base, precision: Precision) -> 
         if packed.ok and precision.name != "fp32":
             with precision.autocast():
                 packed = _compared(subject.swapped_loss, LIMITS[precision.name])
-        fused = documents = Check()
+        fused = fused_bf16 = documents = Check()
         if subject.chunked.ok:
-            fused = _compared(subject.fused_head, EXACT)
+            fused = _compared(lambda: subject.fused_head("fp32"), EXACT)
+            if precision.name == "bf16":
+                fused_bf16 = _compared(lambda: subject.fused_head("bf16"))
         if packed.ok:
             documents = _compared(subject.documents_apart, EXACT)
             if documents.ok and models.device().type == "cuda" and precision.name != "fp32":
@@ -129,6 +134,7 @@ def examine(model: torch.nn.Module, base: models.Base, precision: Precision) -> 
             packed=packed,
             chunked=subject.chunked,
             fused=fused,
+            fused_bf16=fused_bf16,
             documents=documents,
             tree=_compared(subject.tree),
             padded=_compared(subject.padded),
@@ -222,26 +228,30 @@ class _Subject:
         one, other = (self.loss(self.draw(self.size), text) for _ in range(2))
         return abs(one - other)
 
-    def fused_head(self) -> float:
+    def fused_head(self, precision: str) -> float:
         """Loss of the fused head in several chunks; ValueError where its gradients differ."""
         with _taking(self.model, Paths(chunked=self.chunked)):
             split = parts(self.model)
-        if split is None or not fusible(split[1]):
+        if split is None or not fusible(split[1], precision):
             raise TypeError("the head is more than its matrix")
         decoder, head = split
         ids = torch.tensor([self.draw(2 * self.size)], device=models.device())
         with torch.no_grad():
             states = decoder(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
         targets, found = ids[0, 1:], []
+        one_by_one = fused_losses if precision == "fp32" else chunked_losses
         for fused in (False, True):
             # Detached: the model's own gradients and flags stay as they are.
             hidden, *own = (x.detach().requires_grad_() for x in (states, *head.parameters()))
-            if fused:
-                loss = fused_losses(hidden, *own, targets=targets, chunk=self.size)
-            else:
-                loss = F.cross_entropy(F.linear(hidden, *own), targets, reduction="sum")
+            with Precision(precision, "self-check").autocast():
+                if fused:
+                    loss = one_by_one(hidden, *own, targets=targets, chunk=self.size)
+                else:
+                    logits = F.linear(hidden, *own).float()
+                    loss = F.cross_entropy(logits, targets, reduction="sum")
             found.append((float(loss.detach()), torch.autograd.grad(loss, [hidden, *own])))
-        _must_match(found[0][1], found[1][1], GRADIENTS)
+        limit = GRADIENTS if precision == "fp32" else BF16_GRADIENTS
+        _must_match(found[0][1], found[1][1], limit)
         return abs(found[0][0] - found[1][0]) / len(targets)
 
     def documents_apart(self, limit: float = GRADIENTS) -> float:

@@ -2,6 +2,8 @@
 
 rows        packed rows as tensors
 loss        cross-entropy: fused, kept or recomputed
+chunked_head  the fused one of bf16 runs
+frozen_base what is not trained, held in bf16
 optimizer   learning rate and AdamW
 step        micro-batches into one update
 parallel    one process or DDP

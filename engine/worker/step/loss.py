@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from engine.worker.model.base import config_of, text_config
+from engine.worker.model.base import DTYPES, config_of, text_config
 from engine.worker.model.embeddings import output_head
 from engine.worker.model.fast_paths import paths_of, unwrap_model
+from engine.worker.step.chunked_head import chunked_losses
 from engine.worker.step.rows import IGNORE, Rows
 
 LOGIT_CHUNK = 2048
@@ -29,8 +30,9 @@ KEPT_LOGITS = 2**27
 """Bytes of fp32 logits of a micro-batch that are kept for the backward pass where no fused path
 was proven: recomputing them takes 1.4 times as long. Three tables of that size exist at once."""
 
-Route = Literal["own", "fused", "kept", "recomputed"]
-"""The model's own full logits, or the head by itself: fused, as a whole, or in chunks again."""
+Route = Literal["own", "fused", "chunked", "kept", "recomputed"]
+"""The model's own full logits, or the head by itself: fused by torch, fused here in chunks, as a
+whole, or in chunks that are computed again."""
 
 
 def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | None:
@@ -45,12 +47,12 @@ def parts(model: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module] | N
     return None if head is None else (inside.get_decoder(), head)
 
 
-def route_of(model: torch.nn.Module, tokens: int, fp32: bool) -> Route:
-    """How the losses of a micro-batch of ``tokens`` are computed.
+def route_of(model: torch.nn.Module, tokens: int, precision: str) -> Route:
+    """How the losses of a micro-batch of ``tokens`` are computed in a precision ("fp32", …).
 
     It depends on what was proven and on sizes alone, so a resumed run takes it again. torch's
     fused op returns its sum in the dtype of its input, which in bf16 is one part in 256, so it
-    is for fp32 only.
+    is for fp32 only, and bf16 has one of our own. fp16 has none: its gradients need a loss scale.
     """
     split = parts(model)
     if split is None:
@@ -58,15 +60,27 @@ def route_of(model: torch.nn.Module, tokens: int, fp32: bool) -> Route:
     size = 4 * tokens * vocabulary(model)
     if size <= SMALL_LOGITS:
         return "kept"
-    if fp32 and paths_of(model).fused.ok and fusible(split[1]):
-        return "fused"
+    if fusible(split[1], precision):
+        if precision == "fp32" and paths_of(model).fused.ok:
+            return "fused"
+        if precision == "bf16" and paths_of(model).fused_bf16.ok:
+            return "chunked"
     return "kept" if size <= KEPT_LOGITS else "recomputed"
 
 
-def fusible(head: torch.nn.Module) -> bool:
+def fusible(head: torch.nn.Module, precision: str) -> bool:
     """Whether the head is its matrix and bias alone: no adapter, no quantization, no hook."""
     hooked = head._forward_hooks or head._forward_pre_hooks
-    return type(head) is torch.nn.Linear and head.weight.dtype == torch.float32 and not hooked
+    held = {torch.float32, DTYPES.get(precision)}
+    return type(head) is torch.nn.Linear and head.weight.dtype in held and not hooked
+
+
+def precision_of(hidden: torch.Tensor) -> str:
+    """The name of the dtype that the head's product of these states is made in here."""
+    kind = hidden.device.type
+    autocast = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if autocast else hidden.dtype
+    return next((name for name, own in DTYPES.items() if own == dtype), "other")
 
 
 def vocabulary(model: torch.nn.Module) -> int:
@@ -91,10 +105,11 @@ def token_losses(model: torch.nn.Module, rows: Rows) -> torch.Tensor:
     hidden = hidden.reshape(-1, hidden.shape[-1])
     keep = targets != IGNORE
     hidden, targets = hidden[keep], targets[keep]
-    fp32 = hidden.dtype == torch.float32 and not torch.is_autocast_enabled(hidden.device.type)
-    way = route_of(model, len(targets), fp32)
+    way = route_of(model, len(targets), precision_of(hidden))
     if way == "fused":
         return fused_losses(hidden, *head.parameters(), targets=targets)
+    if way == "chunked":
+        return chunked_losses(hidden, *head.parameters(), targets=targets)
     if way == "kept":
         return plain_losses(head, hidden, targets)
     total: torch.Tensor = hidden.new_zeros((), dtype=torch.float32)

@@ -20,6 +20,7 @@ from engine.recipe import sections as recipes
 from engine.worker.model import base as models
 from engine.worker.model.embeddings import output_head, width
 from engine.worker.model.precision import Precision
+from engine.worker.step.chunked_head import chunk_of
 from engine.worker.step.loss import (
     FUSED_CHUNK,
     RECOMPUTED_CHUNK,
@@ -122,7 +123,7 @@ class HeadBytes:
     """What the head and its loss take beside what they keep for the backward pass."""
 
     fixed: int
-    """Logits of one chunk, and the fused head's gradient of its own matrix."""
+    """Logits of one chunk, and what a fused head makes of its own matrix."""
     row: int = 0
     """By row: gradients of kept logits, or those that the fused head makes going forward."""
 
@@ -132,15 +133,23 @@ def head_bytes(model: torch.nn.Module, precision: Precision, length: int) -> Hea
 
     More rows never take more than that: kept logits are counted as if there were no bound.
     """
-    way = route_of(model, length, precision.name == "fp32")
-    chunk = {"fused": FUSED_CHUNK, "recomputed": RECOMPUTED_CHUNK}.get(way, length)
+    way = route_of(model, length, precision.name)
+    chunks = {
+        "fused": FUSED_CHUNK,
+        "chunked": chunk_of(vocabulary(model)),
+        "recomputed": RECOMPUTED_CHUNK,
+    }
+    chunk = chunks.get(way, length)
     logits = min(length, chunk) * vocabulary(model) * LOGIT_BYTES[precision.name]
     if way == "kept":  # kept and working memory are in the row; its gradient is not
         return HeadBytes(logits, 4 * length * vocabulary(model))
-    if way != "fused":
+    if way not in ("fused", "chunked"):
         return HeadBytes(logits)
     head = output_head(model)
-    own = sum(4 * p.numel() for p in head.parameters() if p.requires_grad) if head else 0
+    held = list(head.parameters()) if head else []
+    own = sum(4 * p.numel() for p in held if p.requires_grad)
+    if way == "chunked":  # the matrix in bf16, and a chunk's part of its gradient
+        own += sum(2 * p.numel() * (1 + p.requires_grad) for p in held)
     return HeadBytes(logits + own, 4 * length * width(model))
 
 

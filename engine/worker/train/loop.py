@@ -117,6 +117,7 @@ class Training:
             "embeddings": "trained" if self.context.recipe.train.train_embeddings else "frozen",
             **({"vocabulary": self.new.facts()} if self.new else {}),
             "dtype": f"{ready.precision.name} ({ready.precision.why})",
+            **({"frozen weights": found} if (found := ready.loaded.held.found) else {}),
             "device": f"{models.device().type}, {torch.get_num_threads()} threads",
             "processes": ready.spread.facts(),
             **paths_of(ready.model).training(ready.model),
@@ -310,6 +311,7 @@ class Training:
             model = self.setup.load_model().model
         if self.prepared.spread.sharded or step != self.step:
             load_weights(self.prepared.checkpoints.at(step), model)
+        self.prepared.loaded.held.put_back(self.base)
         folder = self.context.run.path / "model"
         method = methods.method_of(self.context.recipe)
         live = proof.live_file(self.context.run.path, "cpt")

@@ -17,6 +17,7 @@ from engine.worker.model.precision import Precision, run_precision
 from engine.worker.packing.batches import Mix
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
+from engine.worker.step.frozen_base import HeldMatrices, hold_where_it_pays
 from engine.worker.step.optimizer import make_optimizer
 from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import Rows
@@ -62,6 +63,8 @@ class LoadedModel:
     paths: Paths
     method: str
     """In words, for the header."""
+    held: HeldMatrices
+    """What is held in bf16."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,8 @@ class Setup:
         rank, why = default_rank(recipe.lora.rank, self.corpus_tokens)
         model = methods.ready(model, recipe, rank, recipe.train.seed)
         method = methods.describe(recipe, rank, why)
-        return LoadedModel(model, parameters, precision, paths, method)
+        held = hold_where_it_pays(model, self.base, recipe, precision)
+        return LoadedModel(model, parameters, precision, paths, method, held)
 
     def _plan_memory(self, loaded: LoadedModel) -> memory.Plan:
         """Predict a step's memory, and turn checkpointing on where it is needed."""

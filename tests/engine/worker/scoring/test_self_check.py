@@ -256,3 +256,13 @@ def facts_of(run: Run) -> dict[str, dict[str, str]]:
 
 def test_every_architecture_is_listed() -> None:
     assert {*SLOW, "bert"} == set(CONFIGS)
+
+
+def test_the_bf16_head_is_checked_where_the_run_is_bf16(tiny_base: models.Base) -> None:
+    base, model = made(tiny_base, "llama")
+    assert not examine(model, base, FP32).fused_bf16.ok
+    paths = examine(model, base, BF16)
+    assert paths.fused_bf16.ok
+    assert paths.training(model)["loss"].startswith("cross-entropy fused in chunks, bf16, checked")
+    base, scaled = made(tiny_base, "granite")
+    assert not examine(scaled, base, BF16).fused_bf16.ok
