@@ -22,7 +22,7 @@ from engine.worker.step.loss import token_losses
 from engine.worker.step.memory import random_row
 
 LIMIT = 1e-3
-"""Nats a token, and share of the gradient's norm, that holding matrices in bf16 may change. Measured
+"""Nats a token, and share of the gradient's norm, that matrices held in bf16 may change. Measured
 on a tiny model: 0 and 0 for LoRA; 0 and 1e-5 for DoRA, which takes the norms of its matrices."""
 CHECK_TOKENS = 64
 WRAPPER = ".base_layer"
