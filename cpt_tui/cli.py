@@ -81,14 +81,18 @@ def demo(
     fluent: Annotated[
         bool, typer.Option("--fluent", help="The same world where the base already reads the text.")
     ] = False,
+    rebuild_base: Annotated[
+        bool,
+        typer.Option("--rebuild-base", help="Train its base here, too, instead of unpacking it."),
+    ] = False,
     plain: Plain = False,
     json_: Json = False,
     detach: Detach = False,
 ) -> None:
     """The whole story on an embedded world: offline, on a CPU, in minutes."""
-    from engine.demo import demo as demos
+    from engine.demo.demo import create_demo
 
-    follow_or_show(demos.create_demo(fluent), STAGES, plain, json_, detach)
+    follow_or_show(create_demo(fluent, rebuild_base=rebuild_base), STAGES, plain, json_, detach)
 
 
 @app.command()

@@ -268,7 +268,7 @@ def checked(case: Case, material: Path, folder: Path) -> tuple[dict[str, Any], f
 
 
 def world(fluent: bool) -> tuple[dict[str, Any], float]:
-    """The demo's world through the decision; its base is built on first use and not timed."""
+    """The demo's world through the decision; its base is unpacked on first use and not timed."""
     from cpt_tui.commands.follow import view_of
     from engine.demo import demo
     from engine.runs import launch

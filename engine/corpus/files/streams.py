@@ -84,7 +84,8 @@ class _Gzip:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max(0, max_length))
 
 
-def _zstd() -> Any:
+def zstandard() -> Any:
+    """The module that packs and unpacks zstd, of Python's own or its backport."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -99,7 +100,7 @@ def _decoder(codec: str) -> _Decoder:
         return bz2.BZ2Decompressor()
     if codec == "xz":
         return lzma.LZMADecompressor(memlimit=WINDOW)
-    zstd = _zstd()
+    zstd = zstandard()
     limit = {zstd.DecompressionParameter.window_log_max: WINDOW.bit_length() - 1}
     decoder: _Decoder = zstd.ZstdDecompressor(options=limit)
     return decoder
@@ -107,7 +108,7 @@ def _decoder(codec: str) -> _Decoder:
 
 def _errors(codec: str) -> tuple[type[Exception], ...]:
     known: dict[str, type[Exception]] = {"gzip": zlib.error, "xz": lzma.LZMAError}
-    own = _zstd().ZstdError if codec == "zstd" else known.get(codec, OSError)
+    own = zstandard().ZstdError if codec == "zstd" else known.get(codec, OSError)
     return own, OSError, ValueError, MemoryError
 
 

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import torch.nn.functional as F
 
+from engine.worker.model.repeatable_attention import repeatable
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -197,7 +199,8 @@ def attend(
     whole: Tensors = (next(flat), next(flat), next(flat))
     grouped = key.shape[1] != heads
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout:
-        found = _read_varlen(whole, attention_mask, scaling, grouped)
+        documents = attention_mask
+        found = repeatable(whole, lambda *qkv: _read_varlen(qkv, documents, scaling, grouped))
     else:
         found = torch.cat(
             [
@@ -220,7 +223,7 @@ def _read_one(
 
 
 def _read_varlen(
-    whole: Tensors, documents: Documents, scaling: float | None, grouped: bool
+    whole: tuple[torch.Tensor, ...], documents: Documents, scaling: float | None, grouped: bool
 ) -> torch.Tensor:
     """All documents in one call of torch's variable-length attention [tokens, H, D].
 

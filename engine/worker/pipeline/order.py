@@ -38,6 +38,7 @@ from engine.worker.model import base as models
 from engine.worker.model import identity, methods
 from engine.worker.model.job import Job
 from engine.worker.model.precision import PRECISION_FILE, run_precision
+from engine.worker.model.repeatable_attention import repeat_attention
 from engine.worker.packing.stage import PackStage
 from engine.worker.pipeline.more_arms import ArmsStage
 from engine.worker.pipeline.provenance import results
@@ -120,6 +121,9 @@ def prepare(context: Context) -> models.Base:
     recipe = context.recipe
     share_threads(recipe)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # No operation here reads memory that it has not written; filling it takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    repeat_attention()
     if demo.is_demo(recipe):
         from engine.worker.pipeline.demo_base import base_stage
 

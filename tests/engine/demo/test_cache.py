@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from engine.corpus.files.seals import SEAL, find_damage, publish_sealed
-from engine.demo import demo
+from engine.corpus.files.streams import zstandard
+from engine.demo import demo, world
 from engine.demo.demo import is_whole, world_files
+from engine.files import digest, sha256_file
+from engine.recipe.toml import load_recipe
 
 
 def flip(path: Path, at: int) -> None:
@@ -73,3 +77,20 @@ def test_a_whole_twin_stays_and_a_damaged_one_goes(tmp_path: Path) -> None:
     publish("two")
     assert (folder / "model").read_text() == "two"
     assert find_damage(folder) == ""
+
+
+def test_the_base_that_is_shipped_is_the_one_of_this_world() -> None:
+    """Its header names what it was made of: another world or recipe needs another file."""
+    raw = zstandard().decompress(demo.shipped_base().read_bytes())
+    about = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+    assert about["made of"] == digest(world.base_identity(demo.SEED))
+    assert demo.shipped_base().stat().st_size < 1_500_000
+    assert sha256_file(demo.shipped_base()) == demo.BASE_SHA256
+
+
+def test_the_rebuilt_base_has_a_place_of_its_own() -> None:
+    assert demo.base_folder() != demo.base_folder(rebuilt=True)
+    plain, rebuilt = (demo.create_demo(rebuild_base=rebuild) for rebuild in (False, True))
+    recipes = [load_recipe(run.recipe_path)[0] for run in (plain, rebuilt)]
+    assert [recipe.model.id for recipe in recipes] == [demo.BASE, demo.REBUILT]
+    assert all(demo.is_demo(recipe) for recipe in recipes)
