@@ -172,7 +172,10 @@ class Train(Section):
     gradient_checkpointing: bool | None = Field(
         None, description="default: on where one row would not fit in memory without it"
     )
-    eval_every: Positive | None = Field(None, description="steps; default 20 points a run")
+    eval_every: Positive | None = Field(
+        None,
+        description="steps; default 20 points a run, or what 8% of its time allows (5 at least)",
+    )
     eval_tokens: Positive = Field(50_000, description="held-out tokens per side and evaluation")
     checkpoint_every: Positive | None = Field(None, description="steps; default 10 a run")
     keep_last: Annotated[int, Field(ge=2, le=10**6)] = Field(2, description="newest kept")
