@@ -23,9 +23,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from engine.worker.job.environment import ENVIRONMENT
 from tests.benchmarks.gpu.parts import PARTS, do
 from tests.benchmarks.gpu.results import Report, Row, read, table
 
+ROOT = Path(__file__).parents[3]
+"""Of the repository: what is run is what is here, installed or not."""
 ENDS_WITHIN = 5
 """Seconds for which a part is not begun any more."""
 
@@ -46,7 +49,8 @@ def run_part(name: str, folder: Path, small: bool, seconds: float, apart: bool =
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 timeout=seconds,
-                env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+                cwd=ROOT,
                 check=False,
             )
             if done.returncode not in (0, 1):
