@@ -81,10 +81,7 @@ def demo(
     fluent: Annotated[
         bool, typer.Option("--fluent", help="The same world where the base already reads the text.")
     ] = False,
-    rebuild_base: Annotated[
-        bool,
-        typer.Option("--rebuild-base", help="Train its base here, too, instead of unpacking it."),
-    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild-base", help="Train its base here.")] = False,
     plain: Plain = False,
     json_: Json = False,
     detach: Detach = False,
@@ -92,7 +89,7 @@ def demo(
     """The whole story on an embedded world: offline, on a CPU, in minutes."""
     from engine.demo.demo import create_demo
 
-    follow_or_show(create_demo(fluent, rebuild_base=rebuild_base), STAGES, plain, json_, detach)
+    follow_or_show(create_demo(fluent, rebuild_base=rebuild), STAGES, plain, json_, detach)
 
 
 @app.command()

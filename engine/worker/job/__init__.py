@@ -8,4 +8,5 @@ ranks         how several processes agree
 supervisor    starts and ends them
 threads       how many threads to compute with
 environment   variables set before imports
+determinism   the same numbers each time
 """

@@ -11,6 +11,5 @@ embeddings   finds embeddings and head
 precision    the dtype, chosen and kept
 fast_paths   which shortcuts were proven here
 document_attention  attention to each packed document by itself
-repeatable_attention  the same gradients each time on a GPU
 proof        logits that a reload must give
 """

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import torch.nn.functional as F
 
-from engine.worker.model.repeatable_attention import repeatable
+from engine.worker.job.determinism import repeatable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -6,8 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import torch
-
 from engine import __version__
 from engine.artifacts.decision import Verdict
 from engine.artifacts.gate import BaselineArtifact, GateVerdict
@@ -29,6 +27,7 @@ from engine.stages import EXTEND, STAGES
 from engine.worker.gate import lm_eval, registration
 from engine.worker.gate.stage import BaselineStage, GateStage, Judging
 from engine.worker.job.context import Context
+from engine.worker.job.determinism import prefer_determinism
 from engine.worker.job.stage import Stage
 from engine.worker.job.threads import share_threads
 from engine.worker.measure.decide import DecideStage
@@ -38,7 +37,6 @@ from engine.worker.model import base as models
 from engine.worker.model import identity, methods
 from engine.worker.model.job import Job
 from engine.worker.model.precision import PRECISION_FILE, run_precision
-from engine.worker.model.repeatable_attention import repeat_attention
 from engine.worker.packing.stage import PackStage
 from engine.worker.pipeline.more_arms import ArmsStage
 from engine.worker.pipeline.provenance import results
@@ -120,10 +118,7 @@ def prepare(context: Context) -> models.Base:
     """Set up torch, and find the base."""
     recipe = context.recipe
     share_threads(recipe)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # No operation here reads memory that it has not written; filling it takes time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    repeat_attention()
+    prefer_determinism()
     if demo.is_demo(recipe):
         from engine.worker.pipeline.demo_base import base_stage
 

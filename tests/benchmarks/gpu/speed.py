@@ -17,10 +17,10 @@ import torch
 from engine.demo import demo
 from engine.recipe.sections import Recipe
 from engine.runs.events import RunEnded, StageDone, read_all
+from engine.worker.job.determinism import prefer_determinism
 from engine.worker.measure.cost import flops_per_token
 from engine.worker.model import base as models
 from engine.worker.model.document_attention import Documents, attend
-from engine.worker.model.repeatable_attention import repeat_attention
 from engine.worker.step import loss, memory
 from engine.worker.step.chunked_head import chunk_of, chunked_losses
 from engine.worker.step.frozen_base import hold_where_it_pays
@@ -203,9 +203,7 @@ def free() -> None:
 
 def our_speed(report: Report, shape: Shape, recipe: Recipe, work: Path, count: int) -> float:
     """Tokens a second of the product's own step in the micro-batch that it plans itself."""
-    torch.use_deterministic_algorithms(True, warn_only=True)  # as a run does
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    repeat_attention()
+    prefer_determinism()  # as a run does
     rows, model = shape.rows(), shape.model()
     parameters, base = models.count(model), bare_base(work, model)
     ready = prepared(model, base, recipe, BF16)

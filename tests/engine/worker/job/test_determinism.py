@@ -10,7 +10,7 @@ import torch
 from transformers import AttentionInterface
 from transformers.integrations import sdpa_attention
 
-from engine.worker.model.repeatable_attention import KERNEL, register, repeatable
+from engine.worker.job.determinism import KERNEL, register, repeatable
 from tests.engine.worker.architectures import build
 
 

@@ -1,4 +1,4 @@
-"""The same gradients each time from fused attention on a GPU, which a resumed run must give.
+"""The same numbers each time, which a resumed run must give.
 
 torch's fused attention sums its gradients in one order only where deterministic algorithms are
 demanded, and in any order where they are preferred (``warn_only``), as a run must prefer them: some
@@ -60,8 +60,11 @@ def repeatable(inputs: Tensors, attention: Callable[..., torch.Tensor]) -> torch
     return out
 
 
-def repeat_attention() -> None:
-    """Make transformers' fused attention repeatable on this process's GPU; a CPU's is already."""
+def prefer_determinism() -> None:
+    """Let torch take deterministic algorithms where it has them, on a GPU in attention too."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # No operation here reads memory that it has not written; filling it takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if torch.cuda.is_available():
         register()
 
