@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engine.errors import InputError
 from engine.recipe.sections import Recipe
+from engine.runs.run import create_run
 from engine.worker.model import base as models
-from engine.worker.model import methods
+from engine.worker.model import methods, proof
 from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
 from engine.worker.step import frozen_base, memory
 from engine.worker.step.frozen_base import hold, hold_where_it_pays, holdable
 from engine.worker.step.optimizer import make_optimizer
 from engine.worker.step.step import Stepper
+from engine.worker.train import setup
 from tests import tiny
 from tests.engine.worker.step.test_step import random_rows
+from tests.faults.driving import header, recipe, steps, walk, weights
 
 BF16 = Precision("bf16", "test")
 YES = Check(True)
@@ -112,3 +117,26 @@ def test_weights_that_changed_on_disk_are_not_put_back(base: models.Base) -> Non
             held.put_back(base)
     finally:
         weights.write_bytes(kept)
+
+
+def test_a_run_that_holds_bf16_ends_in_the_same_model(
+    tiny_model: Path, tiny_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps, evaluations, samples and the proof of the saved model, as a GPU's run has them."""
+    full = 'method = "full"\nwhy_full = "tiny"\ntrain_embeddings = true'
+    text = recipe(tiny_model, tiny_files, "max_tokens = 3000\n")
+    assert full in text
+    lora = text.replace(full, 'method = "lora"').replace('dtype = "fp32"', 'dtype = "bf16"')
+    runs = []
+    for held in (False, True):
+        if held:
+            monkeypatch.setattr(setup, "hold_where_it_pays", lambda m, b, r, p: hold(m, b, p))
+        run = create_run("held", lora)
+        assert walk(run).code == 3
+        assert ("frozen weights" in header(run)) is held
+        runs.append(run)
+    assert header(runs[1])["frozen weights"].startswith("bf16, checked: off by 0 nats")
+    assert [s.loss for s in steps(runs[0])] == [s.loss for s in steps(runs[1])]
+    assert weights(runs[0]) == weights(runs[1])
+    kept = [load_file(proof.live_file(run.path, "cpt"))["logits"] for run in runs]
+    assert torch.equal(*kept)
