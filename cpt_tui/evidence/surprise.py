@@ -92,7 +92,7 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
     if not pilot:
         return
     page.put("pilot     ", "dim").put(format_interval(pilot.gain, 3), "bold")
-    page.add(" nats/token, domain gain net of generic gain")
+    page.add(" nats/token, net of generic")
     fluent, go = limits["fluent_gain"], limits["go_gain"]
     _scale(page, pilot.gain, [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)

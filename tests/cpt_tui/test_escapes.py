@@ -67,8 +67,8 @@ def test_marking_hostile_terms_keeps_them_inert(tmp_path: Path) -> None:
         terminal.go("enter", "1 Evidence")
         terminal.go("i", "Verdict")
         terminal.go("f2", "Go to")
-        terminal.go("9", "9 of 19")
-        terminal.go("pagedown", "10 of 19")
+        terminal.go("9", "9 of 21")
+        terminal.go("pagedown", "10 of 21")
         terminal.go("pagedown", "Term 1 of 3")
         seen = terminal.go("2", "Term 2 of 3") + terminal.go("T", "Term 1 of 3")
         assert "EVIL" in seen

@@ -64,10 +64,10 @@ def test_marks_survive_a_kill(tmp_path: Path) -> None:
     world.status("ended", "probe", alive=False)
     with Terminal(tmp_path, size=(80, 24)) as app:
         app.wait_for("clinic")
-        app.go("enter", "of 19")
+        app.go("enter", "of 21")
         app.go("f2", "Go to")
-        app.go("9", "9 of 19")
-        app.go("pagedown", "10 of 19")
+        app.go("9", "9 of 21")
+        app.go("pagedown", "10 of 21")
         app.go("pagedown", "Term 1 of 3: Glioblastom")
         app.go("1", "Term 2 of 3: Anamnese")
         app.go("2", "Term 3 of 3: Hemiparese")
