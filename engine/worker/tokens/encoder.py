@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-FIRST = 4_000_000
+FIRST = 2_000_000
 """Characters tokenised before the proof, which takes what a few million characters take
 (``tests/benchmarks/speed.py --only tokens``)."""
 SHARE = 64
