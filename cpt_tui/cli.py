@@ -86,9 +86,9 @@ def demo(
 
 @app.command()
 def check(
-    corpus: Annotated[str, typer.Argument(help="File, folder or hub:owner/name of raw text.")],
+    corpus: Annotated[str, typer.Argument(help="File, folder, hub:owner/name or address of text.")],
     model: Annotated[str, typer.Option(help="Folder or hub id of the base model.")],
-    generic: Annotated[str, typer.Option(help="Generic text to compare with.")] = "embedded",
+    generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
     hurts: Annotated[
@@ -109,12 +109,11 @@ def check(
     ] = False,
     pilot: Annotated[bool, typer.Option(help="Run the short pilot.")] = True,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "check",
-    out: Annotated[
-        Path | None, typer.Option(help="Also write the recipe here, its schema beside it.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write recipe and schema here.")] = None,
     json_: Json = False,
 ) -> None:
     """Measure and decide, headless; prints the verdict and writes a recipe."""
+    from engine.recipe.generic_families import name_family
     from engine.recipe.schema import place_beside
     from engine.recipe.toml import dump, validate
 
@@ -136,6 +135,7 @@ def check(
         section: {k: v for k, v in table.items() if v not in (None, "")}
         for section, table in values.items()
     }
+    name_family(values)
     recipe = validate(values, "", "cpt check")
     preflight(recipe)
     run = create_run(name, dump(recipe))
@@ -254,12 +254,11 @@ def gate(run_name: RunName = None, json_: Json = False) -> None:
 @app.command()
 def arms(
     run_name: RunName = None,
-    control: Annotated[
-        str, typer.Option(help="Irrelevant text: CPT on as many tokens of it, for comparison.")
-    ] = "",
+    control: Annotated[str, typer.Option(help="Irrelevant text: CPT on as much of it.")] = "",
     cpt_seeds: Annotated[
         bool, typer.Option("--cpt-seeds", help="Train once for each seed: a verdict on the recipe.")
     ] = False,
+    show: Annotated[list[str], typer.Option(help="curve, more-sft or merges.")] = [],  # noqa: B006
     plain: Plain = False,
     json_: Json = False,
     detach: Detach = False,
@@ -268,7 +267,7 @@ def arms(
     from cpt_tui.commands import after_verdict
 
     chosen = find_run(run_name)
-    after_verdict.prepare_arms(chosen, control, cpt_seeds)
+    after_verdict.prepare_arms(chosen, control, cpt_seeds, show)
     follow_or_show(chosen, STAGES, plain, json_, detach)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cpt_tui.terminal import now
-from engine.recipe.answers import answers_digest
+from engine.recipe.seal import answers_digest
 from engine.runs import history
 from engine.runs.launch import STALE_AFTER, Status, read_status
 from engine.runs.run import Run

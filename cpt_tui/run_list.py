@@ -14,7 +14,7 @@ import engine
 from cpt_tui.terminal import now
 from engine.files import open_regular
 from engine.formatting import format_short_duration
-from engine.recipe.answers import answers_digest
+from engine.recipe.seal import answers_digest
 from engine.runs import events as ev
 from engine.runs.launch import Status, read_status
 from engine.runs.run import Run, list_runs

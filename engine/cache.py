@@ -1,7 +1,8 @@
 """The cache below the home: what lies in it, whether it is whole, and clearing it.
 
-All of it can be made again, and is where it is missed: token stores (a text tokenised once), the
-demo's base and texts, and remembered hashes of files. What a living process uses is not touched.
+All of it can be made again, and is where it is missed: token stores (a text tokenised once),
+fetched texts, the demo's base and texts, the gate's base arms, and remembered hashes of files. What
+a living process uses is not touched.
 """
 
 from __future__ import annotations
@@ -20,15 +21,25 @@ from pathlib import Path
 import psutil
 
 from engine.corpus.files.seals import SEAL, discard_folder, find_damage
+from engine.corpus.remote.fetched import read_meta
 from engine.errors import InputError
-from engine.files import home
+from engine.files import home, read_sealed_json
 from engine.runs.launch import read_status
 from engine.runs.run import Run, list_runs
 
-TOKENS, BASE, TEXTS, DIGESTS, LEFTOVER = "tokens", "demo base", "demo texts", "digests", "leftover"
+TOKENS, FETCHED, BASE, TEXTS = "tokens", "fetched", "demo base", "demo texts"
+DIGESTS, LEFTOVER = "digests", "leftover"
+ARM = "base arm"
+ARMS_FOLDER, ABOUT = "arms", "about.json"
+"""Where the gate's base arms lie, and the file of one that says what it is of."""
 _PROCESS = re.compile(r"[.-](?:partial-|discarded-)?(\d+)$")
 """The process at the end of the name of what is being built or removed."""
-_KINDS = {"tokens": (("", TOKENS),), "demo": (("base-", BASE), ("world-", TEXTS))}
+_KINDS = {
+    "tokens": (("", TOKENS),),
+    "fetched": (("", FETCHED),),
+    "demo": (("base-", BASE), ("world-", TEXTS)),
+    ARMS_FOLDER: (("", ARM),),
+}
 """By folder of the cache: how a name begins, and what it then is."""
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -39,7 +50,8 @@ class Entry:
 
     path: Path
     kind: str
-    """``TOKENS``, ``BASE``, ``TEXTS``, ``DIGESTS``, or ``LEFTOVER`` of a killed process."""
+    """``TOKENS``, ``FETCHED``, ``BASE``, ``TEXTS``, ``ARM``, ``DIGESTS``, or ``LEFTOVER`` of a
+    killed process."""
     about: str
     """Which text, or what else it is of. May hold a stranger's file name."""
     size: int
@@ -54,7 +66,8 @@ class Entry:
     @property
     def name(self) -> str:
         """Short, and enough to name it by."""
-        return self.path.name[:16] if self.kind == TOKENS else self.path.name
+        short = self.kind in (TOKENS, FETCHED, ARM)
+        return self.path.name[:16] if short else self.path.name
 
 
 def cache_folder() -> Path:
@@ -133,6 +146,18 @@ def _about(path: Path, kind: str) -> str:
             documents = (path / "lengths.bin").stat().st_size // 8
             return f"{meta.get('source', 'unknown text')}, {documents:,} documents"
         return str(meta.get("source", "unknown text"))
+    if kind == ARM:
+        about, seeds = _json_object(path / ABOUT), sum(p.stem.isdigit() for p in path.iterdir())
+        model, items = about.get("model", "an unknown model"), about.get("items", "some")
+        return f"{seeds} seeds of {model} on {items} gold items, {about.get('metric', '')}"
+    if kind == FETCHED:
+        fetched = read_meta(path)
+        if fetched is None:
+            return "unknown text"
+        records = f", {fetched.records:,} records" if fetched.records else ""
+        return (
+            f"{fetched.name}{records}, fetched {time.strftime('%F', time.gmtime(fetched.fetched))}"
+        )
     if kind == DIGESTS:
         with suppress(sqlite3.Error), _database(path) as table:
             (count,) = table.execute("SELECT count(*) FROM digests").fetchone()
@@ -163,6 +188,9 @@ def _damage(path: Path, kind: str) -> str:
         except sqlite3.DatabaseError as error:
             said = str(error)
         return "" if said == "ok" else said
+    if kind == ARM:
+        broken = [p.name for p in sorted(path.glob("*.json")) if read_sealed_json(p) is None]
+        return f"{broken[0]} is not as it was written" if broken else ""
     return "" if kind == LEFTOVER else find_damage(path)
 
 

@@ -28,17 +28,17 @@ def check_texts(run: Run, recipe: Recipe) -> None:
     """InputError where a judged run's texts are not those that it was judged on.
 
     Reading the changed text would put other measurements and weights below the verdict. A text
-    on the hub is left to the scan, since asking for it takes the network.
+    of elsewhere is left to the scan, since asking for it takes the network.
     """
-    from engine.corpus.corpus import Corpus
+    from engine.corpus.mixture import open_corpus
 
     scan = run.read_artifacts("scan").scan if run.judged else None
     if scan is None:
         return
     sides = ("[corpus]", recipe.corpus, "domain"), ("[generic]", recipe.generic, "generic")
     for name, source, side in sides:
-        text, read = Corpus(source), scan.texts.get(side)
-        if text.is_hub or read is None or text.fingerprint() == read:
+        text, read = open_corpus(source), scan.texts.get(side)
+        if text.is_remote or read is None or text.fingerprint() == read:
             continue
         raise InputError(
             f"{name} {source.path}: changed since run {run.id} was judged, whose verdict and "
@@ -51,18 +51,18 @@ def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
 
     Once there are weights (``trained``) a control is its arm's own affair.
     """
-    from engine.corpus.corpus import Corpus
-    from engine.gold.load import LM_EVAL, gold_items, sft_items
+    from engine.corpus.mixture import open_corpus
+    from engine.gold.load import LM_EVAL, gold_items, load_examples, sft_items
 
     model = Path(recipe.model.id)
     if model.is_dir():
         check_model_folder(model)
     elif model.is_absolute() or recipe.model.id.startswith((".", "~")):
         raise InputError(f"{recipe.model.id}: no such model folder; check [model] id")
-    Corpus(recipe.corpus).check()
-    Corpus(recipe.generic).check()
+    open_corpus(recipe.corpus).check()
+    open_corpus(recipe.generic).check()
     if recipe.arms.control is not None and not trained:
-        Corpus(recipe.arms.control).check()
+        open_corpus(recipe.arms.control).check()
     gate = recipe.gate
     if gate.gold is not None and gate.gold.startswith(LM_EVAL):
         check_lm_eval(gate)
@@ -70,6 +70,8 @@ def check_recipe(recipe: Recipe, home: Path, trained: bool = False) -> None:
         gold_items(Path(gate.gold), gate)
     if gate.sft is not None:
         sft_items(Path(gate.sft), gate)
+    if gate.chat_heldout is not None:
+        load_examples(Path(gate.chat_heldout), chat=True)
     private_dir(home)
     if not os.access(home, os.W_OK):
         raise InputError(f"{home}: not writable; set CPT_HOME to a folder of yours")

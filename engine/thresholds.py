@@ -55,6 +55,15 @@ THRESHOLDS: dict[str, Threshold] = {
     "overlong_prompts": Threshold(
         0.20, "share of prompts longer than the model's context", "engineering choice"
     ),
+    "mix_back": Threshold(
+        0.5, "share of the mix-back that was asked for", "engineering choice: half a promise"
+    ),
+    "replay_small": Threshold(
+        10_000_000,
+        "domain tokens",
+        "Kotha & Liang 2026 (2603.04964): replay made 4M target tokens worth up to 1.87 times as "
+        "many in fine-tuning, more the fewer there are",
+    ),
     "near_duplicates": Threshold(
         0.10,
         "share of documents",

@@ -120,7 +120,8 @@ def recipe_text(model: Path, files: dict[str, Path], extra: str = "", gate: bool
     """A recipe that trains the tiny model past any verdict in seconds."""
     gold = (
         f'[gate]\ngold = "{files["gold"]}"\nsft = "{files["sft"]}"\nseeds = [0, 1]\n'
-        'why_fewer_seeds = "a test"\nplausible_gain = 100\n[gate.probe]\nlr = 1e-3\nbatch = 8\n'
+        'why_fewer_seeds = "a test"\nplausible_gain = 100\n[gate.probe]\nlr = 1e-3\n'
+        'batch = 8\nepochs = 2\nwhy_unlearnt = "a test of the machinery"\n'
         if gate
         else ""
     )

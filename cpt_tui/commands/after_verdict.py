@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -15,7 +15,8 @@ from engine.errors import InputError
 from engine.files import home
 from engine.preflight import check_recipe, check_texts
 from engine.recipe.sections import Source
-from engine.recipe.toml import ELSEWHERE, amend, load_recipe
+from engine.recipe.sources import is_local
+from engine.recipe.toml import amend, load_recipe
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, check_verdict, is_whole
 from engine.report.report import html_path, mend_report
@@ -54,15 +55,24 @@ def prepare_finish(run: Run, asked: Mapping[str, object]) -> None:
     amend(run.recipe_path, {"finish": {"run": True, **kept}})
 
 
-def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
+SHOWN = {"curve": "curve", "more-sft": "more_sft", "merges": "merges"}
+"""What ``--show`` takes, and the recipe's key."""
+
+
+def prepare_arms(run: Run, control: str, cpt_seeds: bool, show: Sequence[str] = ()) -> None:
     """Write more arms into the run's recipe. InputError before there is a verdict."""
     _must_be_judged(run, "more arms are compared with it")
     asked: dict[str, object] = {"cpt_seeds": True} if cpt_seeds else {}
+    for name in show:
+        if name not in SHOWN:
+            raise InputError(f"--show {name}: give {', '.join(SHOWN)}")
+        asked[SHOWN[name]] = True
     recipe, _ = load_recipe(run.recipe_path)
     if not (asked or control or recipe.arms.asked):
         raise InputError(
             "No arm was asked for; give --control TEXT (irrelevant text, Gururangan's control) or "
-            "--cpt-seeds (a training run for each seed: a verdict on the recipe)"
+            "--cpt-seeds (a training run for each seed: a verdict on the recipe) or --show curve, "
+            "more-sft or merges (what else the compute could have bought)"
         )
     if control:
         source = _control_source(control)
@@ -74,7 +84,7 @@ def prepare_arms(run: Run, control: str, cpt_seeds: bool) -> None:
 
 
 def _control_source(control: str) -> Source:
-    elsewhere = control.startswith(ELSEWHERE) or control == "embedded"
+    elsewhere = not is_local(control)
     return Source(path=control if elsewhere else str(Path(control).expanduser().resolve()))
 
 

@@ -27,6 +27,7 @@ STATE_STYLES = {
     "GO": "bold green",
     "EARNED": "bold green",
     "NOT YET": "bold yellow",
+    "NOT JUDGED": "bold yellow",
     "TIE": "bold yellow",
     "STOPPED": "bold yellow",
     "NO-GO": "bold red",

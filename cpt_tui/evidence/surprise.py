@@ -114,7 +114,7 @@ def _word_order(page: Page, order: WordOrder, limits: Limits, width: int) -> Non
         return
     limit = limits["word_order"]
     page.put(format_interval(order.ratio), "bold")
-    page.add(" over shuffled words")
+    page.add(f" over shuffled {order.unit}")
     _scale(page, order.ratio, [Mark(1.0, "1 worth nothing"), Mark(limit, f"{limit:g}")], width)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
 
 from engine.errors import InputError
 from engine.files import digest, write_atomic, write_json
@@ -87,6 +88,8 @@ class Draft:
         """The answer under a dotted key, or None."""
         value: object = self.values()
         for part in key.split("."):
+            if isinstance(value, list) and value:
+                value = value[0]  # [[corpus]]: the first source
             value = value.get(part) if isinstance(value, dict) else None
         return value
 
@@ -111,6 +114,7 @@ class Draft:
 
         Raises InputError naming every fault.
         """
+        from engine.recipe.generic_families import name_family
         from engine.recipe.toml import validate
 
         values = self.values()
@@ -120,6 +124,7 @@ class Draft:
                 held = values.setdefault(table, {})
                 if isinstance(held, dict):
                     held.setdefault(name, "?")
+        name_family(values)
         return validate(values, self._text(), "recipe.toml")
 
     def frozen(self, view: RunView) -> bool:
@@ -199,6 +204,8 @@ def _put(document: tomlkit.TOMLDocument, parts: list[str], value: object) -> Non
                 return
             held[table] = tomlkit.table()
         inner = held[table]
+        if isinstance(inner, AoT) and len(inner):
+            inner = inner[0]
         if not isinstance(inner, MutableMapping):
             raise InputError(f"recipe.toml: {table} is a value; make it a table: [{table}]")
         held = inner

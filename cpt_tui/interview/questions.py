@@ -67,10 +67,16 @@ def check_corpus(answer: str) -> str:
 
     corpus = Corpus(Source(path=answer))
     corpus.check()
-    return f"{len(corpus.files())} files" if not answer.startswith("hub:") else "a hub data set"
+    if corpus.is_remote:
+        return "there; it is fetched when the measurement starts"
+    return f"{len(corpus.files())} files"
 
 
 def check_generic(answer: str) -> str:
+    from engine.recipe.sources import FAMILY
+
+    if answer == FAMILY:
+        return "what the base's family was trained on; it is fetched when the measurement starts"
     return check_corpus(answer) if answer != "embedded" else "the embedded sample"
 
 
@@ -107,10 +113,11 @@ SETUP = (
         "generic",
         "Which text stands for what it must not forget?",
         "General text in the language the model is used in. It is the yardstick of the probe, it "
-        "is mixed back, and its loss shows forgetting. Blank: a small sample that this project "
-        "wrote.",
+        "is mixed back, and its loss shows forgetting. 'family': what bases of this family were "
+        "trained on, from the hub. Blank: a small sample that this project wrote, enough to "
+        "probe with and never enough to mix back.",
         "generic.path",
-        "file, folder or hub:owner/name; blank = embedded sample",
+        "file, folder, hub:owner/name or family; blank = embedded sample",
         check=check_generic,
     ),
     Question(

@@ -17,7 +17,7 @@ from engine.formatting import format_p_value, format_signed
 from engine.gate.items import Items, ScoredItem
 from engine.runs.view import RunView
 from engine.summary import gate_lines
-from engine.summary.log_lines import progress_words
+from engine.summary.log_lines import look_words, progress_words
 
 FEW = 3
 """Items of each kind that the panel itself shows."""
@@ -42,6 +42,7 @@ class GatePanel(Panel):
             changing(page, made.gate, width)
         elif "gate" not in made.unreadable:
             waiting(page, view)
+        looks(page, view, width)
         pairs(page, view, width)
         tags(page, made.gate, width)
         listed(page, self.items, width)
@@ -66,6 +67,26 @@ def waiting(page: Page, view: RunView) -> None:
         stage = view.stages[name]
         if stage.progress:
             page.add(f"{name}: {progress_words(stage.progress, view.at_work)}", "bold")
+
+
+def looks(page: Page, view: RunView, width: int) -> None:
+    """Where the estimate stands against the boundary, look by look; nothing for fixed seeds."""
+    taken = [view.looks[seeds] for seeds in sorted(view.looks)]
+    if not taken or taken[0].seeds == taken[0].most:
+        return
+    page.heading("Looks: a verdict begins at the boundary, and seeds stop there")
+    for look in taken:
+        page.quote(look_words(look), width)
+    last = taken[-1]
+    edge = last.boundary
+    marks = [Mark(x, f"{x:+.1f}" if x else "0", ":" if x else "│") for x in (-edge, 0.0, edge)]
+    ends = last.low, last.estimate, last.high
+    reach = max(edge, abs(last.low), abs(last.high), 1e-9)
+    line, *names = interval_scale(ends, marks, min(60, width - 4), (-reach, reach))
+    page.put("  ").draw(line, "bold").add()
+    for row in names:
+        page.put("  ").add(row, "dim")
+    page.add("  [ ] interval   o estimate   : boundary", "dim")
 
 
 def verdict(page: Page, found: GateVerdict, width: int) -> None:
@@ -256,6 +277,13 @@ def _score(value: float | None) -> str:
 def forgetting(page: Page, found: GateVerdict, width: int) -> None:
     """The second, separate line."""
     page.put("Forgetting, measured apart: ").state(found.guard)
+    _generic_loss(page, found, width)
+    if found.chat_rise is not None:
+        said = f"Held-out answers of a chat model: {format_signed(found.chat_rise)} nats, "
+        page.put(said).state(found.chat_guard)
+
+
+def _generic_loss(page: Page, found: GateVerdict, width: int) -> None:
     if found.generic_rise is None:
         page.add(", generic loss was not measured")
         return

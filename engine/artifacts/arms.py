@@ -10,7 +10,9 @@ from pydantic import Field
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.record import Record
 
-Kind = Literal["control", "checkpoint", "seed"]
+Kind = Literal["control", "checkpoint", "seed", "curve", "sft", "merge"]
+DISPLAY: tuple[Kind, ...] = ("curve", "sft", "merge")
+"""Kinds that are shown and have no share of alpha, whatever the other arms have."""
 
 
 Tables = Sequence[list[list[float]]]
@@ -59,11 +61,34 @@ class ArmRow(Record):
     """Of a control's text."""
     contaminated: int = 0
     """Gold items that stand in a control's text."""
+    side: str = ""
+    """Of the curve: ``base`` or ``cpt``."""
+    axis: str = ""
+    """Of the curve: ``steps`` or ``examples``."""
+    share: float | None = None
+    """Of the probe's steps or examples, or of CPT's weights in a merge."""
+    sft_steps: int = 0
+    sft_examples: int = 0
+    """SFT steps of a seed, and the rows that it draws."""
+    compute_share: float | None = None
+    """Of CPT's compute that more SFT took; below 1 where it was cut."""
     minus_base: float | None = None
     """Points over the base under the same seeds."""
     over_base: Difference | None = None
     cpt_over: Difference | None = None
     """This arm minus base, and CPT minus this arm; None for a single seed's run."""
+
+
+class Worth(Record):
+    """CPT in labelled examples: those with which the base would score what CPT scores."""
+
+    examples: int
+    """That both arms had."""
+    equal: float | None
+    low: float | None
+    high: float | None
+    """With a 95% bootstrap interval; None beyond ``farthest``."""
+    farthest: float
 
 
 class ArmsResult(Record):
@@ -72,6 +97,8 @@ class ArmsResult(Record):
     rows: list[ArmRow]
     recipe: GateVerdict | None = None
     """The verdict over training runs, one for each seed; None where they were not asked for."""
+    worth: Worth | None = None
+    """None where the curve was not asked for."""
     missing: dict[str, str] = Field(default_factory=dict)
     """Arms that could not be made, and why."""
     sentences: list[str] = Field(default_factory=list)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, field_serializer, field_validator
 
+from engine.artifacts.gate_probe import ProbeSteps
 from engine.artifacts.record import Interval, Record
+from engine.artifacts.tables import pack_table, unpack_table
 
 
 class GateFiles(Record):
@@ -25,6 +27,10 @@ class GateFiles(Record):
     mde: float
     """Minimum detectable effect in points at 80% power, from prior variances."""
     plausible_gain: float
+    floor: float | None = None
+    """That effect with as many seeds as a recipe can have; None in an older version."""
+    items_wanted: int | None = None
+    """Independent items at which the plausible gain would show; None where no number does."""
     overlong_share: float = 0
     """Share of the prompts that do not fit the model's context, of gold set or SFT data."""
     remarks: list[str] = Field(default_factory=list)
@@ -46,17 +52,59 @@ class TagResult(Record):
     """Holm among the tags."""
 
 
+class EndpointResult(Record):
+    """The crossed test of one measure of both arms, in points."""
+
+    base: float
+    cpt: float
+    """Means over seeds and sources."""
+    estimate: float
+    low: float
+    high: float
+    """CPT minus base, with the interval at its ``alpha``."""
+    alpha: float
+    p_value: float
+    """Of this look alone, not corrected."""
+    p_adjusted: float | None = None
+    """After the looks, the other endpoint and the tries; None for what decides nothing."""
+
+
+class GateLook(Record):
+    """One look of a sequential gate, as it was taken: it stands, and is never taken again."""
+
+    seeds: int
+    """Scored in each arm."""
+    alpha: float
+    """What this look spends, two-sided."""
+    estimate: float
+    low: float
+    high: float
+    """Points of the primary score, CPT minus base, with the (1 - alpha) interval of the look."""
+    boundary: float
+    """Points from 0 at which EARNED or HURT by the primary score begins at this look."""
+    p_value: float
+    """Least over endpoints, times what look and endpoint leave of alpha: valid by itself."""
+    predicted: float
+    """Chance that the last look decides, from what is seen; 0 after the last."""
+    stop: bool
+    decided: str = ""
+    """``accuracy`` or ``ranking``: the endpoint that stopped it; empty where none did."""
+    why: str = ""
+    """A clause: why it stops, or goes on."""
+
+
 class GateVerdict(Record):
     """The gate's answer for one checkpoint."""
 
     outcome: str
-    """EARNED, TIE or HURT."""
+    """EARNED, TIE, HURT, or NOT JUDGED where the SFT does not learn."""
     label: str
-    """For a TIE: equivalent, trivial or underpowered; for EARNED: '' or 'at a cost'."""
+    """For a TIE: equivalent, trivial or underpowered; for EARNED: 'at a cost', 'by ranking' or
+    both, with a comma; for HURT 'by ranking'; else ''."""
     estimate: float
     low: float
     high: float
-    """Points, CPT minus base, with the (1 - alpha) t interval, not corrected for tries."""
+    """Points, CPT minus base, with the t interval at ``alpha``, not corrected for tries."""
     mde: float
     margin: float
     items: int
@@ -71,6 +119,14 @@ class GateVerdict(Record):
     generic_low: float | None = None
     generic_high: float | None = None
     """95% document-bootstrap interval of the rise; None where only the rise is known."""
+    generic_guard: str = ""
+    """The guard of generic text alone, where ``guard`` is the worse of two; else empty."""
+    chat_guard: str = ""
+    """The guard of the held-out answers alone; empty where the base is no chat model."""
+    chat_rise: float | None = None
+    chat_low: float | None = None
+    chat_high: float | None = None
+    """Rise of the loss of held-out answers, with its 95% interval over conversations."""
     tries: int = 1
     """Counted tries against this gold set, this one among them (``engine.tries``)."""
     p_adjusted: float | None = None
@@ -85,6 +141,30 @@ class GateVerdict(Record):
     """Gold items by the sign of their mean difference over the seeds."""
     by_tag: list[TagResult] = Field(default_factory=list)
     sentence: str = ""
+    rules: int = 1
+    """Rules of judging; 1 in a verdict of an older version."""
+    alpha: float | None = None
+    """What the look that ended the gate spends: the printed interval's; None under rules 1."""
+    primary: str = "raw"
+    """Endpoint that ``estimate`` is of: raw or prior_matched."""
+    raw: EndpointResult | None = None
+    """Raw accuracy beside a prior-matched one; None where raw is the primary."""
+    ranking: EndpointResult | None = None
+    """The centred macro-AUC; None where it is no endpoint."""
+    looks: list[GateLook] = Field(default_factory=list)
+    replaced: tuple[int, int] = (0, 0)
+    """Seeds of the base and the CPT arm that collapsed and were trained anew with their spare."""
+    constant: tuple[int, int] = (0, 0)
+    """Seeds of each arm that gave all items one answer."""
+    spare_gap: float | None = None
+    """Points by which the difference on spare items exceeds that on gold items."""
+    spare_disagrees: bool = False
+    """That gap is beyond three standard errors."""
+    try_p: float | None = None
+    """What this try counts with beside others: the lesser p of both endpoints, after look and
+    endpoint. None under rules 1, where ``p_value`` is that."""
+    cpt_seed_variance: float | None = None
+    """Of the CPT arm's scores over its seeds, points squared."""
     clean_outcome: str = ""
     """The verdict without contaminated gold items; empty where there are none."""
     clean_items: int = 0
@@ -119,6 +199,47 @@ class SeedScores(Record):
     answers: list[str] = Field(default_factory=list)
     """[n], what was answered, shortened."""
     lr: float | None = None
+    rate: ArmRate | None = None
+    """How the rate was found; None where it was pinned."""
+    likelihoods: list[list[float]] = Field(default_factory=list)
+    """[n][K], summed nats of each choice with the end-of-text token, in the item's own order of
+    ``choices``; empty for continuations, and in a file of an older version."""
+    trained_seed: int | None = None
+    """The seed that was trained: the spare's number where the first one collapsed."""
+    steps: int | None = None
+    """SFT steps that were taken."""
+    sft_loss: float | None = None
+    """Mean completion loss over the last tenth of the steps, nats a token."""
+
+    @field_validator("likelihoods", mode="before")
+    @classmethod
+    def _unpacked(cls, value: object) -> object:
+        return unpack_table(value)
+
+    @field_serializer("likelihoods", when_used="json")
+    def _packed(self, value: list[list[float]]) -> dict[str, str | int]:
+        return pack_table(value)
+
+
+class ScoredArm(Record):
+    """One arm as far as it is scored: what the judge reads, ``[S][n]`` each, by seed."""
+
+    scores: list[list[float]]
+    """Shares of the primary score."""
+    raw: list[list[float]] = Field(default_factory=list)
+    """Of the raw metric; empty where that is the primary."""
+    ranking: list[list[float]] = Field(default_factory=list)
+    """Jackknife values of the centred macro-AUC; empty where it is no endpoint."""
+    logprobs: list[list[float]] = Field(default_factory=list)
+    """Nats of each gold answer."""
+    seeds: list[int] = Field(default_factory=list)
+    """The registered seeds in their order, one a row."""
+    replaced: list[int] = Field(default_factory=list)
+    """Those of them whose SFT collapsed; their rows are those of ``spare_seed``."""
+    constant: list[int] = Field(default_factory=list)
+    """Those under which every item got one and the same answer."""
+    steps: int | None = None
+    """SFT steps of every seed, pinned on the base arm."""
 
 
 class RateLoss(Record):
@@ -145,6 +266,10 @@ class BaselineArtifact(Record):
     """Seeds under which every item got one and the same answer."""
     registration: str = ""
     """sha256 of the registration."""
+    plan: ProbeSteps | None = None
+    """How long the probe trains, in both arms; None in an artifact of an older version."""
+    arm: ScoredArm | None = None
+    """The arm under the first look's seeds; None in an artifact of an older version."""
 
 
 class GateArtifact(GateVerdict):
@@ -156,6 +281,9 @@ class GateArtifact(GateVerdict):
     """Gain of the gold answers' log-probability, nats an answer; it decides nothing."""
     probe: ArmRate | None = None
     constant_seeds: int = 0
+    base: ScoredArm | None = None
+    """The base arm under all seeds that were judged; None in an artifact of an older version."""
+    cpt: ScoredArm | None = None
 
     @property
     def verdict(self) -> GateVerdict:

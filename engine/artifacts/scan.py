@@ -5,6 +5,8 @@ Sizes are in tokens of the model's own tokenizer, shares in [0, 1].
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from engine.artifacts.gate import GateFiles
@@ -79,12 +81,14 @@ class WordOrder(Record):
 
     words: int
     """Words looked at; a script without blanks is counted by characters."""
+    unit: Literal["words", "characters"] = "words"
+    """What was shuffled: characters where no words come again."""
     run: int = 2
-    """Words in a row that are compared."""
+    """Words, or characters, in a row that are compared."""
     share: float = 0
     """Share of the runs that stand in another document too."""
     shuffled_share: float = 0
-    """The same with the words of each document shuffled."""
+    """The same with the words, or the characters, of each document shuffled."""
     ratio: Interval | None = None
     """``share`` over ``shuffled_share``, 95% jackknife over documents; None where unknown."""
     why: str = ""
@@ -120,6 +124,26 @@ class Quality(Record):
     """None in a run of an older version."""
     notes: list[str] = Field(default_factory=list)
     """What was sampled instead of read whole, in words."""
+
+
+class SourceScan(Record):
+    """One source of a side: what it gives to training, and where it was fetched."""
+
+    source: str
+    documents: int
+    tokens: int
+    train_documents: int
+    """Neither held out nor left out as near-duplicates."""
+    train_tokens: int
+    name: str = ""
+    """What a lock calls it; empty for files of this machine."""
+    revision: str = ""
+    """Commit of a hub data set."""
+    sha256: str = ""
+    """Of what was fetched."""
+    bytes: int = 0
+    folder: str = ""
+    """Where it lies in the cache."""
 
 
 class EditCounts(Record):
@@ -181,6 +205,8 @@ class SideScan(Record):
     """Files by detected encoding."""
     mojibake_documents: int = 0
     """Documents that look wrongly decoded (repaired only on request)."""
+    parts: list[SourceScan] = Field(default_factory=list)
+    """By source, in the recipe's order; empty in a run of an older version."""
     quality: Quality | None = None
 
     @property
@@ -219,6 +245,22 @@ class Contamination(Record):
     examples: list[str] = Field(default_factory=list)
 
 
+class ChatSigns(Record):
+    """What says that the base was trained to chat."""
+
+    name: str = ""
+    """The word in its name: ``instruct``, ``chat``, ...; empty where there is none."""
+    template: bool = False
+    """Whether its tokenizer has a chat template; some bases carry their chat model's."""
+    tokens: list[str] = Field(default_factory=list)
+    """Tokens that begin or end turns; alone they say little, since bases often hold them too."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the guard reads answers too."""
+        return bool(self.name) or self.template
+
+
 class Scan(Record):
     """The scan stage: both sides and the shape of the corpus."""
 
@@ -228,6 +270,8 @@ class Scan(Record):
     generic_kind: str = ""
     """Kind of the generic side, looked at where the domain is code; else empty."""
     contamination: Contamination | None = None
+    chat: ChatSigns | None = None
+    """None in a run of an older version."""
 
 
 class ShatteredTerm(Record):

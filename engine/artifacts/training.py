@@ -59,6 +59,9 @@ class PackArtifact(Record):
     asked_mix: float = 0.0
     achieved_mix: float = 0.0
     """Share of generic tokens, asked for and reached, in [0, 1]."""
+    domain_parts: list[int] = Field(default_factory=list)
+    generic_parts: list[int] = Field(default_factory=list)
+    """Tokens by source, where the recipe gives shares."""
     ledger: PackingLedger = PackingLedger()
     seams: list[str] = Field(default_factory=list)
     """Decoded borders between documents."""

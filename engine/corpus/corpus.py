@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.resources
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.corpus import hub
+from engine.corpus.extent import EMBEDDED, limited, local_root
 from engine.corpus.fields import Layout, text_of
 from engine.corpus.files.digests import digests
 from engine.corpus.files.kinds import ARCHIVE, holds_records, kind_of
@@ -21,8 +22,15 @@ from engine.corpus.files.listing import Listing, list_files
 from engine.corpus.files.members import Member, members_of
 from engine.corpus.ledger import Fault, Ledger, Row, peek, shown
 from engine.corpus.readers.jsonl import BAD_LINE
-from engine.corpus.readers.mojibake import is_mojibake, repair
+from engine.corpus.readers.mojibake import mended
 from engine.corpus.readers.registry import PEEK, layout_for, rows_of
+from engine.corpus.remote.fetched import (
+    FetchedText,
+    Tick,
+    check_remote,
+    fetch,
+    read_records,
+)
 from engine.corpus.separators import Border, record_border
 from engine.corpus.text import clean
 from engine.errors import InputError
@@ -31,7 +39,6 @@ from engine.recipe.sections import Source
 READER_VERSION = 5
 """Part of every fingerprint; raise it when the same files would give other documents."""
 
-EMBEDDED = "embedded"
 CHECK_SECONDS = 0.8
 CHECK_BYTES = 2 << 20
 CHECK_ROWS = 5000
@@ -49,6 +56,8 @@ class Document:
 
     text: str
     origin: str
+    source: int = 0
+    """Which of a side's sources it is of."""
 
 
 class Sample(NamedTuple):
@@ -67,9 +76,9 @@ class Corpus:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.is_hub = source.path.startswith(hub.PREFIX)
+        self.is_hub = source.is_hub
+        self.is_remote = source.is_remote
         self.is_embedded = source.path == EMBEDDED
-        self.root = _embedded() if self.is_embedded else _expanded(source.path)
         self.label = (
             "embedded sample (written by this project)"
             if self.is_embedded
@@ -77,7 +86,20 @@ class Corpus:
         )
         self.ledger = Ledger()
         self._listing: Listing | None = None
-        self._commit: str | None = None
+
+    @cached_property
+    def root(self) -> Path:
+        """The file, folder or glob that is read; what is elsewhere is fetched first."""
+        return self.fetch().root if self.is_remote else local_root(self.source)
+
+    def fetch(self, tick: Tick = lambda done: None) -> FetchedText:
+        """What is elsewhere, on this disk; ``tick`` is told the bytes while it is fetched."""
+        return fetch(self.source, tick)
+
+    def fetch_all(self, tick: Tick = lambda done: None) -> None:
+        """Fetch whatever is elsewhere, so that what follows needs no network."""
+        if self.is_remote:
+            self.fetch(tick)
 
     # what there is
 
@@ -112,9 +134,12 @@ class Corpus:
         return members_of(path, size, self._explicit, ledger, keep)
 
     def check(self) -> None:
-        """Fail early, in about a second, with one sentence: is there any text to read?"""
-        if self.is_hub:
-            self._hub_commit()
+        """Fail early, in about a second, with one sentence: is there any text to read?
+
+        Of what is elsewhere only whether it can be fetched.
+        """
+        if self.is_remote:
+            check_remote(self.source)
         else:
             self._check_files()
 
@@ -182,11 +207,6 @@ class Corpus:
         unseen = ledger.cut and ledger.skipped.get(BAD_LINE, 0) < PEEK
         return None if read or unseen else Fault("no text", f"{why}; give a file with text")
 
-    def _hub_commit(self) -> str:
-        if self._commit is None:
-            self._commit = hub.revision(self.source)
-        return self._commit
-
     # reading
 
     def documents(self) -> Iterator[Document]:
@@ -199,12 +219,7 @@ class Corpus:
         return self._limited()
 
     def _limited(self) -> Iterator[Document]:
-        limit = self.source.max_documents
-        for number, document in enumerate(self._stream(), 1):
-            yield document
-            if number == limit:
-                self.ledger.note(f"no more than {limit:,} documents read (max_documents)")
-                break
+        yield from limited(self._stream(), self.source, self.ledger)
         self.ledger.note_groups()
 
     def _open_ledger(self) -> None:
@@ -244,7 +259,7 @@ class Corpus:
             self.ledger.note(f"{item.name} changed while it was read; {read}")
 
     def _hub_documents(self) -> Iterator[Document]:
-        rows = hub.hub_rows(self.source, self._hub_commit())
+        rows = read_records(self.fetch())
         try:
             for document in self._documents(rows, self.source.path, self.ledger):
                 self.ledger.bytes_read += len(document.text.encode())
@@ -264,7 +279,7 @@ class Corpus:
 
         Marks between the documents of one record are borders, as they are in a text file.
         """
-        name = shown(name)
+        name = self._named(name)
         layout, rows = self._find_layout(rows, name, ledger)
         border: Border | None = None
         if records and (layout is None or layout.kind not in TURNED):
@@ -283,7 +298,7 @@ class Corpus:
             ledger.used += size
             origin = f"{name}:{line}"
             for cleaned in kept:
-                yield Document(self._mended(cleaned, origin, ledger), origin)
+                yield Document(mended(self.source, cleaned, origin, ledger), origin)
 
     def _find_layout(
         self, rows: Iterator[Row], name: str, ledger: Ledger
@@ -309,23 +324,19 @@ class Corpus:
                 raise missing
             return layout, rows
 
-    def _mended(self, text: str, origin: str, ledger: Ledger) -> str:
-        """The text, with mojibake counted and, if the recipe says so, repaired."""
-        if not is_mojibake(text):
-            return text
-        ledger.mojibake_documents += 1
-        if self.source.repair_mojibake:
-            ledger.group("mojibake repaired (ftfy)", origin)
-            return clean(repair(text))
-        ledger.group("decoded wrongly before it was saved (mojibake); see repair_mojibake", origin)
-        return text
+    def _named(self, name: str) -> str:
+        """A file's name as it is told: that of what was fetched is its address."""
+        if not self.is_remote or self.is_hub:
+            return shown(name)
+        root = str(self.root)
+        return shown(name).replace(root, shown(self.source.path), 1)
 
     # looking
 
     def samples(self, n: int) -> list[Sample]:
         """About ``n`` first rows spread over the files, records with all their columns."""
         if self.is_hub:
-            rows = hub.hub_rows(self.source, self._hub_commit())
+            rows = read_records(self.fetch())
             return [Sample(self.label, "hub", 1, [row[1] for row in islice(rows, n)])]
         listed = list(self._listed().files.items())
         chosen = listed[:: max(1, -(-len(listed) // min(n, SAMPLED_FILES)))]
@@ -360,7 +371,9 @@ class Corpus:
         parts += [str(source.repair_mojibake), str(source.keep_companions)]
         if self.is_hub:
             parts += [hub.hub_id(source), source.config or "", source.split]
-            parts.append(self._hub_commit())
+            parts.append(self.fetch().meta.sha256)
+        if source.take_tokens:
+            parts.append(f"{source.take_tokens} tokens")
         files = self.files()
         root = self.root if not files else self._listed().root
         for path, digest in zip(files, digests(files), strict=True):
@@ -378,13 +391,3 @@ def _first(rows: Iterator[Row], ledger: Ledger) -> Iterator[Row]:
             ledger.cut = True
             return
         yield row
-
-
-def _embedded() -> Path:
-    return Path(str(importlib.resources.files("engine"))) / "data" / "generic_sample.jsonl"
-
-
-def _expanded(path: str) -> Path:
-    with contextlib.suppress(RuntimeError):  # no such user: taken literally
-        return Path(path).expanduser()
-    return Path(path)

@@ -18,6 +18,8 @@ PREFIX = "hub:"
 PATIENCE = 4.5
 """Seconds to wait for the hub's first answer."""
 
+COMMIT = re.compile("[0-9a-f]{40}")
+
 RETRIES = 1
 """Of ``datasets``, for each read; below it the hub's client retries five times in 23 seconds."""
 
@@ -29,7 +31,12 @@ def hub_id(source: Source) -> str:
 
 
 def revision(source: Source) -> str:
-    """The commit of the data set; raises InputError where it cannot be had."""
+    """The commit of the data set; raises InputError where it cannot be had.
+
+    A commit that the recipe pins is taken as it is.
+    """
+    if source.revision and COMMIT.fullmatch(source.revision):
+        return source.revision
     name = hub_id(source)
     if not name or name.count("/") > 1 or name.startswith(("/", ".")):
         raise InputError(f"{source.path} is no hub data set: write hub:owner/name")
@@ -40,7 +47,8 @@ def revision(source: Source) -> str:
     def ask() -> str:
         from huggingface_hub import HfApi
 
-        return str(HfApi().dataset_info(name, timeout=PATIENCE).sha)
+        found = HfApi().dataset_info(name, revision=source.revision, timeout=PATIENCE)
+        return str(found.sha)
 
     try:
         return within(PATIENCE, ask)

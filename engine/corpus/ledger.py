@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -81,6 +82,20 @@ class Ledger:
     def skip(self, reason: str, size: int = 0, count: int = 1) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         self.skipped_sizes[reason] = self.skipped_sizes.get(reason, 0) + size
+
+    def joined(self, other: Ledger) -> Ledger:
+        """This ledger and that of another source, as one; neither is changed."""
+        both = Ledger(notes=list(self.notes), text_column=self.text_column or other.text_column)
+        both.companions = [*self.companions, *other.companions]
+        for name in ("files", "bytes_total", "bytes_read", "bytes_found", "mojibake_documents"):
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        for name in ("skipped", "skipped_sizes", "encodings", "separators"):
+            counts = Counter(getattr(self, name))
+            counts.update(getattr(other, name))
+            setattr(both, name, dict(counts))
+        for line in other.notes:
+            both.note(line)
+        return both
 
     def place(self) -> tuple[int, int, int]:
         """Where an item begins, for ``lose``."""

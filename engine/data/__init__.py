@@ -1,1 +1,1 @@
-"""Embedded texts, used where the user gives none."""
+"""Embedded texts, used where the user gives none: generic documents and conversations."""

@@ -57,8 +57,8 @@ def surprise(case: Case) -> Finding:
 def _worthless_order(case: Case) -> str:
     """What to say where the order of the words is worth nothing; '' where it is, or is unknown.
 
-    Unknown is no ground against a text: strings without words and a handful of short documents
-    have no order to be measured, and other rules judge their size and shape.
+    Unknown is no ground against a text: a handful of short documents has no order to be measured,
+    and other rules judge its size and shape.
     """
     scan = case.evidence.scan
     quality = scan.domain.quality if scan else None
@@ -66,9 +66,9 @@ def _worthless_order(case: Case) -> str:
     if order is None or order.ratio is None or order.ratio.high >= case.limits["word_order"]:
         return ""
     return (
-        "the order of its words is worth nothing (another document holds as many of its word "
-        f"pairs when they are shuffled, {format_interval(order.ratio)} times): "
-        "a list, a table, shuffled text?"
+        f"the order of its {order.unit} is worth nothing (other documents hold as many of its runs "
+        f"of {order.run} when they are shuffled, {format_interval(order.ratio)} times): "
+        "a list, a table, random strings, shuffled text?"
     )
 
 
@@ -162,3 +162,30 @@ def _explained(case: Case) -> tuple[str | None, str]:
     passable = counted.count("passable")
     answer = "passable" if 2 * passable > len(counted) else "not_passable"
     return answer, f"{passable} of {len(counted)} marked terms passable"
+
+
+CHAT_SOURCE = "Jindal 2024 (2410.10739): CPT of an instruct model costs it its instructions"
+
+
+def chat(case: Case) -> Finding:
+    """Is the base a chat model, by its name and its tokenizer (scan)?"""
+    scan = case.evidence.scan
+    if scan is None:
+        return unmeasured("the tokenizer has not been looked at", "run the scan")
+    signs = scan.chat
+    if signs is None:
+        return Finding("note", "not looked at by the version that scanned the text", measured=False)
+    if not (signs.is_chat or signs.tokens):
+        return Finding("go", "no sign of it: a base model")
+    tokens = ", ".join(signs.tokens[:4])
+    if not signs.is_chat:
+        held = f"its tokenizer holds tokens of turns ({tokens}), but no chat template"
+        return Finding("go", f"{held}: a base model, as far as this tells")
+    named = f"its name says {signs.name}" if signs.name else "its name does not say so"
+    template = "a" if signs.template else "no"
+    answer = (
+        f"a chat model, it seems: {named}, and its tokenizer has {template} chat template. CPT on "
+        "raw text weakens how it follows instructions; the guard will read held-out answers too"
+    )
+    way = "take the base model that it was made from, and fine-tune that on instructions after CPT"
+    return Finding("note", answer, way, CHAT_SOURCE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from engine.artifacts.gate import GateFiles
 from engine.decision.case import Case, Finding, asked, unmeasured
-from engine.stats.power import items_needed
 from engine.thresholds import THRESHOLDS
 
 
@@ -53,21 +52,24 @@ def _too_blunt(found: GateFiles) -> Finding:
         f"this gold set cannot answer: {found.gold_items} items x {found.seeds} seeds show "
         f"{found.mde:.1f} points at best, you hope for {found.plausible_gain:g}"
     )
-    items = items_needed(found.plausible_gain, found.seeds)
-    if items is None:
+    items = found.items_wanted
+    more = f"about {items:,} independent gold items would do" if items else ""
+    if found.floor is not None and found.floor > found.plausible_gain:
+        answer += f"; no number of seeds shows less than {found.floor:.1f} points"
+        way = more or "no number of items does either: the gain you hope for is below the margin"
+    elif items is None:
         way = f"no number of items is enough with {found.seeds} seeds: add seeds"
-    elif items > found.gold_items:
-        way = f"about {items:,} gold items would do, or more seeds"
     else:
-        way = "add gold items from other sources, or seeds"
-    return Finding("not_yet", answer, way, "simulated power, seed sd 2.2 points")
+        way = f"{more}, or more seeds"
+    return Finding("not_yet", answer, way, "typical variances, seed sd 2.9 points")
 
 
 def _gate_remarks(found: GateFiles, limit: float) -> Finding:
     """A working gate with what the user should know about it."""
     answer = (
         f"{found.gold_items} gold items, {found.sft_examples} SFT examples, {found.seeds} seeds: "
-        f"shows {found.mde:.1f} points and more; a constant guess scores {found.majority_rate:.0%}"
+        f"by typical variances shows about {found.mde:.1f} points and more; a constant guess "
+        f"scores {found.majority_rate:.0%}"
     )
     remarks = []
     if found.contaminated_share > limit:

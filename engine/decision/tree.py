@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.artifacts.decision import Evidence
 from engine.decision import plan_rules as plan
-from engine.decision.base_rules import explain, fertility, surprise
+from engine.decision.base_rules import chat, explain, fertility, surprise
 from engine.decision.case import Case, Finding
 from engine.decision.corpus_rules import corpus_size, hurts, shape
 from engine.decision.gate_rules import gate, goal
+from engine.decision.mix_back import mix_back
 from engine.recipe.defaults import RANKS_BY_CORPUS
 from engine.thresholds import effective
 
@@ -101,7 +102,7 @@ NODES: tuple[Node, ...] = (
         "{fluent_ratio:g} and a pilot gains under {fluent_gain:g} nats. GO if the pilot gains "
         "{go_gain:g} or more with its lower bound above {go_gain_low:g}. Else NOT YET; also where "
         "the generic text is as new to the base as the domain, or where the order of the words is "
-        "worth nothing (runs of words seen in other documents: below {word_order:g} times those "
+        "worth nothing (runs of them seen in other documents: below {word_order:g} times those "
         "of shuffled text).",
         surprise,
         asks="surprising",
@@ -155,6 +156,15 @@ NODES: tuple[Node, ...] = (
         needs=lambda known: known.gate,
     ),
     Node(
+        "chat",
+        "Is the base a chat model?",
+        "By its name, or by the chat template of its tokenizer. Raw text weakens the following of "
+        "instructions: begin with the base model, and fine-tune afterwards. Where a chat model it "
+        "is, the forgetting guard reads held-out answers too.",
+        chat,
+        needs=lambda known: known.scan,
+    ),
+    Node(
         "facts",
         "Are the facts stated only once?",
         "CPT does not teach a fact from one wording. A warning, not a verdict.",
@@ -169,6 +179,16 @@ NODES: tuple[Node, ...] = (
         plan.distil,
         asks="distil",
         options=YES_NO,
+    ),
+    Node(
+        "mix_back",
+        "Is there enough text to mix back?",
+        "The share that the counted generic tokens can make, each read four times at most. Below "
+        "{mix_back:.0%} of what was asked for: NOT YET. Below {replay_small:,.0f} domain tokens a "
+        "larger share is offered.",
+        mix_back,
+        required=True,
+        needs=lambda known: known.scan,
     ),
     Node(
         "method",

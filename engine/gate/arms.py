@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import nan
 from statistics import fmean
 
-from engine.artifacts.arms import ArmRow, ArmsResult, Difference, Tables
+from engine.artifacts.arms import DISPLAY, ArmRow, ArmsResult, Difference, Tables
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.record import Interval
 from engine.formatting import format_p_value
@@ -21,6 +21,13 @@ from engine.gate.judge import judge, with_clean_part
 from engine.gate.wording import RECIPE, sentence
 from engine.gold.metrics import METRICS
 from engine.recipe.gate import Gate
+from engine.stats.alternatives import (
+    describe_curve,
+    describe_merge,
+    describe_more_sft,
+    describe_worth,
+    worth_in_examples,
+)
 from engine.stats.crossed_test import Groups, paired_test
 
 
@@ -37,6 +44,8 @@ class Judged:
     groups: Groups = None
     contaminated: Sequence[int] = ()
     other_tries: Sequence[float] = ()
+    examples: int = 0
+    """SFT rows of a seed."""
 
     def minus_base(self, row: ArmRow) -> float:
         """Points, on the seeds that scored the row."""
@@ -45,7 +54,7 @@ class Judged:
 
     def compare(self, one: Tables, two: Tables) -> list[Difference]:
         """``two`` minus ``one``, pair by pair, by the gate's own rules; Holm among the pairs."""
-        gate = self.gate.model_copy(update={"earlier_tries": 0})
+        gate = self.gate.model_copy(update={"earlier_tries": 0, "looks": None})
         pairs = list(zip(one, two, strict=True))
         known = [paired_test(*pair, gate.alpha, self.groups).p_value for pair in pairs]
         found = []
@@ -68,20 +77,39 @@ def steps_of(shares: Sequence[float], steps: int) -> dict[int, float]:
 
 def compare_arms(rows: Sequence[ArmRow], judged: Judged, missing: dict[str, str]) -> ArmsResult:
     """Compare every arm with the gate's two, and say what that shows."""
-    whole = [at for at, row in enumerate(rows) if row.kind != "seed"]
-    scored = [rows[at].per_item for at in whole]
-    over = judged.compare([judged.base] * len(whole), scored)
-    ahead = judged.compare(scored, [judged.cpt] * len(whole))
     found = [row.model_copy(update={"minus_base": judged.minus_base(row)}) for row in rows]
-    for at, one, two in zip(whole, over, ahead, strict=True):
-        found[at] = found[at].model_copy(update={"over_base": one, "cpt_over": two})
+    for shown in (False, True):  # what is only shown takes nothing from the others' p values
+        whole = [
+            at
+            for at, row in enumerate(rows)
+            if row.kind != "seed" and (row.kind in DISPLAY) == shown
+        ]
+        scored = [rows[at].per_item for at in whole]
+        over = judged.compare([judged.base] * len(whole), scored)
+        ahead = judged.compare(scored, [judged.cpt] * len(whole))
+        for at, one, two in zip(whole, over, ahead, strict=True):
+            found[at] = found[at].model_copy(update={"over_base": one, "cpt_over": two})
     single = [row for row in rows if row.kind == "seed"]
     wanted = len(judged.gate.seeds) - 1
     recipe = _recipe(single, judged) if single and len(single) == wanted else None
-    said = [_sentence(row, judged) for row in found if row.cpt_over]
+    said = [_sentence(row, judged) for row in found if row.cpt_over and row.kind not in DISPLAY]
     said += [f"For the recipe: {recipe.sentence}"] if recipe else []
     said += [f"The arm {name} was not made: {why}" for name, why in missing.items()]
-    return ArmsResult(rows=found, recipe=recipe, missing=missing, sentences=said)
+    worth = worth_in_examples(rows, judged, judged.examples)
+    said += _describe_alternatives(found, judged)
+    said += [describe_worth(worth)] if worth else []
+    return ArmsResult(rows=found, recipe=recipe, worth=worth, missing=missing, sentences=said)
+
+
+def _describe_alternatives(rows: Sequence[ArmRow], judged: Judged) -> list[str]:
+    """What else the compute could have bought."""
+    said = []
+    for row in rows:
+        if row.cpt_over and row.kind == "sft":
+            said.append(describe_more_sft(row, row.cpt_over, judged.verdict.outcome))
+        elif row.cpt_over and row.kind == "merge":
+            said.append(describe_merge(row, row.cpt_over))
+    return [*describe_curve(rows, judged, judged.gate.alpha), *said]
 
 
 def _recipe(single: Sequence[ArmRow], judged: Judged) -> GateVerdict:

@@ -142,20 +142,18 @@ def _texts(run: Run) -> tuple[list[int], list[Example], str]:
 
     What reads recipes is imported here: a screen must not wait for it before it opens.
     """
-    from engine.gold.load import gold_items
-    from engine.recipe.toml import load_recipe
+    from engine.gate.recheck import registered_recipe
+    from engine.gold.draws import registered_gold
 
     try:
-        gate = load_recipe(run.recipe_path)[0].gate
+        gate = registered_recipe(run).gate
     except UNREADABLE as error:
         return [], [], f"the recipe cannot be read: {error}"
     try:
-        copy = next(iter(sorted((run.path / "gate").glob("gold.*"))))
-        return gate.seeds, gold_items(copy, gate), ""
-    except StopIteration:
-        return gate.seeds, [], "the run has no copy of its gold set"
+        found = registered_gold(run.path / "gate", gate)
     except UNREADABLE as error:
         return gate.seeds, [], str(error)
+    return gate.seeds, found or [], "" if found else "the run has no copy of its gold set"
 
 
 def _artifact(run: Run, arm: str) -> Path:
@@ -172,9 +170,10 @@ def _table(run: Run, arm: str, seeds: Sequence[int], made: Artifacts) -> Table:
     live = {seed: found for seed, found in kept.items() if found is not None}
     stage = made.baseline if arm == "base" else made.gate
     rows = stage.per_item if stage else []
-    if rows and len(rows) == len(seeds) and not _newer(run, arm):
+    if rows and len(rows) <= len(seeds) and not _newer(run, arm):
         answers = {seed: found.answers for seed, found in live.items()}
-        return {seed: (row, answers.get(seed, [])) for seed, row in zip(seeds, rows, strict=True)}
+        pairs = zip(seeds, rows, strict=False)  # a gate may end before its last look
+        return {seed: (row, answers.get(seed, [])) for seed, row in pairs}
     return {seed: (found.scores, found.answers) for seed, found in live.items()}
 
 

@@ -11,20 +11,22 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from engine.artifacts.all_stages import Artifacts
-from engine.artifacts.gate import GateArtifact, GateVerdict
-from engine.errors import CptError
-from engine.files import digest
-from engine.gate.judge import Correction, conclude, rise_of
-from engine.gold.load import gold_items
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, ScoredArm
+from engine.errors import CptError, InputError
+from engine.files import digest, sha256_file
+from engine.gate.chat_guard import chat_rise_of, with_chat
+from engine.gate.judge import conclude, rise_of
+from engine.gate.looks import Corrected, Tested, compare_endpoints
+from engine.gate.outcome import Sides
+from engine.gold.draws import registered_gold
 from engine.gold.summary import item_groups
 from engine.recipe.gate import Gate
-from engine.recipe.toml import load_recipe
+from engine.recipe.registered import FIRST_RULES, gate_as_registered
+from engine.recipe.sections import Recipe
+from engine.recipe.toml import load_recipe, parse_toml
 from engine.runs.run import UNREADABLE, Run
 from engine.stages import VERSIONS
-from engine.stats.crossed_test import paired_test
 from engine.thresholds import effective
 
 TOLERANCE = 1e-6
@@ -80,7 +82,10 @@ def find_difference(run: Run) -> str:
     if _is_stale(run, made):
         return "it was given for other weights, or on another baseline, than those that are there"
     try:
-        again = _recompute(made.baseline.per_item, made.gate, _read_terms(run))
+        terms = _read_terms(run, made.gate)
+        sides = _read_sides(made.baseline, made.gate)
+        tested = compare_endpoints(sides.base, sides.cpt, terms.gate, terms.groups)
+        again = _recompute(sides, tested, made.gate, terms)
     except CptError as error:
         return f"its item scores cannot be judged: {error}"
     found = [name for name in COMPARED if not _same(_of(made.gate, name), _of(again, name))]
@@ -89,31 +94,42 @@ def find_difference(run: Run) -> str:
         for name in found[:SHOWN]
     ]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    odd = "" if told else _odd_correction(made.gate, again)
+    odd = "" if told else _odd_correction(made.gate, tested)
     return f"it says {', '.join(told)}{more}" if told else odd
 
 
-def _recompute(base: list[list[float]], said: GateArtifact, terms: _Terms) -> GateVerdict:
+def _recompute(sides: Sides, tested: Tested, said: GateArtifact, terms: _Terms) -> GateVerdict:
     """The verdict of these scores, by the count of tries and the corrected p that it was given by.
 
     Raises InputError where the tables are no scores.
     """
-    result = paired_test(base, said.per_item, terms.gate.alpha, terms.groups)
-    corrected = result.p_value if said.p_adjusted is None else said.p_adjusted
-    correction = Correction(said.tries, corrected)
-    return conclude(
-        base, said.per_item, terms.gate, rise_of(said), terms.limits, correction, terms.groups
-    )
+    corrected = tested.p[0] if said.p_adjusted is None else said.p_adjusted
+    ranked = said.ranking.p_adjusted if said.ranking else None
+    correction = Corrected(corrected, tested.p[1] if ranked is None else ranked, said.tries)
+    found = conclude(sides, terms.gate, rise_of(said), terms.limits, correction, terms.groups)
+    return with_chat(found, chat_rise_of(said), terms.gate, terms.limits)
 
 
-def _odd_correction(said: GateVerdict, again: GateVerdict) -> str:
+def _read_sides(baseline: BaselineArtifact, said: GateArtifact) -> Sides:
+    """Both arms as they were judged; InputError where the kept scores contradict each other."""
+    base = said.base or baseline.arm or ScoredArm(scores=baseline.per_item)
+    cpt = said.cpt or ScoredArm(scores=said.per_item)
+    first = len(baseline.per_item)
+    if base.scores[:first] != baseline.per_item or cpt.scores != said.per_item:
+        raise InputError("the scores of an arm are kept twice, and differ")
+    return Sides.of(base, cpt)
+
+
+def _odd_correction(said: GateArtifact, tested: Tested) -> str:
     """A correction for tries never makes p smaller, and of one try it changes nothing."""
-    corrected = said.p_adjusted
-    if corrected is None:
-        return ""
-    lone = said.tries == 1 and not _same(corrected, again.p_value)
-    if lone or said.tries < 1 or corrected < again.p_value - TOLERANCE:
-        return f"it says p {corrected:g} after correction for tries, and p is {again.p_value:g}"
+    pairs = [(said.p_adjusted, tested.p[0])]
+    pairs += [(said.ranking.p_adjusted, tested.p[1])] if said.ranking else []
+    for corrected, alone in pairs:
+        if corrected is None:
+            continue
+        lone = said.tries == 1 and not _same(corrected, alone)
+        if lone or said.tries < 1 or corrected < alone - TOLERANCE:
+            return f"it says p {corrected:g} after correction for tries, and p is {alone:g}"
     return ""
 
 
@@ -127,28 +143,48 @@ def _is_stale(run: Run, made: Artifacts) -> bool:
     return run.fingerprint("gate") not in [digest(["gate", v, *inputs]) for v in versions]
 
 
-def _read_terms(run: Run) -> _Terms:
-    """The gate as it was registered; what the registration does not have is the recipe's."""
+def _read_terms(run: Run, said: GateVerdict) -> _Terms:
+    """The gate as it was registered; what the registration does not have is the recipe's.
+
+    A registration of an older version has no rules and is judged by the first; without a
+    registration the verdict's own are taken.
+    """
     recipe, _ = load_recipe(run.recipe_path)
     limits, gate = effective(recipe.probe.thresholds), recipe.gate
     registered = _registered(run)
-    held = {name: registered.get(f"gate.{name}") for name in Gate.model_fields}
-    terms = {name: value for name, value in held.items() if value is not None}
-    try:
-        gate = Gate.model_validate({**gate.model_dump(), **terms})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]["msg"]
-        raise CptError(f"the registered gate cannot be read ({first})") from None
+    if registered:
+        gate = gate_as_registered(gate, {}, registered)
+    elif said.rules == 1:
+        gate = gate.model_copy(update=FIRST_RULES)
     for name in limits:
         limit = registered.get(f"probe.thresholds.{name}")
         limits[name] = float(limit) if isinstance(limit, (int, float)) else limits[name]
     return _Terms(gate, limits, _groups(run, gate))
 
 
+def registered_recipe(run: Run) -> Recipe:
+    """A run's recipe, once it is trained with its gate as it was registered.
+
+    What the recipe leaves out is then what was registered, whatever today's defaults are.
+    InputError where either cannot be read.
+    """
+    recipe, text = load_recipe(run.recipe_path)
+    if not run.training_begun:
+        return recipe
+    table = parse_toml(text, run.recipe_path.name).get("gate")
+    written = table if isinstance(table, dict) else {}
+    gate = gate_as_registered(recipe.gate, written, _registered(run))
+    return recipe.model_copy(update={"gate": gate})
+
+
 def _registered(run: Run) -> Mapping[str, object]:
-    """The registered terms; empty where they cannot be read."""
+    """The registered terms; empty where they cannot be read, or are not as they were written."""
+    path = run.artifact_path("registration")
+    expected = run.written_hash("baseline", path)
     try:
-        found = json.loads(run.artifact_path("registration").read_text())
+        if expected and sha256_file(path) != expected:
+            return {}
+        found = json.loads(path.read_text())
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
@@ -156,8 +192,8 @@ def _registered(run: Run) -> Mapping[str, object]:
 
 def _groups(run: Run, gate: Gate) -> list[str] | None:
     """The source of each item of the registered gold set; None where it names none."""
-    copies = sorted((run.path / "gate").glob("gold.*"))
-    return item_groups(gold_items(copies[0], gate)) if copies else None
+    found = registered_gold(run.path / "gate", gate)
+    return item_groups(found) if found else None
 
 
 def _of(verdict: GateVerdict, name: str) -> object:

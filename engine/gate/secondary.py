@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from engine.artifacts.gate import TagResult
 from engine.artifacts.record import Interval
-from engine.stats.crossed_test import EQUAL, Groups, both_arms, paired_test
+from engine.gold.example import SPARE_TAG
+from engine.stats.crossed_test import (
+    EQUAL,
+    Groups,
+    TestResult,
+    both_arms,
+    group_index,
+    paired_test,
+)
 from engine.stats.holm import fewest_items, holm
 
 if TYPE_CHECKING:
@@ -94,6 +102,39 @@ def by_tag(
         )
         for (name, result), p in zip(found.items(), adjusted, strict=True)
     ]
+
+
+FAR = 3.0
+"""Standard errors beyond which gold and spare items disagree; engineering choice."""
+
+
+def spare_gap(
+    base: ArrayLike, cpt: ArrayLike, groups: Groups = None, tags: Tags | None = None
+) -> TestResult | None:
+    """By how many points CPT gains more on spare items than on the gold file's own.
+
+    None unless both sorts have two independent items. Each part's items are weighed so that the
+    mean over all is the difference of the parts' means, and the test is the gate's own.
+    """
+    import numpy as np
+
+    spare = np.array([SPARE_TAG in names for names in tags or []], dtype=bool)
+    if not spare.any() or spare.all():
+        return None
+    tables = both_arms(base, cpt)
+    index = group_index(groups, len(spare))
+    sizes = np.bincount(index)
+    weights = 1 / sizes[index]
+    parts = [weights[part].sum() for part in (spare, ~spare)]
+    if min(parts) < 2:
+        return None
+    shifted = []
+    for table in tables:
+        means = [(table[:, at] @ weights[at]) / weights[at].sum() for at in (spare, ~spare)]
+        signed = np.where(spare, 1 / parts[0], -1 / parts[1]) * sum(parts)
+        own = np.where(spare[None], means[0][:, None], means[1][:, None])
+        shifted.append(signed * (table - own) + (means[0] - means[1])[:, None])
+    return paired_test(shifted[0], shifted[1], groups=groups)
 
 
 def mcnemar_display(base: ArrayLike, cpt: ArrayLike) -> list[McNemar]:

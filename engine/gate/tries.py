@@ -55,6 +55,8 @@ class TryLine(BaseModel):
     p: float | None = Field(None, ge=0, le=1)
     estimate: float | None = Field(None, ge=-100, le=100)
     outcome: str = ""
+    seed_variance: float | None = Field(None, ge=0)
+    """Of the CPT arm's scores over its seeds, points squared."""
 
     @property
     def key(self) -> str:
@@ -75,6 +77,8 @@ class Count:
     """p of the other tries that were scored; 1 where it is not known."""
     problem: str = ""
     """What is wrong with the file, in a clause; empty if nothing is."""
+    seed_variance: float | None = None
+    """Mean over the other tries of the CPT arm's variance over its seeds, points squared."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ class Try:
     def note(self, kind: Literal["registered", "scoring", "judged"], **found: Any) -> str:
         """Append a line, unless the try has it already; returns what went wrong, or ''.
 
-        ``found`` are ``p``, ``estimate`` and ``outcome``. A count that cannot be kept must not
-        end a run.
+        ``found`` are ``p``, ``estimate``, ``outcome`` and ``seed_variance``. A count that cannot
+        be kept must not end a run.
         """
         line = self._line(kind, **found)
         try:
@@ -140,11 +144,21 @@ class Try:
                 before = found.get(line.key, UNKNOWN)
                 found[line.key] = before if line.p is None else line.p
         others = [*found.values(), *([UNKNOWN] if broken else [])]
+        spread = self._seed_variance(lines)
         if broken:
-            return Count(others, f"{self.path} has {broken} unreadable lines")
+            return Count(others, f"{self.path} has {broken} unreadable lines", spread)
         if not any(line.key == self.key for line in lines):
-            return Count(others, f"{self.path} was emptied or replaced since the training began")
-        return Count(others)
+            emptied = f"{self.path} was emptied or replaced since the training began"
+            return Count(others, emptied, spread)
+        return Count(others, seed_variance=spread)
+
+    def _seed_variance(self, lines: list[TryLine]) -> float | None:
+        known = {
+            line.key: line.seed_variance
+            for line in lines
+            if line.seed_variance is not None and line.key != self.key
+        }
+        return sum(known.values()) / len(known) if known else None
 
     def _line(self, kind: Literal["registered", "scoring", "judged"], **found: Any) -> TryLine:
         return TryLine(

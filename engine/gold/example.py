@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+GOLD_TAG, SPARE_TAG = "gold", "spare"
+"""Tags that tell the gold file's items from labelled SFT rows that serve as items too."""
+
 
 @dataclass(frozen=True)
 class Example:

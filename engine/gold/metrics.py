@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -50,6 +50,8 @@ class JudgedItem(Protocol):
     @property
     def label(self) -> str: ...
     @property
+    def group(self) -> str: ...
+    @property
     def pattern(self) -> str: ...
 
 
@@ -62,6 +64,8 @@ class MetricSettings(Protocol):
     def pattern(self) -> str | None: ...
     @property
     def tolerance(self) -> float: ...
+    @property
+    def rules(self) -> int: ...
 
 
 Gold = Sequence[JudgedItem]
@@ -150,13 +154,30 @@ def macro_f1(gold: Gold, answers: Answers, gate: MetricSettings) -> list[float]:
     classes = classes_of(gold)
     truth = [classes[example.completion] for example in gold]
     found = [classes[answer_text(e, a)] for e, a in zip(gold, answers, strict=True)]
-    return f1_values(truth, found)
+    return f1_values(truth, found, source_weights(gold) if gate.rules > 1 else None)
 
 
-def f1_values(truth: Sequence[str], found: Sequence[str]) -> list[float]:
-    """Infinitesimal-jackknife values of macro-F1 [n]; see ``macro_f1``."""
-    sizes = Counter(truth) + Counter(found)
-    hits = Counter(one for one, other in zip(truth, found, strict=True) if one == other)
+def source_weights(gold: Gold) -> list[float]:
+    """What each item weighs [n]: the items of one source 1 together, as in the gate's test."""
+    sizes = Counter(example.group for example in gold)
+    return [1 / sizes[example.group] if example.group else 1.0 for example in gold]
+
+
+def f1_values(
+    truth: Sequence[str], found: Sequence[str], weights: Sequence[float] | None = None
+) -> list[float]:
+    """Infinitesimal-jackknife values of macro-F1 [n]; see ``macro_f1``.
+
+    With ``weights`` [n] a seed's weighted mean is the macro-F1 of the weighted items, so that
+    it is the mean over sources of their items' means.
+    """
+    weights = [1.0] * len(truth) if weights is None else weights
+    sizes: defaultdict[str, float] = defaultdict(float)
+    hits: defaultdict[str, float] = defaultdict(float)
+    for one, other, weight in zip(truth, found, weights, strict=True):
+        sizes[one] += weight
+        sizes[other] += weight
+        hits[one] += weight * (one == other)
     scored = {name: 2 * hits[name] / sizes[name] for name in set(truth)}
     mean = math.fsum(scored.values()) / len(scored)
 
@@ -165,7 +186,7 @@ def f1_values(truth: Sequence[str], found: Sequence[str]) -> list[float]:
         right = 2 / sizes[one] if one == other else 0.0
         return right - sum(scored[name] / sizes[name] for name in (one, other) if name in scored)
 
-    scale = len(truth) / len(scored)
+    scale = math.fsum(weights) / len(scored)
     return [mean + scale * slope(one, other) for one, other in zip(truth, found, strict=True)]
 
 

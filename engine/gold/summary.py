@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.artifacts.gate import GateFiles
 from engine.gold.checks import check_void, majority, remarks, taught
+from engine.gold.classes import shared_choices
+from engine.gold.draws import gate_items
 from engine.gold.example import Example
-from engine.gold.load import gold_items, sft_items
+from engine.gold.metrics import METRICS
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
-from engine.stats.power import prior_mde
+from engine.stats.power import MOST_SEEDS, Terms, f1_shape, items_needed, prior_mde
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,42 @@ def gate_files(
     ``cuts`` says what the model's context cuts off, which takes its tokenizer.
     """
     cuts = cuts or ContextCuts()
-    gold, sft = gold_items(gold_path, gate), sft_items(sft_path, gate)
+    read = gate_items(gold_path, sft_path, gate)
+    gold, sft = read.gold, read.sft.pool
     check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
+    terms, items = power_terms(gate, gold), effective_items(gold)
     return GateFiles(
         gold_items=len(gold),
-        sft_examples=len(sft),
+        sft_examples=read.sft.size,
         metric=gate.metric,
         seeds=len(gate.seeds),
         majority_rate=majority(gold)[1],
         overlap_items=len(taught(gold, sft)),
         contaminated_share=len(hit) / len(gold),
         contaminated_items=hit,
-        mde=prior_mde(effective_items(gold), len(gate.seeds)),
+        mde=prior_mde(items, terms),
+        floor=prior_mde(items, replace(terms, seeds=MOST_SEEDS)),
+        items_wanted=items_needed(gate.plausible_gain, terms),
         plausible_gain=gate.plausible_gain,
         overlong_share=cuts.overlong_share,
         remarks=[*remarks(gold, sft, gate), *cuts.remarks],
     )
+
+
+def power_terms(gate: Gate, gold: Sequence[Example]) -> Terms:
+    """What an effect has to pass at the gate's last look, by its most powerful endpoint.
+
+    In no simulated world does ranking show less than accuracy at equal alpha
+    (``tests/benchmarks/label_gates.py``), so the larger share counts. Declared tries take theirs.
+    """
+    metric, seeds = METRICS[gate.metric], gate.look_sizes[-1]
+    ranked = metric.choices and gate.ranking_share > 0 and bool(shared_choices(gold))
+    share = max(gate.ranking_share, 1 - gate.ranking_share) if ranked else 1.0
+    alpha = gate.look_alpha(seeds) * share / (1 + gate.earlier_tries)
+    classes = Counter(example.label or example.completion for example in gold)
+    shape = f1_shape(list(classes.values())) if metric.by_class else 1.0
+    return Terms(seeds, alpha, gate.margin, shape)
 
 
 def effective_items(examples: Sequence[Example]) -> int:

@@ -7,8 +7,10 @@ shares is 1.0 for text whose order is worth nothing (shuffled words, tables of r
 that cannot read the text yet is not asked, so a new language does not look like noise.
 
 A word is what stands between blanks, its punctuation included: shuffling moves it as a whole. A
-script without blanks is read by characters. Where pairs are so few that most of them stand
-everywhere (a small vocabulary, an alphabet), longer runs are taken instead, see ``SATURATED``.
+script without blanks is read by characters, and so is text without words that come again (SMILES,
+hashes, rows of one code): there the order of the characters is what can be learnt. Where pairs are
+so few that most of them stand everywhere (a small vocabulary, an alphabet), longer runs are taken
+instead, see ``SATURATED``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.artifacts.record import Interval
 from engine.artifacts.scan import WordOrder
@@ -58,7 +60,7 @@ _NO_BLANKS = re.compile(
 
 
 def word_order(texts: Sequence[str]) -> WordOrder:
-    """What the order of the words of these documents is worth.
+    """What the order of the words of these documents is worth; else that of their characters.
 
     ``ratio`` is None where that cannot be said, and ``why`` then says why not. Its interval is a
     delete-a-group jackknife over documents: the share of a pair depends on every other document,
@@ -67,22 +69,34 @@ def word_order(texts: Sequence[str]) -> WordOrder:
     """
     chosen = _first(texts)
     words = _words(chosen)
-    total = len(words.codes)
-    if len(words.lengths) < LEAST_DOCUMENTS:
+    if sum(map(len, chosen)) > LONGEST_WORDS * len(words.codes) > 0:
+        why = "the text has no words: one takes 20 characters or more"
+        by_words = WordOrder(words=len(words.codes), why=why)
+    else:
+        by_words = _measure(words, "words")
+    if by_words.ratio is not None:
+        return by_words
+    by_characters = _measure(_characters(chosen), "characters")
+    return by_words if by_characters.ratio is None else by_characters
+
+
+def _measure(sample: _Sample, unit: Literal["words", "characters"]) -> WordOrder:
+    """The length of runs whose order is worth most, by its lower bound."""
+    total = len(sample.codes)
+    if len(sample.lengths) < LEAST_DOCUMENTS:
         return WordOrder(words=total, why=f"it takes {LEAST_DOCUMENTS} documents of two words each")
-    if sum(map(len, chosen)) > LONGEST_WORDS * total:
-        return WordOrder(words=total, why="the text has no words: one takes 20 characters or more")
-    shuffled, best, why = _shuffled(words), None, "its words are so few that every run is common"
+    shuffled, best, why = _shuffled(sample), None, "its words are so few that every run is common"
     for length in RUNS:
-        mixed = _Runs.of(words, shuffled, length)
+        mixed = _Runs.of(sample, shuffled, length)
         if mixed.share() >= SATURATED:
             continue
         if mixed.seen() < LEAST_SEEN:
             why = "too few words come again in another document"
             break
-        true = _Runs.of(words, words.codes, length)
+        true = _Runs.of(sample, sample.codes, length)
         found = WordOrder(
             words=total,
+            unit=unit,
             run=length,
             share=true.share(),
             shuffled_share=mixed.share(),
@@ -114,7 +128,7 @@ class _Sample:
     """Words of the documents with two words and more, back to back."""
 
     codes: Numbers
-    """Number of the distinct word [words]."""
+    """Number of the distinct word, or of the character [words]."""
     lengths: Numbers
     """Words of each document [documents]."""
 
@@ -138,6 +152,17 @@ def _words(texts: Sequence[str]) -> _Sample:
     lengths = np.diff(split.offsets.to_numpy()).astype(np.int64)
     kept = lengths > 1
     return _Sample(coded[np.repeat(kept, lengths)][:WORDS], _cut(lengths[kept]))
+
+
+def _characters(texts: Sequence[str]) -> _Sample:
+    """The characters but blanks, each like a word."""
+    import numpy as np
+
+    joined = ["".join(text.split()) for text in texts]
+    kept = [text for text in joined if len(text) > 1]
+    codes = np.frombuffer("".join(kept).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    lengths = np.array([len(text) for text in kept], dtype=np.int64)
+    return _Sample(codes[:WORDS].astype(np.int64), _cut(lengths))
 
 
 def _cut(lengths: Numbers) -> Numbers:

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.files import write_atomic
 from engine.recipe.sections import Recipe
+from engine.recipe.sources import SIDES
 from engine.recipe.toml import recipe_folder
 
 FILE = "schema.json"
@@ -23,6 +24,9 @@ _DIRECTIVE = re.compile(r"\A#:schema\b.*\n?")
 def schema() -> dict[str, Any]:
     """JSON Schema of a recipe, for editors (Taplo and others read it)."""
     made = Recipe.model_json_schema(by_alias=True)
+    for side in SIDES:
+        one = made["properties"][side]
+        made["properties"][side] = {"anyOf": [one, {"type": "array", "items": one}]}
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, **made, "title": "cpt recipe"}
 

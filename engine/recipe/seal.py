@@ -1,6 +1,8 @@
-"""The recipe's own hash, which a run writes into ``[provenance]``: was it changed since?
+"""The recipe's own hashes: was it changed since a run wrote it, and on which answers does a
+decision stand?
 
-Read as plain TOML: comments and order may change, a value may not without being said.
+Read as plain TOML, without the recipe's model: comments and order may change, a value may not
+without being said.
 """
 
 from __future__ import annotations
@@ -38,3 +40,24 @@ def find_change(text: str) -> str:
     except (ValueError, RecursionError):
         return "its recipe cannot be read (not valid TOML)"
     return "its recipe was changed since its worker wrote it"
+
+
+# --- the answers that a decision stands on -----------------------------------------------------
+
+RESULTS = ("evidence", "verdict", "provenance")
+"""Tables that a run adds; they are no part of the intent."""
+LATER = (*RESULTS, "arms", "finish")
+"""And those that are asked for after a verdict."""
+
+
+def answers_digest(text: str) -> str:
+    """Identity of what the user answered: a decision stands as long as it is the same.
+
+    Empty for a text that is no TOML. What a run adds, and what is asked for after its verdict,
+    does not count.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ""
+    return digest({name: table for name, table in tables.items() if table and name not in LATER})

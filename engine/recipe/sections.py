@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.recipe.adapters import Lora, Vocab
 from engine.recipe.base import (
@@ -32,6 +32,8 @@ from engine.recipe.method_facts import (
     MethodFacts,
     method_of,
 )
+from engine.recipe.sources import Source as Source
+from engine.recipe.sources import from_tables
 from engine.thresholds import LARGEST, THRESHOLDS
 
 DECAY_SHARE = 0.2
@@ -50,10 +52,6 @@ class About(Section):
         "", max_length=2000, description="why to train past a NO-GO or NOT YET; kept for ever"
     )
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True
-    )
-
 
 class Model(Section):
     """``[model]``"""
@@ -63,62 +61,6 @@ class Model(Section):
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="compute precision; auto = the fastest by a timing on this machine"
     )
-
-
-class Source(Section):
-    """A text source: ``[corpus]`` or ``[generic]``."""
-
-    path: str = Field(
-        min_length=1, description="file, folder, glob or hub:owner/name; [generic] also 'embedded'"
-    )
-    text_column: str | None = Field(None, description="column of text; found when left out")
-    split: str = Field("train", description="split of a hub data set")
-    config: str | None = Field(None, description="configuration of a hub data set")
-    heldout_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.05, description="share of documents held out, by document hash"
-    )
-    max_documents: Positive | None = Field(None, description="read no more than this")
-    encoding: str | None = Field(
-        None, description="encoding of files that are no UTF-8, as in iconv; found when left out"
-    )
-    keep_companions: bool = Field(
-        False, description="read README, LICENSE, logs and their like beside the texts too"
-    )
-    repair_mojibake: bool = Field(False, description="repair wrongly decoded text (ftfy)")
-    keep_near_duplicates: bool = Field(False, description="train on near-duplicates too")
-    why_keep_near_duplicates: str = Field("", description="required to keep near-duplicates")
-    keep_exact_copies: bool = Field(
-        False, description="and on exact copies; needs keep_near_duplicates and its why"
-    )
-    drop_shared_lines: bool = Field(
-        False, description="train on a line that many documents share only where it comes first"
-    )
-    mask_contacts: bool = Field(
-        False, description="replace e-mail and public IP addresses by reserved ones"
-    )
-
-    @model_validator(mode="after")
-    def _argued(self) -> Source:
-        if self.keep_near_duplicates and not self.why_keep_near_duplicates:
-            raise ValueError("keep_near_duplicates = true needs a why_keep_near_duplicates")
-        if self.keep_exact_copies and not self.keep_near_duplicates:
-            raise ValueError("keep_exact_copies = true needs keep_near_duplicates = true")
-        return self
-
-    @property
-    def handling(self) -> list[float | bool]:
-        """What is done with the texts once they are read: part of every fingerprint of them."""
-        kept = [self.keep_near_duplicates, self.keep_exact_copies]
-        return [self.heldout_share, *kept, self.drop_shared_lines, self.mask_contacts]
-
-    @field_validator("encoding")
-    @classmethod
-    def _decodes(cls, value: str | None) -> str | None:
-        try:
-            "a".encode(value or "utf-8")
-        except (LookupError, ValueError):
-            raise ValueError(f"unknown encoding {value!r}; write it as in iconv -l") from None
-        return value
 
 
 class Interview(Section):
@@ -301,6 +243,10 @@ class Arms(Section):
         description="shares of training whose checkpoints are kept and judged too",
     )
 
+    curve: bool = Field(False, description="both arms with less SFT: does CPT's lead last")
+    more_sft: bool = Field(False, description="the base with CPT's compute spent on more SFT")
+    merges: bool = Field(False, description="base and CPT mixed; the mean of the last checkpoints")
+
     @field_validator("checkpoints")
     @classmethod
     def _differ(cls, value: list[float]) -> list[float]:
@@ -310,7 +256,8 @@ class Arms(Section):
 
     @property
     def asked(self) -> bool:
-        return bool(self.control or self.cpt_seeds or self.checkpoints)
+        shown = self.curve or self.more_sft or self.merges
+        return bool(self.control or self.cpt_seeds or self.checkpoints or shown)
 
 
 class Launch(Section):
@@ -353,6 +300,12 @@ class Recipe(Section):
     def method(self) -> MethodFacts:
         """How the model is trained: ``[train] method`` with its ``[lora] variant``."""
         return method_of(self.train.method, self.lora.variant)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, values: object) -> object:
+        """``[[corpus]]`` and ``[[generic]]``: several sources of one side."""
+        return from_tables(values)
 
     @model_validator(mode="after")
     def _extendable(self) -> Recipe:

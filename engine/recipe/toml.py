@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from difflib import get_close_matches
 from functools import lru_cache
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from engine.errors import InputError
 from engine.files import write_atomic
-from engine.recipe.answers import RESULTS
-from engine.recipe.seal import KEY, find_change, recipe_digest
+from engine.recipe.generic_families import name_family
+from engine.recipe.seal import KEY, RESULTS, find_change, recipe_digest
 from engine.recipe.sections import Recipe
+from engine.recipe.sources import SIDES, as_tables, held_paths, is_local, pin_fetched
 from engine.redaction import has_secret, masked
 
 if TYPE_CHECKING:
@@ -36,22 +38,12 @@ NO_PARENT = "'..' is not allowed in a recipe; use an absolute path, or --root DI
 _LONG_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){" + str(DEPTH) + "}")
 """Parsing takes the square of the parts of a key."""
 
-_HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]")
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
 _ANY_HEADER = re.compile(r"^\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
-_PATH_KEYS = (
-    ("model", "id"),
-    ("corpus", "path"),
-    ("generic", "path"),
-    ("arms", "control", "path"),
-    ("vocab", "first_run"),
-)
 _NAMES = (("model", "id"), ("vocab", "first_run"))
 """Keys whose value may also be a name that is no path."""
-_FILE_KEYS = (("gate", "gold"), ("gate", "sft"), ("gate", "lm_eval_path"))
-ELSEWHERE = ("hub:", "demo:", "lm-eval:")
-"""Beginnings of values that are no path."""
 
 
 def locate(text: str, key: tuple[str, ...]) -> int | None:
@@ -68,10 +60,13 @@ def locate(text: str, key: tuple[str, ...]) -> int | None:
 def _written_keys(text: str) -> list[tuple[tuple[str, ...], int]]:
     """Every table and key of a TOML text with its 1-based line."""
     table: tuple[str, ...] = ()
-    found = []
+    found, entries = [], Counter[tuple[str, ...]]()
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            table = tuple(part.strip().strip("\"'") for part in header[2].split("."))
+            if header[1] == "[[":
+                entries[table] += 1
+                table = (*table, f"{entries[table]}")
             found.append((table, number))
         elif entry := _KEY.match(line):
             found.append((table + tuple(entry[1].split(".")), number))
@@ -133,11 +128,8 @@ def validate(values: Mapping[str, object], text: str, name: str) -> Recipe:
 def _path_faults(values: Mapping[str, object]) -> list[tuple[tuple[str, ...], str]]:
     """Where a recipe points at files in a way that is refused, and why."""
     found: list[tuple[tuple[str, ...], str]] = []
-    for place in _PATH_KEYS + _FILE_KEYS:
-        value: object = values
-        for key in place:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if not isinstance(value, str) or value.startswith(ELSEWHERE):
+    for place, _, value in held_paths(values):
+        if not isinstance(value, str) or not is_local(value):
             continue
         if ".." in Path(value).parts:
             found.append((place, NO_PARENT))
@@ -190,7 +182,7 @@ def _place(key: tuple[str, ...], message: str, text: str) -> str:
 
 
 def _sentence(fault: ErrorDetails, text: str) -> str:
-    key = tuple(str(part) for part in fault["loc"])
+    key = _as_written(tuple(str(part) for part in fault["loc"]), text)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         message = f"unknown key{_known_keys(key)}"
@@ -199,9 +191,21 @@ def _sentence(fault: ErrorDetails, text: str) -> str:
     return _place(key, f"{message[:1].lower()}{message[1:]}"[:MAX_SENTENCE], text)
 
 
+def _as_written(key: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """The key as the file has it: the second ``[[generic]]`` as ``generic.2``."""
+    if not key or key[0] not in SIDES:
+        return key
+    side, *inner = key
+    if len(inner) > 1 and inner[0] == "also":
+        return (side, str(int(inner[1]) + 2), *inner[2:])
+    several = any(written[:2] == (side, "1") for written, _ in _written_keys(text))
+    return (side, "1", *inner) if several else key
+
+
 def _known_keys(key: tuple[str, ...]) -> str:
     """What an unknown key may have been meant as, else every key that its table knows."""
     model: type[BaseModel] = Recipe
+    key = tuple(name for name in key if not name.isdecimal())
     for name in key[:-1]:
         found = _table(model, name)
         if found is None:
@@ -252,20 +256,17 @@ def recipe_folder() -> Path:
 
 
 def resolve(recipe: Recipe, base: Path) -> Recipe:
-    """Make local paths absolute."""
+    """Make local paths absolute, name a family's sources, and pin what a run has fetched."""
     values = recipe.model_dump(by_alias=True)
-    for place in _PATH_KEYS + _FILE_KEYS:
-        *sections, key = place
-        table: Any = values
-        for section in sections:
-            table = table and table[section]
-        value = table and table[key]
-        if not value or value.startswith(ELSEWHERE) or value == "embedded":
+    for place, table, value in held_paths(values):
+        if not isinstance(value, str) or not value or not is_local(value):
             continue
         local = base / _expanded(value)
         # A model id that is no folder here is a hub id (owner/name), and a run may be an id.
         if place not in _NAMES or os.path.lexists(local) or value.startswith((".", "/", "~")):
-            table[key] = str(local)
+            table[place[-1]] = str(local)
+    name_family(values)
+    pin_fetched(values)
     return Recipe.model_validate(values)
 
 
@@ -282,15 +283,11 @@ def local_paths(recipe: Recipe) -> dict[str, str]:
 
     A hub's names are left out, and so is a model's that could be one (owner/name).
     """
-    values, found = recipe.model_dump(by_alias=True), {}
-    for place in _PATH_KEYS + _FILE_KEYS:
-        *sections, key = place
-        table: Any = values
-        for section in sections:
-            table = table and table[section]
-        value = table and table[key]
-        elsewhere = not value or value == "embedded" or value.startswith(ELSEWHERE)
-        if not elsewhere and (place not in _NAMES or value.startswith((".", "/", "~"))):
+    found = {}
+    for place, _, value in held_paths(recipe.model_dump(by_alias=True)):
+        if not isinstance(value, str) or not value or not is_local(value):
+            continue
+        if place not in _NAMES or value.startswith((".", "/", "~")):
             found[".".join(place)] = value
     return found
 
@@ -302,6 +299,7 @@ def dump(recipe: Recipe, template: str = "") -> str:
     """
     document = tomlkit.parse(template) if template else tomlkit.document()
     values = recipe.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    as_tables(values)
     merge(document, values)
     return tomlkit.dumps(document)
 

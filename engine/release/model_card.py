@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from engine import __version__
 from engine.artifacts.all_stages import Artifacts
-from engine.artifacts.gate import GateVerdict
+from engine.artifacts.gate import BaselineArtifact, GateVerdict
 from engine.artifacts.scan import SideScan
 from engine.artifacts.shipping import FinishArtifact, ReloadProof
 from engine.artifacts.training import PackArtifact, TrainArtifact
 from engine.errors import InputError
 from engine.formatting import format_p_value, format_rate
+from engine.gate.wording import percent
 from engine.gold.metrics import METRICS
 from engine.quality.languages import code_of
 from engine.recipe.sections import Recipe
@@ -101,7 +102,8 @@ def build_front_matter(subject: Subject, name: str) -> ModelCardData:
     from huggingface_hub import ModelCardData
 
     recipe = subject.recipe
-    sources = (recipe.corpus.path, recipe.generic.path) if subject.from_cpt else ()
+    parts = (*recipe.corpus.parts, *recipe.generic.parts) if subject.from_cpt else ()
+    sources = [part.path for part in parts]
     hub = [_hub_id(path.removeprefix("hub:")) for path in sources if path.startswith("hub:")]
     tags = ["cpt", "task-model" if subject.what == "task" else "base-model"]
     tags += ["continued-pretraining"] if subject.from_cpt else []
@@ -193,7 +195,7 @@ def _render_verdict(subject: Subject) -> str:
     gate, decision = subject.made.gate, subject.made.decide
     text = "**Not judged.** No gate has compared this checkpoint with its base."
     if gate:
-        text = _describe_verdict(gate, subject.recipe.gate.alpha)
+        text = _describe_verdict(gate, gate.alpha or subject.recipe.gate.alpha)
     if subject.anyway:
         text += f'\n\n> **Exported anyway**, against the verdict: "{inert(subject.anyway)}"'
     override = subject.recipe.recipe.override
@@ -208,10 +210,10 @@ def _describe_verdict(gate: GateVerdict, alpha: float) -> str:
     tries = f"; tries counted against this gold set: {gate.tries}" if counted else ""
     return (
         f"**{gate.outcome}{label}.** {inert(gate.sentence)}\n\n"
-        f"CPT minus base {gate.estimate:+.1f} points, {1 - alpha:.0%} interval {gate.low:+.1f} to "
-        f"{gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items x {gate.seeds} "
-        f"seeds, margin {gate.margin:g} points{tries}. The gate was registered and hashed before "
-        "training."
+        f"CPT minus base {gate.estimate:+.1f} points, {percent(1 - alpha)} interval "
+        f"{gate.low:+.1f} to {gate.high:+.1f}, {format_p_value(gate.p_value)}; {gate.items} items "
+        f"x {gate.seeds} seeds, margin {gate.margin:g} points{tries}. The gate was registered and "
+        "hashed before training."
     )
 
 
@@ -252,7 +254,7 @@ def _render_data(subject: Subject) -> str:
     if subject.from_cpt and made.train:
         parts.append(_describe_training(made.train, made.pack, subject.recipe.train.seed))
     if subject.task:
-        parts.append(_describe_sft(subject.recipe, subject.task))
+        parts.append(_describe_sft(subject.recipe, subject.task, subject.made.baseline))
     return "## Data and training\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -269,10 +271,12 @@ def _describe_training(train: TrainArtifact, pack: PackArtifact | None, seed: in
     )
 
 
-def _describe_sft(recipe: Recipe, finish: FinishArtifact) -> str:
+def _describe_sft(recipe: Recipe, finish: FinishArtifact, baseline: BaselineArtifact | None) -> str:
     probe = recipe.gate.probe
+    plan = baseline.plan if baseline else None
+    epochs = plan.epochs if plan else probe.likely_epochs
     return (
-        f"SFT: {probe.method}, {probe.epochs:g} epochs, {probe.batch} examples a step, seed "
+        f"SFT: {probe.method}, {epochs:g} epochs, {probe.batch} examples a step, seed "
         f"{finish.seed}, generic share of the loss tokens {100 * finish.achieved_mix:.2f}%."
     )
 

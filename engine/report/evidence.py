@@ -191,11 +191,11 @@ def _render_quality(domain: Quality, generic: Quality | None) -> str:
 def _render_word_order(order: WordOrder) -> str:
     if order.ratio is None:
         return f"Word order: not known, {inert(order.why)}."
-    runs = "word pairs" if order.run == 2 else f"runs of {order.run} words"
+    named = "Word order" if order.unit == "words" else "Order of the characters"
     return (
-        f"Word order: {order.share:.1%} of the {runs} stand in another document too, "
-        f"{order.shuffled_share:.1%} with the words shuffled: "
-        f"{format_interval(order.ratio)} times ({order.words:,} words; shuffled text 1.0)."
+        f"{named}: {order.share:.1%} of the runs of {order.run} {order.unit} stand in another "
+        f"document too, {order.shuffled_share:.1%} with the {order.unit} shuffled: "
+        f"{format_interval(order.ratio)} times ({order.words:,} {order.unit}; shuffled text 1.0)."
     )
 
 

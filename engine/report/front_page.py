@@ -10,12 +10,13 @@ from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict
 from engine.artifacts.probe import Cost
 from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.formatting import format_duration, format_p_value
+from engine.gate.wording import NOT_JUDGED
 from engine.recipe.sections import Recipe
 from engine.report.markdown import code, inert, table
 from engine.runs.events import Unreadable
 from engine.runs.run import Run
 from engine.runs.view import RunView
-from engine.stats.power import items_needed
+from engine.stats.power import Terms, items_needed
 
 TIES = {
     "equivalent": "The two are equal for every purpose that the margin of {margin:g} points names.",
@@ -109,6 +110,8 @@ def _explain_outcome(gate: GateVerdict) -> str:
     if gate.outcome == "EARNED":
         cost = " It has forgotten some general language for it." if gate.guard == "red" else ""
         return f"Training on your text was worth it: the task went up by {gain}. {compared}{cost}"
+    if gate.outcome == NOT_JUDGED:
+        return f"The fine-tuning does not learn the task, so nothing can be compared. {compared}"
     if gate.outcome == "HURT":
         if gate.high < 0:
             return f"Training on your text made the task worse, by {gain}. {compared}"
@@ -137,7 +140,9 @@ def _render_certainty(made: Artifacts, gate: GateArtifact) -> str:
     arms = made.arms
     items = [
         "The test was written down and hashed before training; it could not be chosen afterwards.",
-        f"A difference of {gate.mde:.1f} points and more would have been seen in 4 of 5 runs.",
+        f"A difference of {gate.mde:.1f} points and more would have been seen in 4 of 5 runs."
+        if gate.outcome != NOT_JUDGED
+        else "",
         _describe_tries(gate),
         _describe_constant_arms(made.baseline, gate),
         _describe_contamination(made, gate),
@@ -185,8 +190,9 @@ def _describe_tries(gate: GateVerdict) -> str:
 def _describe_guard(gate: GateVerdict) -> str:
     rise = gate.generic_rise
     loss = "not measured" if rise is None else f"loss {rise:+.3f} nats"
+    answers = "" if gate.chat_rise is None else f"; held-out answers {gate.chat_rise:+.3f} nats"
     means = {"green": "kept", "amber": "slightly worse", "red": "clearly worse"}
-    return f"{means.get(gate.guard, 'not known')} ({gate.guard}, {loss})."
+    return f"{means.get(gate.guard, 'not known')} ({gate.guard}, {loss}{answers})."
 
 
 def _render_price(made: Artifacts, log: RunView) -> str:
@@ -265,7 +271,8 @@ def _advise_more_data(gate: GateVerdict) -> str:
     if items or seeds:
         parts = [f"{items:,} gold items" if items else "", f"{seeds} seeds" if seeds else ""]
         return f"To get an answer: {' or '.join(p for p in parts if p)}, in a new run."
-    needed = items_needed(max(gate.margin, abs(gate.estimate), 1.0), gate.seeds)
+    effect = max(gate.margin, abs(gate.estimate), 1.0)
+    needed = items_needed(effect, Terms(gate.seeds, margin=0))
     if needed is None or needed <= gate.items:
         return "To get an answer: more seeds; more items alone would not do."
     return (

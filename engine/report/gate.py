@@ -10,7 +10,8 @@ from engine.artifacts.gate import BaselineArtifact, GateArtifact, GateVerdict, T
 from engine.errors import InputError
 from engine.formatting import format_p_value
 from engine.gate.secondary import McNemar, item_changes, mcnemar_display
-from engine.gold.load import gold_items
+from engine.gate.wording import percent
+from engine.gold.draws import registered_gold
 from engine.recipe.sections import Recipe
 from engine.report.markdown import inert, table
 from engine.runs.run import Run
@@ -30,8 +31,7 @@ def render_gate(run: Run, recipe: Recipe, made: Artifacts, images: Mapping[str, 
     parts = [
         "## Was it worth it?",
         f"Registered before training: `{baseline.registration}` (sha256 of "
-        "`artifacts/registration.json`). The baseline's own variance gives a minimum detectable "
-        f"effect of {baseline.mde:.1f} points at 80% power.",
+        f"`artifacts/registration.json`).{'' if gate else _promise(baseline)}",
     ]
     if gate:
         parts += [
@@ -44,6 +44,19 @@ def render_gate(run: Run, recipe: Recipe, made: Artifacts, images: Mapping[str, 
         ]
     parts.append(_render_arms(made.arms) if made.arms else "")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _promise(baseline: BaselineArtifact) -> str:
+    """What the gate can show, as long as no verdict has a figure of its own."""
+    return (
+        " The baseline's own variance gives a minimum detectable effect of "
+        f"{baseline.mde:.1f} points at 80% power."
+    )
+
+
+def _judged_base(baseline: BaselineArtifact, gate: GateArtifact) -> list[list[float]]:
+    """The base arm's scores under all seeds that were judged."""
+    return gate.base.scores if gate.base else baseline.per_item
 
 
 def _render_arms(arms: ArmsResult) -> str:
@@ -73,8 +86,9 @@ def _describe_training_runs(recipe: GateVerdict) -> str:
 
 def _describe_verdict(recipe: Recipe, gate: GateVerdict) -> str:
     name = f"{gate.outcome} {gate.label}" if gate.label else gate.outcome
+    level = percent(1 - (gate.alpha or recipe.gate.alpha))
     return (
-        f"**{name}**: {gate.estimate:+.1f} points ({1 - recipe.gate.alpha:.0%} interval "
+        f"**{name}**: {gate.estimate:+.1f} points ({level} interval "
         f"{gate.low:+.1f} to {gate.high:+.1f}), {gate.items} items x {gate.seeds} seeds, margin "
         f"{gate.margin:g}, {format_p_value(gate.p_value)}; minimum detectable effect with "
         f"the spread that was seen {gate.mde:.1f} points.{_describe_tries(gate)} Forgetting "
@@ -111,15 +125,15 @@ def _test_by_seed(baseline: BaselineArtifact, gate: GateArtifact) -> list[McNema
     """Empty where a verdict has no scores by item."""
     if not (baseline.per_item and gate.per_item):
         return []
-    return mcnemar_display(baseline.per_item, gate.per_item)
+    return mcnemar_display(_judged_base(baseline, gate), gate.per_item)
 
 
 def _read_groups(run: Run, recipe: Recipe) -> list[str] | None:
     """The source of each gold item, out of the registered copy; None where none is named."""
-    copies = sorted((run.path / "gate").glob("gold.*"))
-    if not copies:
+    found = registered_gold(run.path / "gate", recipe.gate)
+    if found is None:
         raise InputError(f"{run.id} has no copy of its gold set")
-    named = [item.group for item in gold_items(copies[0], recipe.gate)]
+    named = [item.group for item in found]
     return [name or f"item {at}" for at, name in enumerate(named)] if any(named) else None
 
 
@@ -131,8 +145,9 @@ def _render_test(
         return []
     try:
         groups = _read_groups(run, recipe)
-        found = paired_test(baseline.per_item, gate.per_item, recipe.gate.alpha, groups)
-        changes = item_changes(baseline.per_item, gate.per_item)
+        base, alpha = _judged_base(baseline, gate), gate.alpha or recipe.gate.alpha
+        found = paired_test(base, gate.per_item, alpha, groups)
+        changes = item_changes(base, gate.per_item)
     except InputError:
         return []
     if found.squares is None:
@@ -142,20 +157,20 @@ def _render_test(
     won = f"items won {changes.won}, lost {changes.lost}, tied {changes.tied}"
     lines = [
         f"mean D = {found.estimate:.4f} points, D[s,i] = CPT minus base; {won}",
-        *_list_steps(found, found.squares, recipe.gate.alpha),
+        *_list_steps(found, found.squares, alpha, gate),
     ]
     head = "The test (crossed items x seeds, Satterthwaite degrees of freedom), numbers put in:"
     return [head, "\n".join(f"    {line}" for line in lines)]
 
 
-def _list_steps(found: TestResult, squares: Squares, alpha: float) -> list[str]:
+def _list_steps(found: TestResult, squares: Squares, alpha: float, gate: GateVerdict) -> list[str]:
     """From mean squares to the interval and the smallest effect it could have shown."""
     from scipy.special import stdtrit
 
     n, count = squares.n_items, squares.n_seeds
     ms_items, ms_seeds, rest = squares.items, sum(squares.seeds), sum(squares.rest)
     se, df = crossed_error(squares)
-    quantile, power = (float(stdtrit(df, share)) for share in (1 - alpha / 2, POWER))
+    quantile = float(stdtrit(df, 1 - alpha / 2))
     arms = " + ".join(f"{square:.4f}" for square in squares.seeds)
     rests = " + ".join(f"{square:.4f}" for square in squares.rest)
     return [
@@ -169,8 +184,10 @@ def _list_steps(found: TestResult, squares: Squares, alpha: float) -> list[str]:
         f"clipped to [S-1, n+S] = [{count - 1}, {n + count}]: {df:.2f}",
         f"t({1 - alpha / 2:g}; {df:.2f}) = {quantile:.4f}; interval = {found.estimate:.4f} -+ "
         f"{quantile:.4f} x {se:.4f} = [{found.low:.4f}, {found.high:.4f}]",
-        f"MDE = (t({1 - alpha / 2:g}) + t({POWER:g})) SE = ({quantile:.4f} + {power:.4f}) x "
-        f"{se:.4f} = {min(100.0, (quantile + power) * se):.4f}",
+        f"MDE = max(t({1 - alpha / 2:g}) SE, margin) + t({POWER:g}) SE, at the alpha that the last "
+        f"look, the endpoint and the tries leave, = {gate.mde:.4f}"
+        if gate.rules > 1
+        else f"MDE = (t({1 - alpha / 2:g}) + t({POWER:g})) SE = {gate.mde:.4f}",
     ]
 
 

@@ -13,8 +13,8 @@ from engine.artifacts.all_stages import Artifacts
 from engine.artifacts.gate import GateVerdict
 from engine.artifacts.shipping import ReportArtifact
 from engine.files import digest, private_dir, write_atomic
+from engine.gate.recheck import registered_recipe
 from engine.recipe.sections import Recipe
-from engine.recipe.toml import load_recipe
 from engine.report import charts
 from engine.report.appendix import render_appendix
 from engine.report.front_page import render_front_page
@@ -77,7 +77,7 @@ def publish_report(run: Run, recipe: Recipe, made: Artifacts) -> Path:
 
 def rewrite(run: Run) -> Path:
     """``publish_report`` from what the run's folder holds. InputError for an unreadable recipe."""
-    return publish_report(run, load_recipe(run.recipe_path)[0], run.read_artifacts())
+    return publish_report(run, registered_recipe(run), run.read_artifacts())
 
 
 def mend_report(run: Run) -> str:
@@ -95,7 +95,7 @@ def draw_charts(recipe: Recipe, made: Artifacts, log: RunView) -> dict[str, Repo
 
 
 def _draw_verdict(recipe: Recipe, gate: GateVerdict) -> dict[str, ReportChart]:
-    level = 1 - recipe.gate.alpha
+    level = 1 - (gate.alpha or recipe.gate.alpha)
     interval = charts.interval(gate.estimate, gate.low, gate.high, gate.margin, level)
     seeds = charts.pairs(_seed_numbers(recipe, gate), gate.base_scores, gate.cpt_scores)
     return {
@@ -121,4 +121,4 @@ def _draw_training(recipe: Recipe, log: RunView) -> dict[str, ReportChart]:
 def _seed_numbers(recipe: Recipe, gate: GateVerdict) -> list[int]:
     """The gate's seeds; their numbers in order where the recipe names others."""
     count = len(gate.base_scores)
-    return recipe.gate.seeds if len(recipe.gate.seeds) == count else list(range(count))
+    return recipe.gate.seeds[:count] if len(recipe.gate.seeds) >= count else list(range(count))

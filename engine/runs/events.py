@@ -207,6 +207,22 @@ class ArmSeed(Event, kind="gate.seed"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateLooked(Event, kind="gate.look"):
+    """A look of the gate at so many ``seeds`` of at ``most``; points, CPT minus base. EARNED or
+    HURT begins ``boundary`` points from 0; ``predicted``: chance that the last look decides."""
+
+    seeds: int
+    most: int
+    estimate: float
+    low: float
+    high: float
+    boundary: float
+    predicted: float
+    stop: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Control(Event, kind="control"):
     """``paused``, ``resumed``, ``checkpoint`` or ``stopping``, as carried out."""
 
@@ -262,7 +278,11 @@ def parse(line: bytes | str) -> Event | None:
         raw = decode_json(data)
     except (ValueError, RecursionError):
         return None
-    return from_raw(raw) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    if raw.get("kind") in (Unknown.kind, Unreadable.kind):
+        return _unknown(raw, "a reader's own word for a line, which no worker writes")
+    return from_raw(raw)
 
 
 def parse_lines(data: bytes) -> list[Event]:
@@ -323,14 +343,9 @@ class EventLog:
     def append(self, event: Event) -> None:
         """Write one event as one line; sets its time."""
         stamped = dataclasses.replace(event, t=round(time.time(), 3))
-        if self.lost and self._write(
-            Alarm(
-                level="amber",
-                stage="log",
-                message=f"{self.lost} events could not be written (disk full?)",
-                t=stamped.t,
-            )
-        ):
+        message = f"{self.lost} events could not be written (disk full?)"
+        alarm = Alarm(level="amber", stage="log", message=message, t=stamped.t)
+        if self.lost and self._write(alarm):
             self.lost = 0
         if not self._write(stamped):
             self.lost += 1

@@ -114,6 +114,7 @@ def _packed(snapshot: Snapshot) -> dict[str, object]:
     packed["samples"] = [_event(sample) for sample in view.samples]
     packed["controls"] = [_event(control) for control in view.controls]
     packed["arms"] = [_event(seed) for arm in view.arms.values() for seed in arm.values()]
+    packed["looks"] = [_event(look) for look in view.looks.values()]
     packed["failure"] = _event(view.failure)
     return {"view": packed, "landmarks": snapshot.landmarks}
 
@@ -149,6 +150,7 @@ def _unpacked(packed: Json, offset: int) -> Snapshot:
         "samples": _events(values["samples"], ev.SampleWritten),
         "controls": _events(values["controls"], ev.Control),
         "arms": arms,
+        "looks": {look.seeds: look for look in _events(values["looks"], ev.GateLooked)},
         "failure": _event_back(values["failure"], ev.Failed),
     }
     marks = _table(whole["landmarks"]).items()

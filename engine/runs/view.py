@@ -106,6 +106,8 @@ class RunView:
     checkpoints: list[ev.CheckpointSaved] = field(default_factory=list)
     samples: list[ev.SampleWritten] = field(default_factory=list)
     arms: dict[str, dict[int, ev.ArmSeed]] = field(default_factory=dict)
+    looks: dict[int, ev.GateLooked] = field(default_factory=dict)
+    """Looks of the gate by their number of seeds."""
     controls: list[ev.Control] = field(default_factory=list)
     outcome: str = ""
     code: int | None = None
@@ -321,6 +323,10 @@ def _seed(view: RunView, event: ev.ArmSeed) -> None:
     view.arms.setdefault(event.arm, {})[event.seed] = event
 
 
+def _look(view: RunView, event: ev.GateLooked) -> None:
+    view.looks[event.seeds] = event
+
+
 def _control(view: RunView, event: ev.Control) -> None:
     view.controls = [*view.controls, event][-50:]
 
@@ -360,6 +366,7 @@ _HANDLERS: dict[type[ev.Event], Any] = {
     ev.CheckpointSaved: _checkpoint,
     ev.SampleWritten: _sample,
     ev.ArmSeed: _seed,
+    ev.GateLooked: _look,
     ev.Control: _control,
     ev.Failed: _failed,
     ev.RunEnded: _run_ended,

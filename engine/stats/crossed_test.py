@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from engine.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy import bool_, float64
+    from numpy import bool_, float64, int64
     from numpy.typing import ArrayLike, NDArray
 
     Table = NDArray[float64]
@@ -135,14 +135,23 @@ def group_means(table: ArrayLike, groups: Groups = None) -> Table:
     items: Table = np.asarray(table, dtype=np.float64)
     if groups is None:
         return items
-    if len(groups) != items.shape[1]:
-        raise InputError(f"{len(groups)} groups for {items.shape[1]} items; give one per item")
-    names = [name or ("", index) for index, name in enumerate(groups)]
-    places: dict[object, int] = {}
-    index = [places.setdefault(name, len(places)) for name in names]
+    index = group_index(groups, items.shape[1])
     means: Table = np.array([np.bincount(index, weights=row) for row in items])
     means /= np.bincount(index)
     return means
+
+
+def group_index(groups: Groups, items: int) -> NDArray[int64]:
+    """Number of each item's group [n], in the order in which they appear."""
+    import numpy as np
+
+    if groups is None:
+        return np.arange(items)
+    if len(groups) != items:
+        raise InputError(f"{len(groups)} groups for {items} items; give one per item")
+    names = [name or ("", index) for index, name in enumerate(groups)]
+    places: dict[object, int] = {}
+    return np.array([places.setdefault(name, len(places)) for name in names])
 
 
 def mean_squares(table: Table) -> tuple[float, float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from engine.stats.crossed_test import Squares, crossed_error, mean_squares, scores
@@ -14,18 +13,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 POWER = 0.8
-ITEMS = (30, 50, 100, 200, 400)
-SEEDS = (3, 5, 8)
-PRIOR: dict[int, tuple[float, ...]] = {
-    3: (33.0, 26.7, 19.8, 16.9, 14.3),
-    5: (20.4, 15.9, 12.2, 9.2, 8.1),
-    8: (15.4, 12.2, 8.9, 7.2, 5.8),
-}
-"""MDE by seeds and items: the crossed test simulated with a seed sd of 2.2 points, as
-``tests/benchmarks/error_rates.py power`` does it again. For 3 seeds x 30 items the simulation
-ended at 29 points without reaching the power; 33 is the log extrapolation from 50 and 100."""
-DISCORDANCE = 0.2
-"""Share of items on which the two arms differ at one seed; engineering choice."""
+ITEM_VARIANCE, REST_VARIANCE = 600.0, 1_800.0
+"""Points squared, of the difference: what an item means to the arms, and noise of one item at one
+seed in both arms. A task of four classes simulated at half right has these; a finished demo gate
+had 720 of the first, a real gate with short prompts 140 and 1,600."""
+SEED_SD = 2.9
+"""Points, of an arm's score over its seeds: both arms of the ready medical recipe at six epochs
+(base 4.0, CPT 0.9; at two epochs it was 4.7, at fourteen 1.7)."""
+LEAST_SEED_SD = 1.5
+"""Points: what the CPT arm's seeds vary by at least, however little the base's did."""
+DISCORDANCE = 0.12
+"""Least share of items on which the two arms differ at one seed; real gates had .14 to .17."""
 ITEM_FLOOR = 0.05
 """Least item x arm variance, as a share of 1; engineering choice."""
 MOST_ITEMS = 100_000
@@ -33,53 +31,67 @@ MOST_SEEDS = 50
 """What a recipe allows."""
 
 
-def prior_mde(n_items: int, n_seeds: int) -> float:
-    """MDE in points from prior variances, at most 100 (nothing can be shown).
+@dataclass(frozen=True)
+class Terms:
+    """What an effect has to pass to be EARNED, and how the metric spreads it."""
 
-    Linear in log n, log S and log MDE between the simulated points. Outside them: fewer items
-    or seeds go on along the last slope; beyond 400 items MDE^2 is affine in 1/n, since seeds
-    set a floor that no number of items lowers; beyond 8 seeds it falls as 1/sqrt(S).
-    """
-    if n_items < 2 or n_seeds < 2:
+    seeds: int = 5
+    alpha: float = 0.05
+    """Two-sided; of the last look where the gate has several."""
+    margin: float = 2.0
+    shape: float = 1.0
+    """Variance of an item's value over that of accuracy: above 1 for macro-F1 (``f1_shape``)."""
+
+
+DEFAULT = Terms()
+
+
+def prior_mde(n_items: int, terms: Terms = DEFAULT) -> float:
+    """MDE in points from prior variances, at most 100 (nothing can be shown)."""
+    seeds, shape = terms.seeds, terms.shape
+    if n_items < 2 or seeds < 2:
         return 100.0
-    column = [_over_items(PRIOR[seeds], n_items) for seeds in SEEDS]
-    if n_seeds > SEEDS[-1]:
-        return min(100.0, column[-1] * sqrt(SEEDS[-1] / n_seeds))
-    return min(100.0, _log_line(SEEDS, column, n_seeds))
+    rest = shape * REST_VARIANCE / 2
+    seed = rest + n_items * shape * SEED_SD**2
+    items = 2 * rest + seeds * shape * ITEM_VARIANCE
+    found = Squares(items, (seed, seed), (rest, rest), n_items, seeds)
+    return detectable(found, terms.alpha, terms.margin)
 
 
-def _over_items(row: tuple[float, ...], n_items: int) -> float:
-    if n_items <= ITEMS[-1]:
-        return _log_line(ITEMS, row, n_items)
-    slope = (row[-2] ** 2 - row[-1] ** 2) / (1 / ITEMS[-2] - 1 / ITEMS[-1])
-    return sqrt(row[-1] ** 2 - slope * (1 / ITEMS[-1] - 1 / n_items))
+def f1_shape(sizes: Sequence[float]) -> float:
+    """How much more macro-F1 varies by item than accuracy, from the classes' sizes.
+
+    An item of class k moves the mean of K classes' recalls by 1 / (K n_k) and accuracy by 1 / n;
+    the squares' mean over items is (1 / K^2) sum n / n_k: 1 where classes are even, 3 where one
+    of two has 9%.
+    """
+    held = [size for size in sizes if size > 0]
+    return sum(sum(held) / size for size in held) / len(held) ** 2 if held else 1.0
 
 
-def _log_line(xs: tuple[int, ...], ys: Sequence[float], x: float) -> float:
-    """Piecewise linear in log-log; the end pieces go on."""
-    place = min(max(bisect_left(xs, x), 1), len(xs) - 1)
-    left, right = log(xs[place - 1]), log(xs[place])
-    share = (log(x) - left) / (right - left)
-    return exp((1 - share) * log(ys[place - 1]) + share * log(ys[place]))
-
-
-def items_needed(points: float, n_seeds: int) -> int | None:
+def items_needed(points: float, terms: Terms = DEFAULT) -> int | None:
     """Gold items that bring ``prior_mde`` down to ``points``; None if no number does."""
-    if not prior_mde(MOST_ITEMS, n_seeds) <= points:
-        return None
-    low, high = 1, MOST_ITEMS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if prior_mde(middle, n_seeds) <= points else (middle, high)
-    return high
+    place = bisect_left(range(2, MOST_ITEMS + 1), True, key=lambda n: prior_mde(n, terms) <= points)
+    return place + 2 if place < MOST_ITEMS - 1 else None
 
 
-def detectable(found: Squares, alpha: float) -> float:
-    """Minimum detectable effect in points at 80% power, two-sided ``alpha``; at most 100."""
+def detectable(found: Squares, alpha: float, margin: float = 0.0) -> float:
+    """Minimum detectable effect in points at 80% power, two-sided ``alpha``; at most 100.
+
+    What decides needs both an interval that leaves 0 out and an estimate of the margin or more:
+    at a true effect of exactly the margin half of the gates see too little, however large.
+    """
     from scipy.special import stdtrit
 
     se, df = crossed_error(found)
-    return min(100.0, float(stdtrit(df, 1 - alpha / 2) + stdtrit(df, POWER)) * se)
+    return min(100.0, max(float(stdtrit(df, 1 - alpha / 2)) * se, margin) + _reserve(df) * se)
+
+
+def _reserve(df: float) -> float:
+    """Standard errors between what decides and what decides in 80 of 100 cases."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, POWER))
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class Wanted:
     """At the same items."""
 
 
-def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
+def wanted(found: Squares, effect: float, alpha: float, margin: float = 0.0) -> Wanted:
     """Items or seeds at which the gate would show ``effect`` points in 80 of 100 cases.
 
     Assumes the mean squares that were seen (``Squares.expected``); with few seeds those are
@@ -101,7 +113,7 @@ def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
     """
 
     def shown(items: int, seeds: int) -> bool:
-        return detectable(found.expected(items, seeds), alpha) <= effect
+        return detectable(found.expected(items, seeds), alpha, margin) <= effect
 
     def least(numbers: range, enough: Callable[[int], bool]) -> int | None:
         place = bisect_left(numbers, True, key=enough)
@@ -113,22 +125,38 @@ def wanted(found: Squares, effect: float, alpha: float) -> Wanted:
     )
 
 
-def measured_mde(base_scores: ArrayLike, alpha: float = 0.05) -> float:
-    """MDE in points from the baseline arm's own ``[S][n]`` scores, before CPT is paid for.
+def foreseen(
+    base_scores: ArrayLike, history: float | None = None, shape: float = 1.0
+) -> Squares | None:
+    """Mean squares of a whole gate from the base arm's ``[S][n]`` scores; None without a test.
 
-    Assumes: the CPT arm varies over seeds as the base does and independently of it, so that
-    its seed variance and its noise double in the difference; at one seed the arms differ on
-    20% of the items (variance 0.2), of which what noise does not explain, and 0.05 at least,
-    is item x arm variance. Expected mean squares then go through the gate's own test. A seed
-    variance from five seeds is itself uncertain: read the figure as an order of size.
+    The CPT arm's seeds vary as the base's do, or as they did in earlier gates on this gold set
+    (``history``, points squared), or by ``LEAST_SEED_SD``: the largest counts, since a base near
+    chance hardly varies. At one seed the arms differ on ``DISCORDANCE`` of the items at least; of
+    that, what noise does not explain, and 0.05 at least, is item x arm variance. A seed variance
+    from five seeds is itself uncertain: read what follows from it as an order of size.
     """
     table = 100.0 * scores(base_scores, "base")
     seeds, items = table.shape
     if seeds < 2 or items < 2:
-        return 100.0
+        return None
     _, ms_seeds, ms_rest = mean_squares(table)
     noise = 2 * ms_rest
-    ms_items = noise + seeds * 1e4 * max(DISCORDANCE - noise / 1e4, ITEM_FLOOR)
+    item = max(shape * 1e4 * DISCORDANCE - noise, shape * 1e4 * ITEM_FLOOR)
+    ms_items = noise + seeds * item
     spread = max(ms_rest, ms_seeds)
-    expected = Squares(ms_items, (spread, spread), (ms_rest, ms_rest), items, seeds)
-    return detectable(expected, alpha)
+    cpt = max(spread, items * (history or 0.0), items * LEAST_SEED_SD**2)
+    return Squares(ms_items, (spread, cpt), (ms_rest, ms_rest), items, seeds)
+
+
+def measured_mde(
+    base_scores: ArrayLike, terms: Terms = DEFAULT, history: float | None = None
+) -> float:
+    """MDE in points from the baseline arm's own scores, before CPT is paid for: see ``foreseen``.
+
+    For ``terms.seeds`` seeds, which may be more than were scored.
+    """
+    found = foreseen(base_scores, history, terms.shape)
+    if found is None:
+        return 100.0
+    return detectable(found.expected(found.n_items, terms.seeds), terms.alpha, terms.margin)

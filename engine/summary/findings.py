@@ -227,6 +227,7 @@ def _baseline(found: BaselineArtifact) -> list[str]:
     alike = found.constant_seeds
     return [
         f"base arm: {scores} points on {items} items{mde}",
+        *([f"SFT of every seed: {found.plan.sentence}"] if found.plan else []),
         *([f"under {alike} seeds it answered all items alike: SFT taught little"] if alike else []),
     ]
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from engine.artifacts.gate import GateVerdict
     from engine.gate.items import Items, ScoredItem
 
-LOOKING_IS_NOT_TESTING = "No verdict before all seeds are in: stopping early would be choosing."
+LOOKING_IS_NOT_TESTING = (
+    "No verdict but at a registered look: stopping elsewhere would be choosing."
+)
 
 
 def summarize_seeds(scores: list[float]) -> str:
@@ -105,6 +107,8 @@ def arm_lines(found: ArmsResult) -> list[str]:
 
 def would_change(found: GateVerdict) -> list[str]:
     """What would make it another verdict: how far it is from it, and how many items or seeds."""
+    if found.outcome == "NOT JUDGED":
+        return ["It would be judged if the SFT learnt: more examples or epochs, or another rate."]
     if found.outcome in ("EARNED", "HURT"):
         edge = found.low if found.outcome == "EARNED" else -found.high
         above = abs(found.estimate) - found.margin
@@ -112,6 +116,11 @@ def would_change(found: GateVerdict) -> list[str]:
             f"It would be a TIE if the interval reached 0 (it ends {abs(edge):.2f} points away) "
             f"or the estimate fell below the margin (it is {above:.2f} above it)."
         )
+        if "by ranking" in found.label:
+            first = (
+                f"It would be a TIE if the ranking did not agree, or the estimate fell below the "
+                f"margin (it is {above:.2f} above it)."
+            )
     else:
         first = _tie(found)
     return [first, *_wanted(found)]

@@ -157,6 +157,20 @@ def _seed(event: ev.ArmSeed) -> list[str]:
 
 
 @_tell.register
+def _look(event: ev.GateLooked) -> list[str]:
+    return [f"gate: {look_words(event)}"]
+
+
+def look_words(event: ev.GateLooked) -> str:
+    """One look in a line: the estimate, where a verdict begins, and what follows."""
+    told = (
+        f"look at {event.seeds} of at most {event.most} seeds: {event.estimate:+.1f} points "
+        f"({event.low:+.1f} to {event.high:+.1f}), a verdict begins at {event.boundary:.1f}"
+    )
+    return f"{told}; {'stops' if event.stop else 'goes on'}: {one_line(event.why)}"
+
+
+@_tell.register
 def _control(event: ev.Control) -> list[str]:
     return [
         f"worker: {event.action}" + (f" at step {event.step}" if event.step is not None else "")

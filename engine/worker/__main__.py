@@ -54,12 +54,12 @@ def as_rank(run: Run, stages: tuple[str, ...]) -> int:
 def help_rank_0(run: Run, ranks: Ranks) -> int:
     """Train with rank 0, which alone speaks; its end is the job's."""
     from engine.errors import CptError, Exit
-    from engine.recipe.toml import load_recipe
+    from engine.gate.recheck import registered_recipe
     from engine.worker.job.context import Context
     from engine.worker.job.ranks import Mute
 
     try:
-        recipe, _ = load_recipe(run.recipe_path)
+        recipe = registered_recipe(run)
         context = Context(run, recipe, Mute(), ranks=ranks)
         context.install_signals()
         from engine.worker.pipeline.order import serve
@@ -78,7 +78,7 @@ def help_rank_0(run: Run, ranks: Ranks) -> int:
 def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
     """Lock the run, run its stages and log how they ended; returns the exit code."""
     from engine.errors import CptError, Interrupted
-    from engine.recipe.toml import load_recipe
+    from engine.gate.recheck import registered_recipe
     from engine.runs.events import Alarm, Failed, RunEnded
     from engine.runs.history import IndexedLog
     from engine.worker.job.context import Context
@@ -86,7 +86,7 @@ def work(run: Run, stages: tuple[str, ...], ranks: Ranks | None = None) -> int:
 
     ranks = ranks or Ranks()
     try:
-        recipe, _ = load_recipe(run.recipe_path)
+        recipe = registered_recipe(run)
         with run.lock():
             log = IndexedLog(run.events_path)
             context = Context(run, recipe, log, state="starting", ranks=ranks)

@@ -4,10 +4,10 @@
 
 ``false``: A/A gates (the same checkpoint twice), and two checkpoints that find other items easy
 without being better: EARNED and HURT at most 2.5% each. ``power``: the smallest effect that is
-EARNED in 80 of 100 cases, against the table ``PRIOR`` of ``engine/stats/power.py``. ``tries``:
+EARNED in 80 of 100 cases, against ``prior_mde`` of ``engine/stats/power.py``. ``tries``:
 several checkpoints without effect against one gold set. Beside the gate's test stands the one
 that it replaced, which took the seeds in pairs. Exit status 1 if a rate is above 2.5% by more
-than chance.
+than chance. Whole gates on label tasks, with looks and two endpoints: ``label_gates.py``.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ from typing import Any
 import numpy as np
 
 from engine.gate.judge import judge
-from engine.recipe.gate import Gate
 from engine.stats.crossed_test import mean_squares
-from engine.stats.power import ITEMS, PRIOR
+from engine.stats.power import SEED_SD, Terms, prior_mde
 from engine.thresholds import effective
-from tests.gate_world import Arms, arm, items_of, world
+from tests.gate_world import FIXED, Arms, arm, items_of, world
 
-GATE, LIMITS = Gate(), effective({})
+GATE, LIMITS = FIXED, effective({})
 LIMIT = 0.025
 SDS, SEEDS, SIZES = (0.0, 2.0, 5.0), (3, 5, 8), (50, 100, 400)
 CELLS = tuple(product(SDS, SEEDS, SIZES))
 RATES = 4 * len(CELLS)
 """EARNED and HURT, for two kinds of nothing."""
-NOTE_SD = 2.2
-"""Seed sd of the note's table."""
+ITEMS = (50, 100, 240, 480, 1000)
+"""Where the simulation is set beside ``prior_mde``, at its seed sd."""
 MOST_GAIN, HALVINGS = 60.0, 8
 FAMILY = (1, 2, 3, 5, 10)
 """Tries against one gold set."""
@@ -139,13 +138,14 @@ def mde(test: Test, count: int, **settings: Any) -> float:
 
 def power(count: int) -> None:
     print(
-        f"\nMDE at 80% power in points, {count:,} gates a gain\nsd | S | n | gate | in pairs | note"
+        f"\nMDE at 80% power in points, {count:,} gates a gain\n"
+        "sd | S | n | gate | in pairs | prior_mde"
     )
-    rows = [*CELLS, *((NOTE_SD, seeds, items) for seeds, items in product(SEEDS, ITEMS))]
+    rows = [*CELLS, *((SEED_SD, seeds, items) for seeds, items in product(SEEDS, ITEMS))]
     for sd, seeds, items in rows:
         settings = {"seeds": seeds, "items": items, "sd": sd}
         found = [mde(test, count, **settings) for test in (gated, in_pairs)]
-        note = f"{PRIOR[seeds][ITEMS.index(items)]:g}" if sd == NOTE_SD else "-"
+        note = f"{prior_mde(items, Terms(seeds)):.1f}" if sd == SEED_SD else "-"
         print(f"{sd:g} | {seeds} | {items} | {found[0]:.1f} | {found[1]:.1f} | {note}", flush=True)
 
 

@@ -1,7 +1,8 @@
 """Word order on the material's corpora: true and shuffled, with interval and CPU time.
 
 ``python -m tests.benchmarks.word_order --material DIR [--also DIR ...] [--coverage]`` prints the
-table behind the threshold ``word_order``. ``--also`` adds any folder or file of text. With
+table behind the threshold ``word_order``. ``--also`` adds any folder or file of text, and
+``--packages DIR`` the man pages of five languages and Python's own library (``local_texts``). With
 ``--coverage`` the interval is checked too: disjoint parts of the large corpora are measured one
 by one, and the spread of their values is set beside the mean standard error.
 """
@@ -20,6 +21,7 @@ from engine.corpus.corpus import Corpus
 from engine.quality.text_quality import LONGEST
 from engine.quality.word_order import T_95, word_order
 from engine.recipe.sections import Source
+from tests.benchmarks import local_texts
 
 CORPORA = (
     "general/novels",
@@ -31,6 +33,7 @@ CORPORA = (
     "domains/solidity",
     "awkward/sft_prompt_completion/alpaca_zh_demo.json",
 )
+LANGUAGES = ("de", "fr", "pl", "ja", "zh")
 PART = 300
 """Documents of a part in the check of the interval."""
 
@@ -102,12 +105,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--also", type=Path, nargs="*", default=[])
+    parser.add_argument("--packages", type=Path)
     parser.add_argument("--coverage", action="store_true")
     asked = parser.parse_args()
     paths = [(name, asked.material / name) for name in CORPORA]
     paths += [(path.name, path) for path in asked.also]
     print("| corpus | words | run | seen | shuffled | ratio (95%) | CPU s |\n" + "|---" * 7 + "|")
     read = {name: texts(path) for name, path in paths}
+    if asked.packages:
+        read["Python"] = local_texts.python_sources()
+        for language in LANGUAGES:
+            found = local_texts.man_pages(asked.packages, language)
+            read[f"man pages, {language}"] = [text[:LONGEST] for text in found]
     for name, documents in read.items():
         print(row(name, documents), flush=True)
         print(row(f"{name}, shuffled", shuffled(documents[:3000])), flush=True)

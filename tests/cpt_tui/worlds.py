@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from engine.files import private_dir, write_atomic, write_json
-from engine.recipe.answers import answers_digest
+from engine.recipe.seal import answers_digest
 from engine.runs import events as ev
 from engine.runs.run import Run
 from engine.stages import STAGES

@@ -128,6 +128,38 @@ def test_asked_for_later_they_cost_only_themselves_and_are_made_once(
     assert len([e for e in driving.events(run, Facts) if "control" in e.facts]) == facts
 
 
+def test_what_else_the_compute_could_have_bought_is_shown(run: Run) -> None:
+    """No CPT is trained for it; both arms' curve, the base's own SFT, merges and their guard."""
+    steps = len(driving.steps(run))
+    after_verdict.prepare_arms(run, "", cpt_seeds=False, show=["curve", "more-sft", "merges"])
+    driving.walk(run)
+    found = made(run)
+    rows = {row["name"]: row for row in found["rows"]}
+    assert found["missing"] == {}
+    assert len(rows) == 13
+    assert len(driving.steps(run)) == steps
+    assert rows["more SFT"]["sft_steps"] > rows["base at 50% of the steps"]["sft_steps"]
+    assert 0 < rows["more SFT"]["compute_share"] <= 1
+    quarter = rows["cpt at 25% of the examples"]
+    assert quarter["sft_examples"] < rows["more SFT"]["sft_examples"]
+    merged = [rows[f"merge with {share}% CPT"] for share in (25, 50, 75)]
+    assert all(row["generic_rise"] is not None for row in merged)
+    assert merged[0]["per_item"] != merged[2]["per_item"] or (
+        merged[0]["generic_rise"] != merged[2]["generic_rise"]
+    )
+    assert found["worth"]["examples"] == quarter["sft_examples"] * 4
+    text = run.report_path.read_text()
+    for words in ("By SFT steps CPT leads by", "In labelled examples", "of the last checkpoints"):
+        assert words in text
+    after_verdict.prepare_arms(run, "", cpt_seeds=False)
+    facts = len(driving.events(run, Facts))
+    driving.walk(run)
+    assert made(run)["rows"] == found["rows"]
+    assert len(driving.events(run, Facts)) < facts + 10
+    with pytest.raises(InputError, match="--show luck"):
+        after_verdict.prepare_arms(run, "", cpt_seeds=False, show=["luck"])
+
+
 def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(whole: Run, tmp_path: Path) -> None:
     cut = write(tmp_path)
     stops = []

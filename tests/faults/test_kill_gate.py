@@ -24,7 +24,7 @@ NUMBERS = ("per_item", "per_item_logprob", "probe")
 def text_of(model: Path, files: dict[str, Path]) -> str:
     """A gate that generates, after choosing its rate, so that a kill finds it at work."""
     text = recipe(model, files, gate=True).replace("lr = 1e-3\nbatch = 8", "batch = 4")
-    text = text.replace("batch = 4", "lrs = [1e-3, 3e-3]\nbatch = 4\nepochs = 4")
+    text = text.replace("batch = 4\nepochs = 2", "lrs = [1e-3, 3e-3]\nbatch = 4\nepochs = 4")
     return text.replace(
         "plausible_gain", 'metric = "token_f1"\nmax_new_tokens = 24\nplausible_gain'
     )

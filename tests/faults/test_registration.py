@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from engine.files import sha256_file
+from engine.files import digest, sha256_file
+from engine.gate.recheck import find_difference
 from engine.runs.events import Event, TrainStep
 from engine.runs.run import Run, create_run
+from engine.stages import VERSIONS
 from engine.stats.crossed_test import group_means
-from engine.stats.power import measured_mde
+from engine.stats.power import Terms, measured_mde
+from engine.worker.gate.registration import LATER
 from tests import tiny
 from tests.conftest import Command
 from tests.faults.driving import alarms, edit, recipe, walk, walk_until
@@ -130,6 +133,28 @@ def test_changed_copies_are_brought_back(run: Run, world: dict[str, Any]) -> Non
     assert run.read_artifact("gate") == world["gate"]
 
 
+def register_as_before(run: Run, **values: Any) -> None:
+    """Turn a run's registration into one of the version before rules, with its manifest."""
+    path, made = run.path / "artifacts" / "registration.json", run.read_artifact("baseline")
+    kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in LATER}
+    path.write_text(json.dumps({**kept, **{f"gate.{k}": v for k, v in values.items()}}))
+    registered, copies = sha256_file(path), sorted((run.path / "gate").glob("*"))
+    made = {**made, "registration": registered}
+    fingerprint = digest(["baseline", VERSIONS["baseline"], registered])
+    run.write_artifact("baseline", made, fingerprint, [path, *copies])
+
+
+def test_a_gate_of_the_version_before_is_judged_by_its_own_rules(run: Run) -> None:
+    """Its defaults were others too: what the recipe leaves out is what was registered."""
+    register_as_before(run, margin=1.5)
+    run.request("judge")
+    assert walk(run).code in VERDICTS
+    judged = run.read_artifact("gate")
+    assert (judged["rules"], judged["margin"]) == (1, 1.5)
+    assert find_difference(run) == ""
+    assert "margin 1.5" in run.report_path.read_text()
+
+
 def while_training(run: Run, work: Any) -> int:
     """Walk, and do something when training is on its way; returns the exit code."""
     done = []
@@ -193,9 +218,10 @@ def test_the_baselines_mde_counts_sources_not_items(world: dict[str, Any], tmp_p
     walk(run, watch=lambda e: run.request("stop") if _is_pack(e) else None)
     made = run.read_artifact("baseline")
     scores = made["per_item"]
-    expected = measured_mde(group_means(scores, groups))
+    terms = Terms(seeds=2)
+    expected = measured_mde(group_means(scores, groups), terms)
     assert made["mde"] == pytest.approx(expected, abs=1e-3)
-    assert abs(expected - measured_mde(scores)) > 0.5
+    assert abs(expected - measured_mde(scores, terms)) > 0.5
 
 
 def _is_pack(event: Event) -> bool:

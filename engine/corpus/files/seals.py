@@ -62,11 +62,14 @@ def seal_folder(folder: Path) -> None:
     Raises OSError where the disk is full.
     """
     files = {}
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name not in (SEAL, LOOKED)):
+    for path in sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.name not in (SEAL, LOOKED)
+    ):
         _flush(path)
         size = path.stat().st_size
         blocks = [_hash_block(path, start) for start in range(0, size, BLOCK)]
-        files[path.name] = SealedFile(size=size, sha256=sha256_file(path), blocks=blocks)
+        name = path.relative_to(folder).as_posix()
+        files[name] = SealedFile(size=size, sha256=sha256_file(path), blocks=blocks)
     write_atomic(folder / SEAL, Seal(files=files).model_dump_json())
     _flush(folder)
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from engine.corpus.ledger import Ledger
+from engine.corpus.text import clean
+from engine.recipe.sources import Source
+
 _BLANK = bytes(b if b > 0x7F else 0x20 for b in range(256))
 """Every ASCII byte to a space."""
 
@@ -56,3 +60,15 @@ def _rare() -> re.Pattern[str]:
     common = ("common", "lower_common", "upper_common", "kaomoji")
     rare = "".join(v for k, v in MOJIBAKE_CATEGORIES.items() if k not in common)
     return re.compile(f"[{rare}ŒœÂÃÎÐ×ØÙà√≈‚]")
+
+
+def mended(source: Source, text: str, origin: str, ledger: Ledger) -> str:
+    """A cleaned text, with mojibake counted and, if the recipe says so, repaired."""
+    if not is_mojibake(text):
+        return text
+    ledger.mojibake_documents += 1
+    if source.repair_mojibake:
+        ledger.group("mojibake repaired (ftfy)", origin)
+        return clean(repair(text))
+    ledger.group("decoded wrongly before it was saved (mojibake); see repair_mojibake", origin)
+    return text

@@ -27,6 +27,15 @@ Part = TypeVar("Part", bound=Record)
 
 
 @dataclass(frozen=True)
+class KeptProbe:
+    """How a kept probe was trained."""
+
+    lr: float
+    loss: float
+    """SFT loss of its last tenth, nats a token."""
+
+
+@dataclass(frozen=True)
 class ArmFiles:
     """Files of one arm, below ``artifacts/arms``; those of another fingerprint do not count."""
 
@@ -55,36 +64,60 @@ class ArmFiles:
         private_dir(self.folder)
         return Answers(self._path(f"{name}.answers.jsonl"), self.fingerprint)
 
-    def save_probe(self, name: str, model: torch.nn.Module) -> None:
-        """Keep what was trained (adapters, or all weights); a full disk only costs a retraining."""
+    def save_probe(
+        self, name: str, model: torch.nn.Module, seed: int, lr: float, loss: float
+    ) -> None:
+        """Keep what was trained (adapters, or all weights), and by which seed and rate.
+
+        A full disk only costs a retraining.
+        """
         weights = {n: p.detach().contiguous() for n, p in _trained(model).items()}
         private_dir(self.folder)
         path, aside = self._path(f"{name}.safetensors"), self._path(f".{name}.tmp")
         try:
-            about = {"fingerprint": self.fingerprint, HASH: _hash(weights)}
+            about = {
+                "fingerprint": self.fingerprint,
+                HASH: _hash(weights),
+                "seed": str(seed),
+                "lr": repr(lr),
+                "loss": repr(loss),
+            }
             save_file(weights, aside, metadata=about)
             aside.replace(path)
         except (OSError, SafetensorError):
             aside.unlink(missing_ok=True)
 
-    def load_probe(self, name: str, model: torch.nn.Module) -> bool:
-        """Bring a fresh copy to the kept probe's weights; False where none, or no whole one, is."""
+    def probe_seed(self, name: str) -> int | None:
+        """By which seed the kept probe was trained; None where none is kept."""
+        try:
+            with safe_open(self._path(f"{name}.safetensors"), "pt") as kept:
+                return int((kept.metadata() or {})["seed"])
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+
+    def load_probe(self, name: str, model: torch.nn.Module, seed: int) -> KeptProbe | None:
+        """Bring a fresh copy to the weights of the probe that was trained by ``seed``.
+
+        None where none, or no whole one, is.
+        """
         trained = _trained(model)
         try:
             with safe_open(self._path(f"{name}.safetensors"), "pt") as kept:
                 about = kept.metadata() or {}
                 same = about.get("fingerprint") == self.fingerprint
+                same = same and about.get("seed") == str(seed)
                 if not same or set(kept.keys()) != set(trained):
-                    return False
+                    return None
                 weights = {key: kept.get_tensor(key) for key in kept.keys()}  # noqa: SIM118
             if about.get(HASH) != _hash(weights):
-                return False
-        except (OSError, SafetensorError):
-            return False
+                return None
+            found = KeptProbe(float(about["lr"]), float(about["loss"]))
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
         with torch.no_grad():
             for key, value in weights.items():
                 trained[key].copy_(value)
-        return True
+        return found
 
     def forget(self, name: str) -> None:
         """Drop the kept probe and its answers; the finished part stays."""

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 
 from engine.artifacts.probe import Cost
-from engine.artifacts.scan import SideScan
-from engine.gold.load import gold_items, sft_items
+from engine.artifacts.scan import Scan
+from engine.decision.mix_back import plan_mix_back
+from engine.gold.draws import gate_items
 from engine.gold.metrics import METRICS
 from engine.recipe import sections as recipes
 from engine.recipe.defaults import TRIAL_RANK
@@ -22,7 +23,6 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.base import sequence_length
 from engine.worker.model.precision import Precision
-from engine.worker.packing.stage import domain_budget
 from engine.worker.scoring.examples import Encoder
 from engine.worker.scoring.generate import new_tokens
 from engine.worker.step import memory
@@ -41,7 +41,7 @@ def estimate(
     base: models.Base,
     model: torch.nn.Module,
     precision: Precision,
-    scanned: SideScan,
+    scan: Scan,
 ) -> Cost:
     """Time three real steps of this model and scale to the run and to its gate.
 
@@ -57,10 +57,8 @@ def estimate(
         model, recipe.train, precision, length, max(1, recipe.train.batch_tokens // length)
     )
     speed = measure_speed(model, precision, length)
-    available = scanned.tokens - scanned.heldout_tokens - scanned.left_out_tokens
-    budget = domain_budget(recipe)
-    kept = available if budget is None else min(available, budget)
-    tokens = int(kept / (1 - recipe.pack.mix_back) * recipe.train.epochs)
+    mixed = plan_mix_back(scan.domain, scan.generic, recipe)
+    tokens = int((mixed.domain + mixed.taken) * recipe.train.epochs)
     judged = gate_tokens(recipe.gate, base)
     per_gate_token = flops_per_token(recipe.gate.probe.method, parameters, base, length)
     # An adapter of the gate is taken to be as small as the run's own.
@@ -91,7 +89,7 @@ def flops_per_token(method: str, parameters: int, base: models.Base, length: int
 def cost_inputs(recipe: recipes.Recipe) -> list[object]:
     """What the price depends on beside the texts, ``[train]`` and ``[lora]``."""
     gate = recipe.gate
-    probe = [gate.probe.method, gate.probe.epochs, gate.probe.max_examples, gate.probe.rates]
+    probe = [gate.probe.method, gate.probe.likely_epochs, gate.probe.max_examples, gate.probe.rates]
     scoring = [gate.metric, gate.template, gate.max_new_tokens, len(gate.seeds), gate.max_items]
     return [recipe.pack.mix_back, *scoring, *probe]
 
@@ -150,20 +148,22 @@ def time_fastest(work: Callable[[], object]) -> Timing:
 
 
 def gate_tokens(gate: Gate, base: models.Base) -> float:
-    """Training-equivalent tokens of the whole gate: 2 arms x (seeds x (SFT + scoring) + rates).
+    """Training-equivalent tokens of the whole gate: 2 arms x seeds x (SFT + rates + scoring).
 
     A dev trial of a rate trains as a seed does, and scores no gold item.
     """
     if gate.gold is None or gate.sft is None:
         return 0.0
     encoder = Encoder(base, gate.template)
-    sft, gold = sft_items(Path(gate.sft), gate), gold_items(Path(gate.gold), gate)
-    training = sum(len(encoder.training(e)) for e in sft) * gate.probe.epochs
+    items = gate_items(Path(gate.gold), Path(gate.sft), gate)
+    sft, gold = items.sft.draw(gate.seeds[0]), items.gold
+    training = sum(len(encoder.training(e)) for e in sft) * gate.probe.likely_epochs
     heads = sum(len(encoder.before(e, base.context // 2)) for e in gold)
     if METRICS[gate.metric].choices:
         scoring = heads + sum(4 * len(e.choices) for e in gold)
     else:  # read once for the log-probability and once to go on from it
         scoring = 2 * heads + 2 * sum(new_tokens(encoder, gold, gate))
     trials = len(gate.probe.rates) if len(gate.probe.rates) > 1 else 0
-    seeds = len(gate.seeds)
-    return 2 * ((seeds + trials) * training + seeds * FORWARD_SHARE * scoring)
+    sizes = gate.look_sizes
+    seeds = sizes[len(sizes) // 2]  # a gate of three looks ends at the second, more or less
+    return 2 * seeds * ((1 + trials) * training + FORWARD_SHARE * scoring)

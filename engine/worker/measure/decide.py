@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.artifacts.decision import Verdict
 from engine.decision.decide import decide
 from engine.errors import InputError
-from engine.recipe.answers import LATER, answers_digest
+from engine.recipe.seal import LATER, answers_digest
 from engine.recipe.toml import load_recipe
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage

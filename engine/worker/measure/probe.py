@@ -6,7 +6,7 @@ from functools import cached_property
 
 from engine.artifacts.decision import Verdict
 from engine.artifacts.probe import Fluency, Pilot, ProbeArtifact
-from engine.artifacts.scan import SideScan
+from engine.artifacts.scan import Scan
 from engine.decision.decide import settled
 from engine.errors import InputError
 from engine.runs.events import Alarm, Facts
@@ -64,7 +64,7 @@ class ProbeStage(Stage[ProbeArtifact]):
             return ProbeArtifact()
         scanned = need(self.job.made.scan)
         return probe_texts(
-            self.job.context, self.job.base, open_stores(scanned.stores), scanned.domain
+            self.job.context, self.job.base, open_stores(scanned.stores), scanned.scan
         )
 
 
@@ -72,7 +72,7 @@ def probe_texts(
     context: Context,
     base: models.Base,
     stores: tuple[TokenStore, TokenStore],
-    scanned: SideScan,
+    scan: Scan,
 ) -> ProbeArtifact:
     """Fluency, pilot, continuations and the price, on the domain and the generic text."""
     recipe = context.recipe
@@ -102,7 +102,7 @@ def probe_texts(
     if recipe.probe.pilot:
         for side in (domain, generic):
             read_heldout(scorer, side)
-    cost = estimate(context, base, model, precision, scanned)
+    cost = estimate(context, base, model, precision, scan)
     pilot = run_pilot(context, base, scorer, cost.idle_tokens_per_s, (domain, generic))
     return ProbeArtifact(fluency=fluency, pilot=pilot, explanations=explanations, cost=cost)
 

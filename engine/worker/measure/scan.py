@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,22 @@ from engine.artifacts.scan import (
     Shape,
     ShatteredTerm,
     SideScan,
+    SourceScan,
     StoreFolders,
 )
 from engine.corpus.corpus import Corpus
+from engine.corpus.mixture import open_corpus
 from engine.corpus.shape import detect_shape
 from engine.errors import InputError
 from engine.files import sha256_file
-from engine.gold.load import gold_items, sft_items
+from engine.gold.draws import gate_items
 from engine.gold.summary import gate_files
 from engine.quality.contamination import Overlapped
+from engine.recipe.sources import Source
 from engine.worker.job.context import Context
 from engine.worker.job.stage import Stage
 from engine.worker.model.base import Base
+from engine.worker.model.chat import chat_signs
 from engine.worker.model.job import Job
 from engine.worker.scoring.examples import Encoder, cut_by_context
 from engine.worker.tokens.build import STORE_VERSION
@@ -53,13 +58,17 @@ class ScanStage(Stage[ScanArtifact]):
         self.job = job
 
     def inputs(self) -> list[object]:
-        """Both texts, the tokenizer, the split, and the gate's files."""
+        """Both texts, the tokenizer, the split, and the gate's files.
+
+        What is elsewhere is fetched here: its content is part of what the stage depends on.
+        """
+        self.fetch()
         recipe, gate = self.job.recipe, self.job.recipe.gate
         files = [Path(name) for name in (gate.gold, gate.sft) if name]
         return [
             STORE_VERSION,
-            Corpus(recipe.corpus).fingerprint(),
-            Corpus(recipe.generic).fingerprint(),
+            open_corpus(recipe.corpus).fingerprint(),
+            open_corpus(recipe.generic).fingerprint(),
             tokenizer_identity(self.job.base.tokenizer),
             recipe.corpus.handling,
             recipe.generic.handling,
@@ -70,7 +79,17 @@ class ScanStage(Stage[ScanArtifact]):
             self.job.base.context,
             gate.max_items,
             gate.probe.max_examples,
+            *([gate.probe.spare, "spare rows"] if gate.rules > 1 else []),
         ]
+
+    def fetch(self) -> None:
+        """Bring both texts onto this disk, so that what follows needs no network."""
+        recipe = self.job.recipe
+        for side, source in (("domain", recipe.corpus), ("generic", recipe.generic)):
+            open_corpus(source).fetch_all(partial(self._say_fetched, f"fetching the {side} text"))
+
+    def _say_fetched(self, label: str, done: int) -> None:
+        self.job.context.progress(label, done, 0, "bytes")
 
     def make(self, fingerprint: str) -> ScanArtifact:
         """Read, clean, leave exact copies out, tokenise, and look at the gate's files."""
@@ -102,25 +121,27 @@ class ScanStage(Stage[ScanArtifact]):
 def scan_texts(context: Context, base: Base) -> ScanArtifact:
     """Both sides as token stores, with all that one pass over them measures."""
     recipe = context.recipe
-    domain, generic = Corpus(recipe.corpus), Corpus(recipe.generic)
+    domain, generic = open_corpus(recipe.corpus), open_corpus(recipe.generic)
     for corpus in (domain, generic):
         corpus.check()
     gate = recipe.gate
     files = gate.gold and gate.sft and (Path(gate.gold), Path(gate.sft))
-    gold = gold_items(files[0], gate) if files else []
+    items = gate_items(*files, gate) if files else None
+    gold = items.gold if items else []
     shape = detect_shape(domain)
     store, overlapped = open_store(context, domain, base.tokenizer, "domain text", gold)
     other, _ = open_store(context, generic, base.tokenizer, "generic text", [])
     scan = Scan(
-        domain=side_scan(store, base),
-        generic=side_scan(other, base),
+        domain=side_scan(store, base, recipe.corpus),
+        generic=side_scan(other, base, recipe.generic),
         shape=shape,
         generic_kind=detect_shape(generic).kind if has_code(shape) else "",
         contamination=contamination(store, overlapped, len(gold)),
+        chat=chat_signs(base),
     )
     checked = None
-    if files:
-        cuts = cut_by_context(Encoder(base, gate.template), gold, sft_items(files[1], gate))
+    if files and items:
+        cuts = cut_by_context(Encoder(base, gate.template), gold, items.sft.pool)
         checked = gate_files(*files, gate, overlapped, cuts)
     return ScanArtifact(
         scan=scan,
@@ -136,7 +157,7 @@ def has_code(shape: Shape) -> bool:
     return any(part.kind == "code" and part.share >= CODE_SHARE for part in shape.parts)
 
 
-def side_scan(store: TokenStore, base: Base) -> SideScan:
+def side_scan(store: TokenStore, base: Base, source: Source) -> SideScan:
     """The scan record of one store."""
     meta, lengths, heldout = store.meta, store.lengths, store.heldout
     return SideScan(
@@ -167,7 +188,33 @@ def side_scan(store: TokenStore, base: Base) -> SideScan:
         unknown_tokens=meta["unknown_tokens"],
         encodings=meta["encodings"],
         mojibake_documents=meta["mojibake_documents"],
+        parts=[source_scan(store, number, part) for number, part in enumerate(source.parts)],
         quality=Quality.model_validate(meta["quality"]),
+    )
+
+
+def source_scan(store: TokenStore, number: int, source: Source) -> SourceScan:
+    """The scan record of one of a side's sources."""
+    mine, train = store.sources == number, np.zeros(len(store), dtype=bool)
+    train[store.side(heldout=False)] = True
+    counts = {
+        "documents": int(mine.sum()),
+        "tokens": int(store.lengths[mine].sum()),
+        "train_documents": int((mine & train).sum()),
+        "train_tokens": int(store.lengths[mine & train].sum()),
+    }
+    corpus = Corpus(source)
+    if not source.is_remote:
+        return SourceScan(source=corpus.label, **counts)
+    found = corpus.fetch()
+    return SourceScan(
+        source=corpus.label,
+        **counts,
+        name=found.meta.name,
+        revision=found.meta.revision,
+        sha256=found.meta.sha256,
+        bytes=found.meta.bytes,
+        folder=str(found.folder),
     )
 
 

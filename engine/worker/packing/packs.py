@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -47,6 +47,8 @@ class PackLedger:
     padding: int = 0
     packed: int = 0
     """Tokens in rows without padding."""
+    parts: list[int] = field(default_factory=list)
+    """Tokens taken in of each source, where shares are given."""
 
     @property
     def tokens(self) -> int:

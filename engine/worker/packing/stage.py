@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,15 @@ import numpy as np
 
 from engine.artifacts.scan import EditCounts
 from engine.artifacts.training import PackArtifact, PackingLedger
+from engine.decision.mix_back import (
+    MAX_REPEATS,
+    domain_budget,
+    take_domain,
+    take_generic,
+    wanted_tokens,
+)
 from engine.errors import InputError
-from engine.recipe import sections as recipes
+from engine.recipe.sources import Source
 from engine.runs.events import Alarm
 from engine.runs.run import Run
 from engine.stages import EXTEND
@@ -26,10 +34,6 @@ from engine.worker.tokens.store import Ints, TokenStore
 
 SEAM_ROWS = 400
 """Rows looked through for seams, evenly spaced; the last ones hold the most pieces."""
-
-
-MAX_REPEATS = 4
-"""Times a small generic source may be repeated (Muennighoff 2023: up to 4 is near fresh)."""
 
 
 def pack_folder(run: Run) -> Path:
@@ -50,26 +54,26 @@ class _Packer:
         return pack_folder(self.context.run)
 
     def pack(
-        self, name: str, store: TokenStore, order: Ints, budget: int | None = None
+        self, name: str, store: TokenStore, parts: Sequence[tuple[Ints, int | None]]
     ) -> tuple[PackedRows, PackLedger]:
-        """Pack the first documents of ``order``, up to ``budget`` tokens; honours a stop.
+        """Pack the first documents of each part's order, up to its budget; honours a stop.
 
         InputError if that is not a single row.
         """
         ledger = PackLedger()
-        if budget is not None:
-            order = take(store, order, budget, self.extra)
+        chosen = [
+            (order if budget is None else take(store, order, budget, self.extra), budget)
+            for order, budget in parts
+        ]
+        total = sum(len(order) for order, _ in chosen)
 
         def check() -> None:
-            self.context.progress(
-                f"packing the {name} text", ledger.documents, len(order), "documents"
-            )
+            self.context.progress(f"packing the {name} text", ledger.documents, total, "documents")
 
         check()
-        eos, bos = self.base.eos, self.base.bos
-        pieces = segments(store, order, self.length, eos, bos, ledger, budget)
+        pieces = self._pieces(store, chosen, ledger)
         folder, dtype = self.folder / name, store.meta["dtype"]
-        made = write_pack(folder, pieces, self.length, dtype, eos, ledger, check)
+        made = write_pack(folder, pieces, self.length, dtype, self.base.eos, ledger, check)
         if not ledger.rows:
             raise InputError(
                 f"No {name} text is left to pack; give more documents, or raise [train] "
@@ -77,18 +81,33 @@ class _Packer:
             )
         return made, ledger
 
+    def _pieces(
+        self, store: TokenStore, parts: Sequence[tuple[Ints, int | None]], ledger: PackLedger
+    ) -> Iterator[Ints]:
+        """The parts' documents one part after the other; what one lacks no other fills up."""
+        eos, bos = self.base.eos, self.base.bos
+        for order, budget in parts:
+            end = None if budget is None else ledger.tokens + budget
+            before = ledger.tokens
+            yield from segments(store, order, self.length, eos, bos, ledger, end)
+            ledger.parts.append(ledger.tokens - before)
+
+    def available(self, store: TokenStore, orders: Sequence[Ints]) -> list[int]:
+        """Tokens of each order, with separators."""
+        return [int((store.lengths[order] + self.extra).sum()) for order in orders]
+
     @property
     def extra(self) -> int:
         """Separator tokens of a document."""
         return 1 if self.base.bos is None else 2
 
 
-def domain_budget(recipe: recipes.Recipe) -> int | None:
-    """Domain tokens of one epoch allowed by ``max_tokens``; None without a cap."""
-    cap = recipe.train.max_tokens
-    if cap is None:
-        return None
-    return max(1, int(cap * (1 - recipe.pack.mix_back) / max(1.0, recipe.train.epochs)))
+def orders_of(store: TokenStore, source: Source, seed: int) -> list[Ints]:
+    """Training documents in their seeded order: together, or by source where shares are given."""
+    order = shuffled(store, heldout=False, seed=seed)
+    if source.shares is None:
+        return [order]
+    return [order[store.sources[order] == number] for number in range(len(source.parts))]
 
 
 class PackStage(Stage[PackArtifact]):
@@ -105,6 +124,7 @@ class PackStage(Stage[PackArtifact]):
             self.job.fingerprint("scan"),
             self.job.base.context,
             recipe.pack.model_dump(),
+            *(shares for shares in (recipe.corpus.shares, recipe.generic.shares) if shares),
             recipe.train.max_tokens,
             recipe.train.epochs,
             recipe.train.batch_tokens,
@@ -133,12 +153,17 @@ def pack_texts(
     """Write the run's packs and the balancing ledger."""
     recipe = context.recipe
     packer = _Packer(context, base, sequence_length(recipe, base))
-    order = shuffled(domain, heldout=False, seed=recipe.train.seed)
-    domain_pack, domain_ledger = packer.pack("domain", domain, order, domain_budget(recipe))
+    orders, shares = orders_of(domain, recipe.corpus, recipe.train.seed), recipe.corpus.shares
+    budgets: list[int | None] = [domain_budget(recipe)]
+    if shares is not None:
+        budgets = [*take_domain(packer.available(domain, orders), shares, budgets[0])]
+    domain_pack, domain_ledger = packer.pack(
+        "domain", domain, list(zip(orders, budgets, strict=True))
+    )
     generic_ledger, rows, repeats = _pack_generic(packer, generic, domain_ledger.packed)
     for name, store in (("heldout-domain", domain), ("heldout-generic", generic)):
         held = shuffled(store, heldout=True, seed=recipe.train.seed)
-        packer.pack(name, store, held, recipe.train.eval_tokens)
+        packer.pack(name, store, [(held, recipe.train.eval_tokens)])
     hashes = {
         f"{name}/{file}": value
         for name in pack_names(rows)
@@ -154,7 +179,9 @@ def pack_texts(
         tokens=mix.tokens(),
         asked_mix=recipe.pack.mix_back,
         achieved_mix=mix.achieved_share(),
-        ledger=balance_ledger(domain, len(order), domain_ledger, generic_ledger, mix),
+        domain_parts=domain_ledger.parts if shares is not None else [],
+        generic_parts=generic_ledger.parts if recipe.generic.shares is not None else [],
+        ledger=balance_ledger(domain, sum(map(len, orders)), domain_ledger, generic_ledger, mix),
         seams=seams(domain_pack, base),
         sha256=hashes,
     )
@@ -169,24 +196,34 @@ def _pack_generic(
     packer: _Packer, store: TokenStore, domain_tokens: int
 ) -> tuple[PackLedger, int, int]:
     """Pack enough generic text; returns its ledger, its rows, and how often it repeats."""
-    share = packer.context.recipe.pack.mix_back
-    want = int(domain_tokens * share / (1 - share))
+    recipe = packer.context.recipe
+    want = wanted_tokens(domain_tokens, recipe.pack.mix_back)
     if want <= packer.extra:
         return PackLedger(), 0, 0
-    order = shuffled(store, heldout=False, seed=packer.context.recipe.train.seed)
-    available = int((store.lengths[order] + packer.extra).sum())
-    repeats = min(MAX_REPEATS, -(-want // max(1, available)))
-    if repeats > 1:
+    orders = orders_of(store, recipe.generic, recipe.train.seed)
+    available = packer.available(store, orders)
+    shares = recipe.generic.shares
+    wants = [want] if shares is None else [max(1, round(want * share)) for share in shares]
+    repeats = [
+        min(MAX_REPEATS, -(-each // max(1, have)))
+        for each, have in zip(wants, available, strict=True)
+    ]
+    if max(repeats) > 1:
+        short = sum(take_generic(available, shares, want)) < want - len(wants)
         packer.context.emit(
             Alarm(
                 level="amber",
                 stage="pack",
-                message=f"the generic text is small: repeated {repeats} times for the mix-back"
-                + (" and still short of the asked share" if available * repeats < want else ""),
+                message=f"the generic text is small: repeated {max(repeats)} times for the mix-back"
+                + (" and still short of the asked share" if short else ""),
             )
         )
-    pack, ledger = packer.pack("generic", store, np.tile(order, repeats), want)
-    return ledger, len(pack), repeats
+    parts = [
+        (np.tile(order, times), each)
+        for order, times, each in zip(orders, repeats, wants, strict=True)
+    ]
+    pack, ledger = packer.pack("generic", store, parts)
+    return ledger, len(pack), max(repeats)
 
 
 def balance_ledger(

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.artifacts.arms import ArmRow, ArmsResult
+from engine.artifacts.arms import DISPLAY, ArmRow, ArmsResult
 from engine.errors import InputError
 from engine.files import digest, private_dir, write_atomic
 from engine.gate.arms import Judged, compare_arms
@@ -38,7 +38,8 @@ from engine.worker.model import base as models
 from engine.worker.model import methods
 from engine.worker.model.job import Job, need
 from engine.worker.packing.stage import PackStage
-from engine.worker.pipeline.arm_plan import Planned, plan_arms
+from engine.worker.pipeline.alternatives import known_rise, make_alternative
+from engine.worker.pipeline.arm_plan import SHOWN_TERMS, Planned, judged_gate, plan_arms
 from engine.worker.tokens.checks import open_stores
 from engine.worker.train.checkpoint import Checkpoints, load_weights, verify
 from engine.worker.train.stage import TrainStage
@@ -135,7 +136,12 @@ class ArmsStage(Stage[ArmsResult]):
         return not made.missing
 
     def planned(self) -> list[Planned]:
-        return plan_arms(self.recipe, need(self.job.made.train).steps)
+        return plan_arms(self.recipe, need(self.job.made.train).steps, self._seeds)
+
+    @property
+    def _seeds(self) -> int:
+        """Seeds that the gate came to."""
+        return len(need(self.job.made.gate).per_item)
 
     def _text(self, planned: Planned) -> str:
         """Names a control's text, split and tokenizer; where it cannot be read, as it was."""
@@ -151,10 +157,12 @@ class ArmsStage(Stage[ArmsResult]):
         return control.model_dump() if control else None
 
     def _terms(self, planned: Planned) -> str:
-        """What an arm's row depends on."""
+        """What an arm's row depends on; the rest of a plan is that of the arms that are shown."""
+        shown = planned.kind in DISPLAY
+        plan = {k: v for k, v in vars(planned).items() if shown or k not in SHOWN_TERMS}
         return digest(
             [
-                vars(planned),
+                plan,
                 self._text(planned),
                 need(self.job.made.train).model_sha256,
                 self.job.fingerprint("baseline"),
@@ -180,14 +188,15 @@ class ArmsStage(Stage[ArmsResult]):
                 self.context.emit(Alarm(level="amber", stage=self.name, message=message))
         made = self.job.made
         judged = Judged(
-            base=need(made.baseline).per_item,
+            base=base.scores if (base := need(made.gate).base) else need(made.baseline).per_item,
             cpt=need(made.gate).per_item,
             verdict=need(made.gate).verdict,
-            gate=self.recipe.gate,
+            gate=judged_gate(self.recipe.gate, self._seeds),
             limits=effective(self.recipe.probe.thresholds),
             groups=self.judging.groups,
             contaminated=need(made.scan).contaminated_items,
             other_tries=need(self._attempt).count().others,
+            examples=self.judging.items.sft.size,
         )
         found = compare_arms(rows, judged, missing)
         for said in found.sentences:
@@ -195,24 +204,32 @@ class ArmsStage(Stage[ArmsResult]):
         return found
 
     def _trains(self) -> bool:
-        return any(planned.kind != "checkpoint" for planned in self.planned())
+        return any(planned.kind in ("control", "seed") for planned in self.planned())
 
     # --- one arm --------------------------------------------------------------------------
 
     def _row(self, planned: Planned) -> ArmRow:
         """Make, score and keep one arm; what was trained for it is dropped. Raises InputError."""
         self.context.raise_if_stopped()
-        inner = self._inner(planned)
-        trained = (
-            self._at(planned, inner)
-            if planned.kind == "checkpoint"
-            else self._trained(planned, inner)
-        )
-        model = models.load_folder(inner.run.path / "model")
+        inner, other = self._inner(planned), None
+        if planned.kind in DISPLAY:
+            other = make_alternative(self.job, self.judging, planned, self._model_at)
+            model, trained = other.model, ArmTraining(other.tokens)
+        else:
+            trained = (
+                self._at(planned, inner)
+                if planned.kind == "checkpoint"
+                else self._trained(planned, inner)
+            )
+            model = models.load_folder(inner.run.path / "model")
         inner.stage = self.name
         terms = self._terms(planned)
-        result = self.judging.arm(planned.name, self.job.base, model, terms, inner)
-        rise, guard = self._forgotten(model, trained.generic_rise)
+        plan = other.plan if other else need(self.job.made.baseline).plan
+        arm = self.judging.prepare(planned.name, self.job.base, model, terms, inner, plan)
+        if other:
+            arm.sft = other.sft
+        result = arm.result()
+        rise, guard = known_rise(self.job, planned) or self._forgotten(model, trained.generic_rise)
         row = ArmRow(
             name=planned.name,
             kind=planned.kind,
@@ -228,6 +245,12 @@ class ArmsStage(Stage[ArmsResult]):
             generic_low=rise[1],
             generic_high=rise[2],
             guard=guard,
+            side=planned.side,
+            axis=planned.axis,
+            share=planned.share if planned.kind in DISPLAY else None,
+            sft_steps=result.plan.steps,
+            sft_examples=arm.sft.size,
+            compute_share=other.compute_share if other else None,
         )
         kept = {
             "fingerprint": terms,
@@ -286,10 +309,14 @@ class ArmsStage(Stage[ArmsResult]):
             **({"max_tokens": self._matched()} if control else {}),
         }
         probe = recipe.gate.probe
-        if planned.kind == "seed":  # one search for the arm, as the gate's two have
-            rate = need(need(self.job.made.gate).probe).lr
+        if planned.kind == "seed" or planned.kind in DISPLAY:  # no search beside the gate's own
+            base, judged = need(self.job.made.baseline), need(self.job.made.gate)
+            rate = need((base if planned.side == "base" else judged).probe).lr
             probe = probe.model_copy(update={"lr": rate, "lrs": None})
-        gate = {"seeds": list(planned.seeds), "probe": probe}
+        if planned.kind in DISPLAY:  # less SFT than the probe's may well have taught nothing yet
+            probe = probe.model_copy(update={"why_unlearnt": "an arm that is shown"})
+        seeds = {"seeds": list(planned.seeds), "looks": None, "look_shares": None}
+        gate = {**seeds, "probe": probe}
         return recipe.model_copy(
             update={
                 "arms": recipe.arms.model_copy(update={"checkpoints": []}),
@@ -346,16 +373,19 @@ class ArmsStage(Stage[ArmsResult]):
 
     def _at(self, planned: Planned, inner: ArmContext) -> ArmTraining:
         """The run's own model as its checkpoint of a step has it, adapters merged, saved."""
-        recipe, base = self.recipe, self.job.base
         path = Checkpoints(self.context.run.checkpoints).at(planned.step)
         if not verify(path):
             raise InputError(
                 f"no whole checkpoint at {planned.name} of training is there: the run was trained "
                 "before [arms] checkpoints asked for one; take it out, or start a new run"
             )
+        models.save(self._model_at(path), self.job.base, inner.run.path / "model")
+        state = json.loads((path / "state.json").read_text())
+        return ArmTraining(int(state["tokens"]))
+
+    def _model_at(self, path: Path) -> torch.nn.Module:
+        """The run's own model as a checkpoint has it, adapters merged."""
+        recipe, base = self.recipe, self.job.base
         model = methods.ready(methods.load(base, recipe), recipe, self.rank, recipe.train.seed)
         load_weights(path, model)
-        state = json.loads((path / "state.json").read_text())
-        model = methods.method_of(recipe).merge(model, base)
-        models.save(model, base, inner.run.path / "model")
-        return ArmTraining(int(state["tokens"]))
+        return methods.method_of(recipe).merge(model, base)

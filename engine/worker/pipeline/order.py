@@ -15,6 +15,7 @@ from engine.artifacts.shipping import ReportArtifact
 from engine.demo import demo
 from engine.errors import Blocked, Exit, InputError
 from engine.files import home
+from engine.gate.looks import too_many_replaced
 from engine.preflight import check_recipe, check_texts
 from engine.recipe.seal import find_change
 from engine.recipe.sections import Recipe
@@ -51,6 +52,7 @@ OUTCOME_CODES = {
     "EARNED": Exit.OK,
     "NO-GO": Exit.NO_GO,
     "NOT YET": Exit.NO_GO,
+    "NOT JUDGED": Exit.NO_GO,
     "TIE": Exit.TIE,
     "HURT": Exit.HURT,
 }
@@ -58,6 +60,14 @@ OUTCOME_CODES = {
 
 class NotYet(Blocked):
     """The run stops before compute is spent."""
+
+    outcome = "NOT YET"
+
+
+class NotJudged(NotYet):
+    """The same: the gate could not judge what would be trained."""
+
+    outcome = "NOT JUDGED"
 
 
 def run_stages(context: Context, wanted: tuple[str, ...]) -> RunEnded:
@@ -90,7 +100,7 @@ def run_stages(context: Context, wanted: tuple[str, ...]) -> RunEnded:
         return walk_stages(job, wanted)
     except NotYet as error:
         write_run_report(job)
-        return RunEnded(outcome="NOT YET", code=int(Exit.NO_GO), message=str(error))
+        return RunEnded(outcome=error.outcome, code=int(Exit.NO_GO), message=str(error))
 
 
 def plan_stages(recipe: Recipe, wanted: tuple[str, ...]) -> list[str]:
@@ -224,7 +234,8 @@ def is_gated(recipe: Recipe) -> bool:
 
 def gate_terms(job: Job, files: dict[str, str], precision: str | None) -> registration.Terms:
     """The gate as it would be registered now; ``files`` are the hashes of its files."""
-    return registration.terms(job.recipe, job.base.named_parts, precision, files)
+    gold = registration.read_items(job.run, job.recipe.gate)
+    return registration.terms(job.recipe, job.base.named_parts, precision, files, gold)
 
 
 def check_registration(job: Job, files: dict[str, str]) -> None:
@@ -242,8 +253,24 @@ def begin_gate(job: Job, files: dict[str, str]) -> Judging:
     judging = Judging(job.context, job.base, terms, registered)
     facts = {"registered": f"sha256 {registered}"}
     job.context.emit(Facts(stage=BaselineStage.name, facts=facts))
-    check_effect(job, job.runner.run(BaselineStage(judging)))
+    made = job.runner.run(BaselineStage(judging))
+    check_learnt(job, made)
+    check_effect(job, made)
     return judging
+
+
+def check_learnt(job: Job, made: BaselineArtifact) -> None:
+    """NotJudged where too many seeds of the base's SFT have taught nothing."""
+    why = too_many_replaced(made.arm) if made.arm else ""
+    if not why:
+        return
+    message = (
+        f"NOT JUDGED before training: {why}; a gate on it would compare noise. Give more SFT "
+        "examples, a higher gate.probe.lr or most_epochs, or say in gate.probe.why_unlearnt why "
+        "such seeds are to be judged"
+    )
+    job.context.emit(Alarm(level="red", stage=BaselineStage.name, message=message))
+    raise NotJudged(message)
 
 
 def check_effect(job: Job, made: BaselineArtifact) -> None:

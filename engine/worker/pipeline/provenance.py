@@ -16,6 +16,7 @@ from engine.worker.model.base import Base, device
 _LEFT_OUT = {
     "per_item",
     "per_item_logprob",
+    "folder",
     "stores",
     # Text of the corpus, which may be private: a recipe is made to be handed on.
     "boilerplate",
@@ -82,11 +83,23 @@ def provenance(recipe: Recipe, base: Base, made: Artifacts) -> dict[str, Json]:
         "model_sha256": base.identity,
         "corpus_sha256": made.scan.domain.fingerprint if made.scan else "",
         "generic_sha256": made.scan.generic.fingerprint if made.scan else "",
+        "fetched": _fetched(made),
         "pack_sha256": hashes,
         **_rate(made.train),
         "probe_seconds": recipe.probe.budget_seconds,
         "train_seed": recipe.train.seed,
         "gate_seeds": [*recipe.gate.seeds],
+    }
+
+
+def _fetched(made: Artifacts) -> dict[str, Json]:
+    """The lock: each text that was fetched with its commit and the hash of its content."""
+    sides = [made.scan.domain, made.scan.generic] if made.scan else []
+    return {
+        part.name: {"revision": part.revision, "sha256": part.sha256, "bytes": part.bytes}
+        for side in sides
+        for part in side.parts
+        if part.name
     }
 
 

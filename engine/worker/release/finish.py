@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.artifacts.gate import BaselineArtifact, GateArtifact
+from engine.artifacts.gate import BaselineArtifact, GateArtifact, SeedScores
+from engine.artifacts.gate_probe import ProbeSteps
 from engine.artifacts.shipping import FinishArtifact, TaskRow
 from engine.errors import InputError
 from engine.gate.forgetting import guard_state
@@ -26,6 +27,8 @@ from engine.release.policy import BASE, CPT, MIX_BACK_WHY, starting_point
 from engine.runs.events import Alarm, Facts
 from engine.thresholds import effective
 from engine.worker.gate.arm import SftArm
+from engine.worker.gate.arm_files import ArmFiles
+from engine.worker.gate.schedule import pinned_steps
 from engine.worker.gate.sft import Extra
 from engine.worker.gate.stage import Judging
 from engine.worker.job.stage import Stage
@@ -70,7 +73,7 @@ class TaskArm(SftArm):
         """This arm's model after the SFT, adapters merged. Raises Diverged."""
         model = self.tuner.begin(self.model, seed)
         told = functools.partial(self.tell, "SFT", row)
-        self.tuner.train(model, self.sft, lr, seed, told, self.extra)
+        self.tuner.train(model, self.sft.draw(seed), lr, seed, told, self.extra, self.plan)
         self.unmerged(model)
         return self.tuner.merged(model)
 
@@ -143,7 +146,7 @@ class FinishStage(Stage[FinishArtifact]):
             anyway=self.options.anyway,
             seed=self.seed,
             metric=self.job.recipe.gate.metric,
-            items=len(self.judging.examples[1]),
+            items=len(self.judging.items.gold),
             mix_back=self.options.mix_back,
             achieved_mix=shipped.achieved_mix or 0.0,
             mix_back_why=self.options.why_no_mix_back or MIX_BACK_WHY,
@@ -198,12 +201,19 @@ class FinishStage(Stage[FinishArtifact]):
 
     def _arm(self, name: str) -> TaskArm:
         """The model of a row, ready to be scored and trained."""
-        run, (sft, gold) = self.context.run, self.judging.examples
+        run, items = self.context.run, self.judging.items
         model = models.load(self.base) if name == BASE else models.load_folder(run.path / "model")
         precision = run_precision(self.context, self.base, model)
-        judged = gold if METRICS[self.context.recipe.gate.metric].choices else []
+        judged = items.gold if METRICS[self.context.recipe.gate.metric].choices else []
         self_check.prove(self.context, self.base, model, precision, judged)
-        return TaskArm(self.context, self.base, f"{name}+SFT", model, precision, sft, gold, "")
+        both, plan = (items.sft, items.gold), self._plan
+        return TaskArm(self.context, self.base, f"{name}+SFT", model, precision, *both, "", plan)
+
+    @property
+    def _plan(self) -> ProbeSteps:
+        """The length of the gate's SFT, which is this one's."""
+        gate, sft = self.context.recipe.gate, self.judging.items.sft
+        return need(self.job.made.baseline).plan or pinned_steps(gate.probe, sft.size)
 
     def _before(self, name: str, arm: TaskArm, number: int) -> TaskRow:
         """Gold without SFT; both losses as training measured them on the same rows."""
@@ -228,7 +238,7 @@ class FinishStage(Stage[FinishArtifact]):
         if ships:
             live = self._live
             arm.unmerged = lambda model: proof.keep(model, live)
-        model = arm.taught(self._rate(name), self.seed, number)
+        model = arm.taught(*self._gate_sft(name), number)
         gold = None if self.options.mix_back else self._gate_scores(name)
         scored = gold or arm.score(model, "scoring", number)
         domain, generic = (
@@ -250,11 +260,10 @@ class FinishStage(Stage[FinishArtifact]):
 
     def _replay(self, arm: TaskArm) -> Replay:
         encoder = Encoder(self.base, self.context.recipe.gate.template)
-        probe = self.context.recipe.gate.probe
-        once = sum(targets(encoder.training(example)) for example in arm.sft)
-        steps = len(arm.sft) * probe.epochs / probe.batch
-        share, total = self.options.mix_back, once * probe.epochs
-        return Replay(self._generic, self.base, share, self.seed, total, max(1.0, steps))
+        taught = arm.sft.draw(self.seed)
+        once = sum(targets(encoder.training(example)) for example in taught)
+        share, total = self.options.mix_back, once * self._plan.examples / len(taught)
+        return Replay(self._generic, self.base, share, self.seed, total, self._plan.steps)
 
     @cached_property
     def _generic(self) -> TokenStore:
@@ -278,6 +287,16 @@ class FinishStage(Stage[FinishArtifact]):
     def _rate(self, name: str) -> float:
         """The learning rate that this arm had in the gate."""
         return need(self._judged(name).probe).lr
+
+    def _gate_sft(self, name: str) -> tuple[float, int]:
+        """Rate and seed that this arm's first probe had: its own, or its spare's."""
+        stage, short = ("baseline", "base") if name == BASE else ("gate", "cpt")
+        folder = self.context.run.path / "artifacts" / "arms"
+        files = ArmFiles(folder, short, self.job.fingerprint(stage))
+        found = files.read(str(self.seed), SeedScores)
+        if found is None or found.lr is None:
+            return self._rate(name), self.seed
+        return found.lr, self.seed if found.trained_seed is None else found.trained_seed
 
     def _gate_scores(self, name: str) -> list[float]:
         """The gate's item scores of this arm and seed: the same SFT without generic text."""

@@ -180,6 +180,43 @@ FAR = 1 << 40
 """Room without a limit."""
 
 
+ATTENTION_WIDTHS = 6
+"""A row of this many times the model's width costs as much in attention as in its matrices: 24 d^2
+operations a token and layer beside 4 d a token that is read (Kaplan 2020, arXiv 2001.08361)."""
+ROW_STEP = 8
+"""Row lengths are multiples of it: kernels are fast there."""
+
+
+def cheapest_row(sizes: Sequence[int], most: int, width: int) -> int:
+    """The row length at which these examples are packed with the least work; ``most`` at most.
+
+    Only what is computed beside them changes, padding and attention: the step sees the same
+    examples and sums the same losses.
+    """
+    longest = min(most, max(sizes))
+    found: dict[int, float] = {}
+    for rows in range(1, len(sizes) + 1):
+        even = -(-sum(sizes) // rows)
+        length = min(most, max(longest, -(-even // ROW_STEP) * ROW_STEP))
+        count = len(_packed_sizes(sizes, length))
+        found[length] = count * length * (1 + length / (ATTENTION_WIDTHS * width))
+        if length == longest:
+            break
+    return min(found, key=lambda length: (found[length], length))
+
+
+def _packed_sizes(sizes: Sequence[int], length: int) -> list[int]:
+    """What each row holds after best fit, longest first."""
+    rows: list[int] = []
+    for size in sorted(sizes, reverse=True):
+        fitting = [at for at, held in enumerate(rows) if held + size <= length]
+        if fitting:
+            rows[max(fitting, key=lambda at: rows[at])] += size
+        else:
+            rows.append(size)
+    return rows
+
+
 def pack_examples(pairs: Sequence[Pairs], length: int, pad: int) -> Rows:
     """SFT examples packed into rows; positions restart at each example (document masking)."""
     fit = BestFit(length)

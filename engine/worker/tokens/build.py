@@ -18,6 +18,7 @@ import psutil
 from engine.artifacts.scan import Quality
 from engine.corpus.corpus import Corpus
 from engine.corpus.files.seals import hold_folder, publish_sealed
+from engine.corpus.mixture import open_corpus
 from engine.errors import InputError
 from engine.files import digest, home, private_dir, write_json
 from engine.quality.boilerplate import Boilerplate
@@ -54,7 +55,7 @@ LOOKED_AT = 4_000_000
 """Characters of one document searched for duplicates and gold items: bounds the memory."""
 COMPANIONS = 50
 """Names of files beside the corpus that are kept."""
-COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins")
+COLUMNS = ("tokens", "lengths", "nbytes", "hashes", "origins", "sources")
 
 Tick = Callable[[int, int], None]
 
@@ -96,7 +97,7 @@ def build_store(
                 )
             what = f"comparing the documents of the {label}"
             writer.finish(reading, folder.name, lambda done, of: context.progress(what, done, of))
-        if store_folder(Corpus(corpus.source), tokenizer) != folder:
+        if store_folder(open_corpus(corpus.source), tokenizer) != folder:
             raise InputError(
                 f"{corpus.label}: changed while it was read; go on with {context.go_on} once it "
                 "stays as it is"
@@ -232,6 +233,7 @@ class _Writer:
         self.add_tokens(ids)
         self._write("nbytes", batch.sizes)
         self._write("hashes", batch.hashes)
+        self._write("sources", batch.sources)
         self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
         self.documents += len(ids)
 

@@ -2,9 +2,10 @@
 
 Files, one entry a document unless they say otherwise: ``tokens.bin`` (uint16 or uint32,
 documents back to back, no special tokens), ``lengths.bin`` and ``nbytes.bin`` (int64),
-``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``files.json``
-(the files' names), ``heldout.npy`` (mask), ``leaked.npy`` and ``dropped.npy`` (document
-numbers), ``meta.json`` (the SideScan fields). ``engine.worker.tokens.build`` writes them.
+``hashes.bin`` (uint64, of the content), ``origins.bin`` (uint32: file, line), ``sources.bin``
+(uint8: which of the side's sources), ``files.json`` (the files' names), ``heldout.npy`` (mask),
+``leaked.npy`` and ``dropped.npy`` (document numbers), ``meta.json`` (the SideScan fields).
+``engine.worker.tokens.build`` writes them.
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ class TokenStore:
     def hashes(self) -> npt.NDArray[np.uint64]:
         """Hash of each document's content."""
         return np.fromfile(self.folder / "hashes.bin", dtype=np.uint64)
+
+    @cached_property
+    def sources(self) -> npt.NDArray[np.uint8]:
+        """Which of the side's sources each document is of [n]."""
+        return np.fromfile(self.folder / "sources.bin", dtype=np.uint8)
 
     @cached_property
     def _tokens(self) -> Ints:

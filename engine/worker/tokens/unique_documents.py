@@ -28,6 +28,8 @@ class Batch:
     origins: list[str]
     hashes: Hashes
     sizes: npt.NDArray[np.int64]
+    sources: npt.NDArray[np.uint8]
+    """Which of the side's sources each is of."""
 
 
 class Seen:
@@ -84,7 +86,8 @@ class Reading:
             self.duplicate_bytes += int(sizes[~fresh].sum())
             kept = [documents[i] for i in np.flatnonzero(fresh)]
             texts, origins = [one.text for one in kept], [one.origin for one in kept]
-            yield Batch(texts, origins, keys[fresh], sizes[fresh])
+            sources = np.array([one.source for one in kept], dtype=np.uint8)
+            yield Batch(texts, origins, keys[fresh], sizes[fresh], sources)
 
     def _note(self, origins: list[str], keys: Hashes) -> None:
         wanted = EXAMPLES - len(self.repeats)

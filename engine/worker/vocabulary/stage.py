@@ -10,7 +10,8 @@ import torch
 
 from engine.artifacts.scan import StoreFolders
 from engine.artifacts.training import ExtendArtifact, FirstRun, NewToken
-from engine.corpus.corpus import Corpus
+from engine.corpus.mixture import open_corpus
+from engine.decision.mix_back import domain_budget
 from engine.errors import InputError
 from engine.runs.events import Facts, VocabPoint
 from engine.stages import EXTEND
@@ -22,7 +23,6 @@ from engine.worker.model import embeddings
 from engine.worker.model.base import sequence_length
 from engine.worker.model.job import Job, need
 from engine.worker.model.precision import run_precision
-from engine.worker.packing import stage
 from engine.worker.scoring import self_check
 from engine.worker.step import memory
 from engine.worker.tokens.build import store_folder
@@ -94,7 +94,7 @@ class ExtendStage(Stage[ExtendArtifact]):
     def check_first_run(self) -> FirstRun:
         """What the first run measured; InputError where it does not argue for new tokens."""
         recipe, base = self.job.recipe, self.job.base
-        corpus = store_folder(Corpus(recipe.corpus), base.tokenizer).name
+        corpus = store_folder(open_corpus(recipe.corpus), base.tokenizer).name
         return check_first_run(recipe, base.identity, corpus)
 
 
@@ -154,7 +154,7 @@ def choose(
     """
     recipe = context.recipe
     order = shuffled(store, heldout=False, seed=recipe.train.seed)
-    if (budget := stage.domain_budget(recipe)) is not None:
+    if (budget := domain_budget(recipe)) is not None:
         order = take(store, order, budget, 1 + (base.bos is not None))
     context.progress("counting words", 0)
     words = known.words(store, order)
@@ -207,7 +207,9 @@ def read_again(context: Context, wide: models.Base) -> Stores:
     """Both sides' token stores under the extended tokenizer; the split stays, being by content."""
     recipe = context.recipe
     domain, generic = (
-        open_store(context, Corpus(source), wide.tokenizer, f"{side} text with new tokens", [])[0]
+        open_store(
+            context, open_corpus(source), wide.tokenizer, f"{side} text with new tokens", []
+        )[0]
         for side, source in zip(SIDES, (recipe.corpus, recipe.generic), strict=True)
     )
     return domain, generic

@@ -21,7 +21,7 @@ from engine import cache
 from engine.corpus.files.seals import SEAL, hold_folder, seal_folder
 from engine.demo.demo import world_files
 from engine.errors import InputError
-from engine.files import home, private_dir, write_json
+from engine.files import home, private_dir, write_json, write_sealed_json
 from engine.runs.run import create_run
 
 KEY = "0123456789abcdef" * 2
@@ -65,6 +65,23 @@ def another_process(code: str, *arguments: str) -> Iterator[int]:
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
     show_cache("all", "", json_=True)
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)["entries"]}
+
+
+def test_a_base_arm_is_listed_and_a_damaged_seed_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = private_dir(home() / "cache" / cache.ARMS_FOLDER / KEY)
+    about = {"model": "small", "metric": "choice", "items": 240}
+    write_sealed_json(folder / cache.ABOUT, about)
+    for seed in (0, 1):
+        write_sealed_json(folder / f"{seed}.json", {"scores": [1.0, 0.0]})
+    row = listed(capsys)[KEY[:16]]
+    assert (row["kind"], row["whole"]) == ("base arm", True)
+    assert row["about"] == "2 seeds of small on 240 gold items, choice"
+    (folder / "1.json").write_text((folder / "1.json").read_text().replace("1.0", "0.0"))
+    assert not listed(capsys)[KEY[:16]]["whole"]
+    assert cache.clear(cache.choose(cache.list_cache(), KEY)) != []
+    assert not folder.exists()
 
 
 def test_all_kinds_are_listed_with_their_state(capsys: pytest.CaptureFixture[str]) -> None:

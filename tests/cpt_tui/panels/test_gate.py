@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from textual.widgets import OptionList
 
 from cpt_tui.app import CptApp
+from cpt_tui.drawing.page import Page
 from cpt_tui.panels.evidence import EvidencePanel
-from cpt_tui.panels.gate import GatePanel
+from cpt_tui.panels.gate import GatePanel, looks
 from cpt_tui.screens.items import ItemScreen, ItemsScreen
 from cpt_tui.screens.run import RunScreen
 from engine.artifacts.arms import ArmRow, ArmsResult, Difference
 from engine.runs import events as ev
+from engine.runs.view import RunView
 from tests.cpt_tui import gated, hostile, worlds
 from tests.cpt_tui.driving import folded, screen_text, settle
 from tests.cpt_tui.panels.test_training import press
@@ -88,7 +91,7 @@ async def test_it_is_live_while_the_arms_come_in(tmp_path: Path) -> None:
         await screen.refresh_panel()
         await settle(pilot)
         text = folded(app)
-        assert "No verdict before all seeds are in" in text
+        assert "No verdict but at a registered look" in text
         assert "cpt arm: 1 of 5 seeds done" in text
         assert "1 60.50 - waiting" in text
         before = next(line for line in screen_text(app).split("\n") if " won" in line)
@@ -99,6 +102,40 @@ async def test_it_is_live_while_the_arms_come_in(tmp_path: Path) -> None:
         assert "cpt arm: 3 of 5 seeds done" in folded(app)
         after = next(line for line in screen_text(app).split("\n") if " won" in line)
         assert after != before
+
+
+def look(seeds: int, estimate: float, boundary: float, stop: bool) -> ev.GateLooked:
+    return ev.GateLooked(
+        seeds=seeds,
+        most=20,
+        estimate=estimate,
+        low=estimate - 4,
+        high=estimate + 4,
+        boundary=boundary,
+        predicted=0.4,
+        stop=stop,
+        why="the chance that 20 seeds would decide is 40%",
+    )
+
+
+def test_looks_show_where_the_estimate_stands_against_the_boundary() -> None:
+    """The newest look is drawn; a gate of fixed seeds has none to show."""
+    view, page = RunView(), Page()
+    for one in (look(5, 3.0, 9.5, False), look(10, 6.5, 6.0, True)):
+        view.apply(one)
+    looks(page, view, 100)
+    text = page.text.plain
+    told = " ".join(text.split())
+    assert "look at 5 of at most 20 seeds: +3.0 points (-1.0 to +7.0)" in told
+    assert "a verdict begins at 9.5; goes on: the chance" in told
+    assert "a verdict begins at 6.0; stops" in told
+    drawn = next(line for line in text.split("\n") if "[" in line and "o" in line and "━" in line)
+    assert drawn.index("o") > drawn.rindex(":"), "beyond the boundary on the right"
+    assert "-6.0" in text
+    fixed, empty = RunView(), Page()
+    fixed.apply(dataclasses.replace(look(5, 3.0, 9.5, True), most=5))
+    looks(empty, fixed, 100)
+    assert empty.text.plain == ""
 
 
 async def test_items_can_be_listed_filtered_and_read(tmp_path: Path) -> None:

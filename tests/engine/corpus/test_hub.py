@@ -107,12 +107,13 @@ def test_data_sets_are_streamed(ask: Asker, hub: Hub) -> None:
     assert not any("resolve/main" in one for one in hub.asked)  # the commit is pinned
 
 
-def test_the_fingerprint_is_the_commit(ask: Asker, hub: Hub) -> None:
+def test_a_data_set_is_fetched_once_and_read_from_the_disk(ask: Asker, hub: Hub) -> None:
     first = ask("hub:o/lines", "fingerprint")["fingerprint"]
-    assert ask("hub:o/lines", "fingerprint")["fingerprint"] == first
+    asked = len(hub.asked)
+    assert ask("hub:o/lines", "fingerprint", revision=COMMIT)["fingerprint"] == first
+    assert len(ask("hub:o/lines", "read", revision=COMMIT)["texts"]) == 300
+    assert len(hub.asked) == asked
     assert ask("hub:o/packed", "fingerprint")["fingerprint"] != first
-    assert not any("resolve" in one for one in hub.asked)
-    assert len(COMMIT) == 40
 
 
 REFUSALS = {

@@ -10,6 +10,7 @@ from engine.artifacts.gate import GateFiles
 from engine.artifacts.probe import Continuation, Fluency, Pilot, SideLoss
 from engine.artifacts.record import Interval
 from engine.artifacts.scan import (
+    ChatSigns,
     Contamination,
     Fertility,
     Quality,
@@ -24,7 +25,7 @@ from engine.recipe.sections import Recipe
 
 ORDER = [
     *("hurts", "shape", "size", "surprise", "fertility", "explain", "goal", "gate"),
-    *("facts", "distil", "method", "vocabulary", "cost"),
+    *("chat", "facts", "distil", "mix_back", "method", "vocabulary", "cost"),
 ]
 ANSWERS: dict[str, Any] = {
     "hurts": "unreadable",
@@ -87,6 +88,16 @@ def ordered(low: float, high: float) -> Scan:
 def repeating(tokens: int, passages: int) -> Scan:
     """A text of which so much came before."""
     return scan(tokens, quality=quality(0, repeated_passages_tokens=passages))
+
+
+def thin(tokens: int) -> Scan:
+    """A text beside generic text of so few tokens, on 20M of its own."""
+    return scan().model_copy(update={"generic": side(tokens)})
+
+
+def chatting(**signs: Any) -> Scan:
+    """A base with these signs of a chat model."""
+    return scan().model_copy(update={"chat": ChatSigns(**signs)})
 
 
 def leaking(documents: int) -> Scan:
@@ -263,6 +274,23 @@ LEAVES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("distil", {}, {"distil": None}, "note", "unanswered"),
     ("distil", {}, {}, "go", "no"),
     ("distil", {}, {"distil": True}, "note", "vocabulary extension off"),
+    ("chat", {"scan": None}, {}, "open", "not been looked at"),
+    ("chat", {}, {}, "note", "not looked at"),
+    ("chat", {"scan": chatting()}, {}, "go", "no sign of it"),
+    ("chat", {"scan": chatting(tokens=["[INST]"])}, {}, "go", "no chat template: a base model"),
+    (
+        "chat",
+        {"scan": chatting(name="it")},
+        {},
+        "note",
+        "its name says it, and",
+    ),
+    ("chat", {"scan": chatting(template=True)}, {}, "note", "the guard will read held-out answers"),
+    ("mix_back", {"scan": None}, {}, "open", "not been counted"),
+    ("mix_back", {}, {}, "go", "10.0% of the training tokens can be generic, 10% were asked"),
+    ("mix_back", {"scan": thin(400_000)}, {}, "note", "can be generic"),
+    ("mix_back", {"scan": thin(70_000)}, {}, "not_yet", "1.4% of the training tokens can be"),
+    ("mix_back", {"scan": scan(5_000_000)}, {}, "note", "10.0% of the training tokens can be"),
     ("method", {}, {}, "note", "LoRA rank 64 for 20M unique tokens"),
     ("method", {"scan": None}, {}, "note", "by corpus size"),
     ("vocabulary", {}, {}, "note", "off on a first run"),

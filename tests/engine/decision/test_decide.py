@@ -102,12 +102,17 @@ def test_no_gate_names_the_missing_file(gate: dict[str, str], words: str) -> Non
 
 
 def test_too_blunt_gold_set_says_how_many_items() -> None:
-    found = step("gate", evidence(gate=files(gold_items=50, mde=15.9)), recipe())
-    assert "163 gold items" in found.instead
-    wide = step("gate", evidence(gate=files(mde=15.9)), recipe())
-    assert wide.instead == "add gold items from other sources, or seeds"
+    found = step("gate", evidence(gate=files(gold_items=50, mde=15.9, items_wanted=163)), recipe())
+    assert found.instead == "about 163 independent gold items would do, or more seeds"
     few = step("gate", evidence(gate=files(seeds=3, mde=20)), recipe())
     assert "no number of items" in few.instead
+
+
+def test_too_few_items_say_that_no_number_of_seeds_will_do() -> None:
+    small = files(gold_items=80, mde=14.0, floor=9.1, plausible_gain=4.0, items_wanted=600)
+    found = step("gate", evidence(gate=small), recipe())
+    assert "no number of seeds shows less than 9.1 points" in found.answer
+    assert found.instead == "about 600 independent gold items would do"
 
 
 def test_first_no_go_in_tree_order_wins() -> None:

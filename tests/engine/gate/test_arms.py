@@ -14,14 +14,14 @@ from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.gate.arms import Judged, compare_arms, steps_of
 from engine.gate.judge import judge
-from engine.recipe.gate import Gate
 from engine.recipe.sections import Arms
 from engine.recipe.toml import load_recipe, parse_toml, validate
 from engine.thresholds import effective
 from tests import gate_world
+from tests.gate_world import FIXED
 
 LIMITS = effective({})
-GATE = Gate.model_validate({})
+GATE = FIXED
 
 
 def table(values: Any) -> list[list[float]]:

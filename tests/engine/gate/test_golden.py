@@ -44,7 +44,7 @@ def arm(mean: float, sd: float, order: list[int]) -> npt.NDArray[np.float64]:
 
 def verdicts(column: int, margin: float, corrected: bool = False) -> dict[str, GateVerdict]:
     """Every task's verdict; ``corrected`` for the seven others."""
-    gate = Gate.model_validate({"margin": margin})
+    gate = Gate.model_validate({"margin": margin, "seeds": [0, 1, 2, 3, 4]})
     found: dict[str, GateVerdict] = {}
     p = {name: row.p_value for name, row in verdicts(column, margin).items()} if corrected else {}
     for task, row in TABLE_3.items():

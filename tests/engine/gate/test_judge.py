@@ -13,18 +13,19 @@ from engine.artifacts.gate import GateVerdict
 from engine.artifacts.record import Interval
 from engine.errors import InputError
 from engine.gate.forgetting import guard_state
-from engine.gate.judge import classify, judge, with_clean_part
+from engine.gate.judge import judge, with_clean_part
+from engine.gate.outcome import classify
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import paired_test
 from engine.thresholds import effective
-from tests.gate_world import world
+from tests.gate_world import FIXED, world
 
 LIMITS = effective({})
-GATE = Gate()
+GATE = FIXED
 
 
 def verdict(base: Any, cpt: Any, rise: float | None = 0.0, **gate: Any) -> GateVerdict:
-    return judge(base, cpt, Gate.model_validate(gate), rise, LIMITS)
+    return judge(base, cpt, Gate.model_validate({"seeds": FIXED.seeds, **gate}), rise, LIMITS)
 
 
 # --- simulation -----------------------------------------------------------------------

@@ -10,10 +10,9 @@ import pytest
 
 from engine.errors import InputError
 from engine.gate.recheck import find_difference
-from engine.recipe.gate import Gate
 from engine.release.policy import check_source, check_verdict
 from engine.runs.run import Run, create_run
-from tests.gate_world import RECIPE, judged_run
+from tests.gate_world import FIXED, RECIPE, judged_run
 
 OTHERS = (0.4, 1.0)
 """p of two other tries."""
@@ -78,7 +77,7 @@ def test_a_recipe_edited_after_the_verdict_does_not_change_what_was_registered(
     tmp_path: Path,
 ) -> None:
     run = judged_run(tmp_path)
-    gate = Gate.model_validate({}).model_dump()
+    gate = FIXED.model_dump()
     registered = {f"gate.{key}": value for key, value in gate.items()}
     run.artifact_path("registration").write_text(json.dumps(registered))
     run.recipe_path.write_text(RECIPE + "margin = 50\nalpha = 0.001\n")

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from engine.errors import InputError
 from engine.gate.judge import judge
 from engine.gate.secondary import by_tag, item_changes, mcnemar_display
-from engine.recipe.gate import Gate
 from engine.stats.crossed_test import paired_test
 from engine.stats.holm import holm
 from engine.thresholds import effective
-from tests.gate_world import world
+from tests.gate_world import FIXED, world
 
 
 def test_holm() -> None:
@@ -48,7 +47,7 @@ def test_items_won_lost_and_tied() -> None:
     found = item_changes(base, cpt)
     assert found.differences == [50.0, -50.0, 0.0, 0.0]
     assert (found.won, found.lost, found.tied) == (1, 1, 2)
-    verdict = judge(base, cpt, Gate(), 0.0, effective({}))
+    verdict = judge(base, cpt, FIXED, 0.0, effective({}))
     assert (verdict.won, verdict.lost, verdict.tied) == (1, 1, 2)
     with pytest.raises(InputError, match="differ in shape"):
         item_changes(base, cpt[:1])
@@ -76,5 +75,5 @@ def test_a_tag_needs_six_sources_not_six_items() -> None:
     tags = [("same",)] * 20 + [("own", "own")] * 20
     (only,) = by_tag(base, cpt, 0.05, groups, tags)
     assert (only.tag, only.items) == ("own", 20)
-    verdict = judge(base, cpt, Gate(), 0.0, effective({}), groups, tags=tags)
+    verdict = judge(base, cpt, FIXED, 0.0, effective({}), groups, tags=tags)
     assert verdict.by_tag == [only]

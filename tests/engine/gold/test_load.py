@@ -23,6 +23,7 @@ from engine.gold.summary import effective_items, gate_files
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
 from engine.stats.crossed_test import paired_test
+from tests.gate_world import FIXED
 
 TASKS = Path("/work/shared/material/tasks")
 
@@ -280,7 +281,7 @@ def test_pick_is_even() -> None:
 def test_gate_files(tmp_path: Path) -> None:
     gold = [row(f"question {n}", " yes" if n < 15 else " no") for n in range(20)]
     paths = write(tmp_path / "g.jsonl", gold), write(tmp_path / "s.jsonl", [row("Question  3")])
-    found = gate_files(*paths, Gate(), Overlapped(contaminated=[0, 7]))
+    found = gate_files(*paths, FIXED, Overlapped(contaminated=[0, 7]))
     assert (found.gold_items, found.sft_examples, found.overlap_items) == (20, 1, 1)
     assert found.majority_rate == 0.75
     assert found.contaminated_share == pytest.approx(2 / 20)
@@ -303,6 +304,6 @@ def test_groups_count_once() -> None:
 @pytest.mark.skipif(not TASKS.is_dir(), reason="needs /work/shared/material/tasks")
 def test_real_material() -> None:
     folder = TASKS / "medical_question_type"
-    found = gate_files(folder / "test.jsonl", folder / "train.jsonl", Gate())
+    found = gate_files(folder / "test.jsonl", folder / "train.jsonl", FIXED)
     assert (found.gold_items, found.sft_examples) == (480, 1600)
     assert found.majority_rate == pytest.approx(1 / 8)

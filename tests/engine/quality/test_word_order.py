@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import string
 
 import pytest
 
 from engine.quality.word_order import LEAST_DOCUMENTS, word_order
+from engine.thresholds import THRESHOLDS
 
+BASE64 = string.ascii_letters + string.digits + "+/"
 LETTERS = {
     "latin": "abcdefghijklmnopqrstuvwxyz",
     "chinese": "".join(map(chr, range(0x4E00, 0x4E00 + 1500))),
@@ -71,14 +74,31 @@ def test_few_words_say_less() -> None:
     assert width(120) > 1.3 * width(600)
 
 
+def test_text_without_words_is_read_by_its_characters() -> None:
+    """Random strings have no order; chemistry and codes with a grammar have one."""
+    rng = random.Random(0)
+    noise = ["".join(rng.choices(BASE64, k=400)) for _ in range(200)]
+    rows = [" ".join("".join(rng.choices(BASE64, k=12)) for _ in range(30)) for _ in range(200)]
+    for texts in (noise, rows):
+        found = word_order(texts)
+        assert found.unit == "characters"
+        assert found.ratio is not None
+        assert found.ratio.high < THRESHOLDS["word_order"].value
+    parts = ["C(=O)", "c1ccccc1", "N[C@@H]", "[O-]", "CC(C)", "C#N", "S(=O)(=O)"]
+    found = word_order(["".join(rng.choices(parts, k=8)) for _ in range(900)])
+    assert found.unit == "characters"
+    assert found.ratio is not None
+    assert found.ratio.low > 1.3
+
+
 @pytest.mark.parametrize(
     ("texts", "why"),
     [
         ([], "documents"),
         (documents("latin", False)[: LEAST_DOCUMENTS - 1], "documents"),
-        (["".join(random.Random(n).choices("ACGT", k=600)) + " x" for n in range(50)], "no words"),
+        (["".join(random.Random(n).choices("ab", k=600)) + " b" for n in range(50)], "no words"),
         ([" ".join(random.Random(n).choices("ab", k=90)) for n in range(60)], "common"),
-        ([f"word{n} word{n + 1} word{n + 2}" for n in range(0, 600, 3)], "too few"),
+        ([chr(0x4E00 + n) + chr(0x5E00 + n) for n in range(300)], "too few"),
     ],
 )
 def test_what_cannot_be_known_says_why(texts: list[str], why: str) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.recipe.answers import answers_digest
+from engine.recipe.seal import answers_digest
 from engine.recipe.toml import write_results
 from tests.cpt_tui.worlds import RECIPE
 
@@ -28,6 +28,6 @@ def test_what_a_run_adds_is_no_answer(tmp_path: Path) -> None:
 
 
 def test_a_list_of_runs_reads_it_without_the_recipe_s_model() -> None:
-    code = "import sys, engine.recipe.answers; print('pydantic' in sys.modules)"
+    code = "import sys, engine.recipe.seal; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -52,6 +52,6 @@ def test_the_prose_gives_the_table_s_numbers() -> None:
     assert Lora.model_fields["rank"].description == "default 16, 64 or 256 by corpus size"
     grid = str(Sft.model_fields["lrs"].description)
     for facts in TRAIN_METHODS.values():
-        assert ", ".join(map(short_rate, facts.gate_rates)) in grid
+        assert short_rate(facts.gate_rates[(len(facts.gate_rates) - 1) // 2]) in grid
     lora = short_rate(TRAIN_METHODS["lora"].rates[0].rate)
     assert f"default {lora} for LoRA" in str(Train.model_fields["lr"].description)

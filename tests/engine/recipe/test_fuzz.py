@@ -73,6 +73,7 @@ def loaded(folder: Path, raw: bytes) -> Recipe | None:
 @settings(max_examples=120, deadline=None)
 @example([(("train", "betas"), [0.9, 1.0])])
 @example([(("model", "id"), "~nobody/x")])
+@example([(("recipe", "schema_version"), 1)])
 @example([(("corpus", "path"), "/" + "x" * 5000)])
 def test_any_value_is_taken_or_refused(changes: list[tuple[tuple[str, ...], Any]]) -> None:
     document: dict[str, Any] = {"model": {"id": "m"}, "corpus": {"path": "c.txt"}}

@@ -13,12 +13,13 @@ import torch
 
 from engine.artifacts.gate import ArmRate
 from engine.errors import InputError, Interrupted
+from engine.gold.draws import SftRows
 from engine.gold.example import Example
 from engine.recipe import sections as recipes
 from engine.recipe.gate import Sft
 from engine.runs.events import Alarm, ArmSeed, EventLog, Progress, read_all
 from engine.runs.run import create_run
-from engine.worker.gate.arm import SftArm
+from engine.worker.gate.arm import SftArm, TrainedProbe
 from engine.worker.gate.sft import Tuner, dev_split
 from engine.worker.job.context import Context
 from engine.worker.model import base as models
@@ -45,14 +46,15 @@ def arm(base: models.Base, folder: Path, metric: str = "choice", **probe: Any) -
                 "metric": metric,
                 "seeds": [3, 4],
                 "why_fewer_seeds": "a test",
-                "probe": {"lr": 1e-3, "batch": 4, "epochs": 1, **probe},
+                "probe": {"lr": 1e-3, "batch": 4, "epochs": 1, "why_unlearnt": "a test", **probe},
             },
         }
     )
     context = Context(run, recipe, EventLog(run.events_path), stage="baseline")
     model = models.load(base)
     enable_fast_paths(model, examine(model, base, FP32))
-    return SftArm(context, base, "base", model, FP32, items(12), items(9), "fingerprint")
+    sft = SftRows(items(12), 12)
+    return SftArm(context, base, "base", model, FP32, sft, items(9), "fingerprint")
 
 
 def again(one: SftArm) -> SftArm:
@@ -66,8 +68,9 @@ def stop_at(one: SftArm, forward: int, patch: pytest.MonkeyPatch) -> None:
     """A stop is asked for at this forward pass of the scoring of the second seed."""
     begun, passes = one._trained, [0]
 
-    def trained(seed: int, lr: float) -> torch.nn.Module:
-        model = begun(seed, lr)
+    def trained(seed: int, trained: int, lr: float) -> TrainedProbe | None:
+        probe = begun(seed, trained, lr)
+        assert probe is not None
         if seed == 4:
 
             def count(*_: Any) -> None:
@@ -75,8 +78,8 @@ def stop_at(one: SftArm, forward: int, patch: pytest.MonkeyPatch) -> None:
                 if passes[0] == forward:
                     one.context._on_signal(signal.SIGTERM, None)
 
-            model.get_decoder().register_forward_hook(count)  # type: ignore[operator]
-        return model
+            probe.model.get_decoder().register_forward_hook(count)  # type: ignore[operator]
+        return probe
 
     patch.setattr(one, "_trained", trained)
 
@@ -129,7 +132,7 @@ def test_a_stopped_arm_goes_on_at_its_batch_with_the_same_numbers(
     found = resumed.result()
     assert found.scores.tolist() == whole.scores.tolist()
     assert found.logprobs.tolist() == whole.logprobs.tolist()
-    assert found.answers == whole.answers
+    assert [one.answers for one in found.kept] == [one.answers for one in whole.kept]
     phases = {json.loads(line)[1] for line in scored}
     assert ("texts" in phases) == (metric != "choice")
     if metric != "choice":
@@ -177,61 +180,63 @@ def taught(count: int) -> list[Example]:
     ]
 
 
-def test_each_arm_takes_the_rate_of_least_dev_loss(base: models.Base, tmp_path: Path) -> None:
+def test_each_seed_takes_the_rate_of_least_dev_loss(base: models.Base, tmp_path: Path) -> None:
     chooser = arm(base, tmp_path, lr=None, lrs=[1e-6, 3e-3], batch=16)
-    chooser.sft = taught(80)
+    chooser.sft = SftRows(taught(80), 80)
     found = chooser.result()
-    losses = {one.lr: one.loss for one in found.rate.grid or []}
-    train, dev = dev_split(chooser.sft)
+    first = found.kept[0].rate
+    assert first is not None
+    losses = {one.lr: one.loss for one in first.grid or []}
+    train, dev = dev_split(chooser.sft.pool)
     assert found.rate.lr == min(losses, key=losses.__getitem__) != 1e-6
     assert found.rate.dev_examples == len(dev) == 16
     model = chooser.tuner.begin(chooser.model, 3)
-    chooser.tuner.train(model, train, 3e-3, 3, lambda share: None)
+    chooser.tuner.train(model, train, 3e-3, 3, lambda share: None, plan=found.plan)
     assert losses[3e-3] == chooser.tuner.loss(model, dev)
     seeds = [e for e in read_all(chooser.context.run.events_path) if isinstance(e, ArmSeed)]
-    assert {e.lr for e in seeds} == {found.rate.lr}
+    assert [e.lr for e in seeds] == [one.lr for one in found.kept]
     totals = {e.total for e in read_all(chooser.context.run.events_path) if isinstance(e, Progress)}
-    assert totals == {4}
+    assert totals == {2}
 
 
 def test_a_rate_is_not_chosen_twice(
     base: models.Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = arm(base, tmp_path, lr=None, lrs=[1e-4, 1e-3])
-    first.sft = taught(40)
-    rate = first._rate()
+    first.sft = SftRows(taught(40), 40)
+    rate = first._rate(3)
     monkeypatch.setattr(Tuner, "train", lambda *_: pytest.fail("a dev trial was repeated"))
-    assert again(first)._rate() == rate
+    assert again(first)._rate(3) == rate
 
 
 def test_a_diverging_rate_is_not_taken(base: models.Base, tmp_path: Path) -> None:
     one = arm(base, tmp_path, lr=None, lrs=[1e-4, 1.0], epochs=8)
-    one.sft = taught(40)
+    one.sft = SftRows(taught(40), 40)
     with torch.no_grad():
         for parameter in one.model.parameters():
             parameter.mul_(1e18)
     with pytest.raises(InputError, match="diverged with every rate"):
-        one._rate()
+        one._rate(3)
 
 
 def test_the_edge_of_the_grid_is_said(base: models.Base, tmp_path: Path) -> None:
     one = arm(base, tmp_path, lr=None, lrs=[1e-7, 1e-6])
-    one.sft = taught(40)
-    assert one._rate().lr == 1e-6
+    one.sft = SftRows(taught(40), 40)
+    assert one._rate(3).lr == 1e-6
     notes = [e.message for e in read_all(one.context.run.events_path) if isinstance(e, Alarm)]
     assert any("the highest of the grid" in message for message in notes)
 
 
 def test_too_few_examples_choose_nothing(base: models.Base, tmp_path: Path) -> None:
     one = arm(base, tmp_path, lr=None, lrs=[1e-5, 1e-4, 1e-3])
-    assert one._rate() == ArmRate(lr=1e-4)
+    assert one._rate(3) == ArmRate(lr=1e-4)
     assert "too few to choose" in one.context.run.events_path.read_text()
 
 
-def test_default_grids_and_one_way_to_say_a_rate() -> None:
+def test_a_pinned_default_rate_and_one_way_to_say_a_rate() -> None:
     made = Sft.model_validate
-    assert made({}).rates == (2e-5, 5e-5, 1e-4)
-    assert made({"method": "lora"}).rates == (5e-5, 1e-4, 3e-4)
+    assert made({}).rates == (5e-5,)
+    assert made({"method": "lora"}).rates == (1e-4,)
     assert made({"lr": 1e-3}).rates == (1e-3,)
     assert made({"lrs": [1e-3, 1e-4]}).rates == (1e-4, 1e-3)
     for wrong in ({"lr": 1e-3, "lrs": [1e-3, 1e-4]}, {"lrs": [1e-3, 1e-3]}, {"lrs": [1e-3]}):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.recipe.answers import answers_digest
+from engine.recipe.seal import answers_digest
 from engine.recipe.toml import load_recipe
 from engine.runs.events import EventLog
 from engine.runs.run import create_run
