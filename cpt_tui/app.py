@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from cpt_tui.keys import KEYS, key_names
+from cpt_tui.drawing.changed_cells import ShownCells
+from cpt_tui.keys.registry import KEYS, key_names
 from cpt_tui.safe import clean_line
+from cpt_tui.screens.base import CptScreen
 from cpt_tui.terminal import ascii_only, end_when_hung_up
 from engine.runs.launch import read_status
 from engine.runs.run import Run, list_runs
@@ -40,7 +43,8 @@ class CptApp(App[int]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere")
+        Binding("ctrl+l", "redraw", "draw again", show=False, id="app.redraw"),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="app.suspend-anywhere"),
     ]
 
     def __init__(
@@ -53,8 +57,32 @@ class CptApp(App[int]):
         self.left: Run | None = None
         """The run whose screen was left last."""
         self.animation_level = "none"
+        self._cells = ShownCells()
+        self._last_lines: list[str] = []
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Textual's own, with an update cut down to the cells that changed."""
+        shown = self._running and not self._closed and not self._batch_count
+        inline = self._driver is None or self._driver.is_inline or self.is_headless
+        if shown and not inline and isinstance(renderable, (ChopsUpdate, LayoutUpdate)):
+            narrowed = self._cells.narrow(renderable, self.console)
+            at = self.screen.outer_size.clamp_offset(self.cursor_position)
+            if not narrowed.text and at == self._previous_cursor_position:
+                return
+            renderable = narrowed
+        super()._display(screen, renderable)
+
+    def on_resize(self) -> None:
+        """A terminal that changes its size moves what stands on it."""
+        self._cells.forget()
+
+    def action_redraw(self) -> None:
+        """Write the whole screen again, where something else wrote on the terminal."""
+        self._cells.forget()
+        self.screen.refresh(layout=True)
 
     def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self._cells.forget())
         if ascii_only():
             self.add_class("-ascii")
         ScrollBar.renderer = PlainScrollBar if ascii_only() else ScrollBarRender
@@ -63,16 +91,25 @@ class CptApp(App[int]):
         self.open_first()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The command palette: Textual's own, and every key of the screen in front."""
-        yield from super().get_system_commands(screen)
+        """The command palette: a row for each key of the screen in front, and the themes.
+
+        One that cannot act now stands there too, with the reason.
+        """
+        yield SystemCommand("theme", "Other colours, light and dark", self.action_change_theme)
+        if not isinstance(screen, CptScreen):
+            return
         for key in KEYS:
-            if not key.palette or getattr(screen, "PLACE", "") not in key.places:
+            if not key.palette or screen.PLACE not in key.places:
                 continue
-            name, _, argument = key.action.partition("(")
-            if not screen.check_action(name, (argument,)):
-                continue
-            said = f"key {key_names(key)}" + (f": {key.help}" if key.label else "")
-            yield SystemCommand(key.label or key.help, said, partial(screen.run_action, key.action))
+            name = key.action.partition("(")[0]
+            said, reason = key.label or key.help, screen.why_not(name)
+            if not reason:
+                run = partial(screen.run_action, key.action)
+                more = key.help if key.label else ""
+                yield SystemCommand(said, f"{key_names(key):<9} {more}".rstrip(), run)
+            else:
+                say = partial(self.notify, f"{said}: {reason}", markup=False)
+                yield SystemCommand(f"{said} (not now)", f"{key_names(key):<9} {reason}", say)
 
     def open_first(self) -> None:
         """The run given on the command line, else home."""
@@ -81,7 +118,7 @@ class CptApp(App[int]):
 
             self.push_screen(RunScreen(self.start_run, self.overlay))
         else:
-            from cpt_tui.screens.home import HomeScreen
+            from cpt_tui.screens.home.home import HomeScreen
 
             self.push_screen(HomeScreen(self.home))
 
@@ -91,7 +128,7 @@ class CptApp(App[int]):
         if len(self.screen_stack) > 2:
             self.pop_screen()
             return
-        from cpt_tui.screens.home import HomeScreen
+        from cpt_tui.screens.home.home import HomeScreen
 
         self.switch_screen(HomeScreen(self.home))
 
@@ -102,18 +139,23 @@ class CptApp(App[int]):
         if watched is not None and watched not in runs:
             runs.append(watched)
         names = [clean_line(run.id) for run in runs if read_status(run).alive]
-        self.exit(0, message=Text(goes_on(names)) if names else None)
+        said = [*self._last_lines, *([goes_on(names)] if names else [])]
+        self.exit(0, message=Text("\n".join(said)) if said else None)
+
+    def say_at_end(self, line: str) -> None:
+        """What is printed in the shell once the app is left."""
+        self._last_lines.append(clean_line(line))
 
     async def action_quit(self) -> None:
         """Ctrl+Q and the palette end the app as ``q`` does."""
         self.leave_app()
 
-    def open_run(self, run: Run, instead: bool = False) -> None:
+    def open_run(self, run: Run, instead: bool = False, overlay: Run | None = None) -> None:
         """A run's screen, above the screen in front or instead of it."""
         from cpt_tui.screens.run import RunScreen
 
         show = self.switch_screen if instead else self.push_screen
-        show(RunScreen(run))
+        show(RunScreen(run, overlay))
 
     def open_interview(self, run: Run | None, home: Path | None = None) -> None:
         """The interview on a draft, or a new one for None."""

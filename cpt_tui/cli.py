@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cpt_tui.commands.names import complete_recipe, complete_run, find_recipe, pick_run
+from cpt_tui.commands.process import fail, home_first
 from cpt_tui.commands.starting import (
     attach,
     control,
@@ -42,7 +43,13 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the screen.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
 Override = Annotated[str, typer.Option("--override", help="Train past the verdict; say why.")]
-RunName = Annotated[str | None, typer.Argument(help="Run id or its beginning; default newest.")]
+NAMED = "Run id, its beginning or its name"
+RunName = Annotated[
+    str | None,
+    typer.Argument(
+        help=f"{NAMED}; default newest.", autocompletion=complete_run, callback=pick_run
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -151,7 +158,12 @@ def check(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML).")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A recipe (TOML), or a ready one's name.", autocompletion=complete_recipe
+        ),
+    ],
     override: Override = "",
     root_: Annotated[
         Path | None, typer.Option("--root", help="Folder for the recipe's relative paths.")
@@ -165,7 +177,7 @@ def run(
     from engine.recipe.sections import Recipe
     from engine.recipe.toml import dump, load_recipe
 
-    loaded, text = load_recipe(recipe, root_)
+    loaded, text = load_recipe(find_recipe(recipe), root_)
     ready = materialise(loaded)
     if override:
         about = ready.recipe.model_copy(update={"override": override})
@@ -184,12 +196,18 @@ def watch(
     overlay: Annotated[
         str | None, typer.Option(help="Another run, its curves drawn beneath.")
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="In a browser (the extra [web]).")] = False,
     json_: Json = False,
 ) -> None:
     """Watch a run live; any number of viewers, and none of them touches the training."""
     from cpt_tui.commands import follow as lines
 
     chosen, other = find_run(run_name), find_run(overlay) if overlay else None
+    if web:
+        from cpt_tui.commands.web import serve
+
+        serve(chosen)
+        return
     if once:
         typer.echo(lines.snapshot(chosen, json_, other))
         return
@@ -244,10 +262,10 @@ def resume(
 @app.command()
 def gate(run_name: RunName = None, json_: Json = False) -> None:
     """Judge a trained run again with the recipe's pinned gate; the old verdict stands till then."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.order_verdict(chosen)
+    orders.order_verdict(chosen)
     raise typer.Exit(follow(chosen, STAGES, json_))
 
 
@@ -264,10 +282,10 @@ def arms(
     detach: Detach = False,
 ) -> None:
     """More arms beside a verdict: is it this text, and is it more than one lucky training run?"""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.prepare_arms(chosen, control, cpt_seeds, show)
+    orders.prepare_arms(chosen, control, cpt_seeds, show)
     follow_or_show(chosen, STAGES, plain, json_, detach)
 
 
@@ -286,17 +304,19 @@ def finish(
     detach: Detach = False,
 ) -> None:
     """Stage two: train the task model, from the CPT checkpoint only if it earned it."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
     asked = {"mix_back": mix_back, "why_no_mix_back": why_no_mix_back, "anyway": anyway}
-    after_verdict.prepare_finish(chosen, asked)
+    orders.prepare_finish(chosen, asked)
     follow_or_show(chosen, (*STAGES, "finish"), plain, json_, detach)
 
 
 @app.command()
 def export(
-    run_name: Annotated[str, typer.Argument(help="Run id or its beginning.")],
+    run_name: Annotated[
+        str, typer.Argument(help=f"{NAMED}.", autocompletion=complete_run, callback=pick_run)
+    ],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     what: Annotated[
         str, typer.Option(help="cpt or task; default: the task model where there is one.")
@@ -308,10 +328,10 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a folder to ship: weights, tokenizer, model card, and the proof that it reloads."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.workspace import orders
 
     chosen = find_run(run_name)
-    after_verdict.order_export(chosen, folder, what, push, anyway)
+    orders.order_export(chosen, folder, what, push, anyway)
     raise typer.Exit(follow(chosen, ("export",), json_))
 
 
@@ -324,9 +344,9 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print a run's report (Markdown); --html names the same as one self-contained page."""
-    from cpt_tui.commands import after_verdict
+    from cpt_tui.commands.report import print_report
 
-    after_verdict.print_report(find_run(run_name), html, json_)
+    print_report(find_run(run_name), html, json_)
 
 
 @app.command()
@@ -349,14 +369,9 @@ def cache(
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Hardware, the fast dtype, versions, and whether the hub is reachable."""
-    from cpt_tui.commands.machine import examine
+    from cpt_tui.commands.machine import print_facts
 
-    facts = examine()
-    if json_:
-        typer.echo(json.dumps(facts))
-        return
-    for name, value in facts.items():
-        typer.echo(f"{name:<14} {clean(str(value))}")
+    print_facts(json_)
 
 
 def main() -> None:
@@ -379,21 +394,3 @@ def main() -> None:
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         fail(f"{describe_os_error(error) or text} (--debug before the command shows more)")
-
-
-def home_first(arguments: list[str]) -> list[str]:
-    """``--home DIR`` is understood after the command too; it is put before it."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    for at, argument in enumerate(arguments[:end]):
-        taken = 2 if argument == "--home" else 1
-        if argument.split("=")[0] == "--home":
-            return [*arguments[at : at + taken], *arguments[:at], *arguments[at + taken :]]
-    return arguments
-
-
-def fail(message: str, code: Exit = Exit.INPUT) -> None:
-    """Leave with a code and one sentence on stderr, as JSON on stdout too where that is asked."""
-    if "--json" in sys.argv[1:]:
-        typer.echo(json.dumps({"error": clean(message), "code": int(code)}))
-    typer.echo(f"cpt: {clean(message)}", err=True)
-    sys.exit(int(code))

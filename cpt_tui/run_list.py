@@ -1,9 +1,10 @@
-"""The list of runs and ready recipes on the home screen, read cheaply from files."""
+"""One run as lists tell it, read cheaply from its files; and the ready recipes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 import engine
+from cpt_tui.log_end import LogEnd, read_log_end
 from cpt_tui.terminal import now
 from engine.files import open_regular
 from engine.formatting import format_short_duration
@@ -22,11 +24,14 @@ from engine.stages import CHECK_STAGES, STAGES
 
 CHANGED = "answers changed: F5"
 """What every view says of a decision that was made on older answers."""
-TAIL_BYTES = 64 << 10
 MOST_RECIPE = 4 << 20
 """Bytes of a recipe that are read: what a run adds to it stays far below."""
 RESUMABLE = ("interrupted", "stopped", "failed", "paused")
 """States of a run that a worker can go on with."""
+_ID = re.compile(r"(.+)-\d{8}-\d{6}-([0-9a-f]{4})")
+"""A run's id: its recipe's name, when it began, and four digits by chance."""
+DRAFT = "draft"
+"""The name in the recipe of an interview that nobody named."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,60 @@ class RunRow:
     """One run in words."""
 
     run: Run
-    state: str
-    """``starting``, ``running``, ``paused``, ``draft``, ``ended``, or one of ``RESUMABLE``."""
-    stage: str
-    outcome: str
-    age: str
+    state: str = ""
+    """``starting``, ``running``, ``paused``, ``draft``, ``ended``, or one of ``RESUMABLE``.
+
+    Empty for a run that was not read yet."""
+    stage: str = ""
+    outcome: str = ""
+    changed_at: float = 0.0
+    """Unix seconds of its newest event."""
     alive: bool = False
     guard: str = ""
     """The forgetting guard; empty where nothing is known of it."""
     changed: bool = False
     """An answer is newer than the run's decision."""
-    about: str = ""
-    """The model, and the text it reads."""
+    model: str = ""
+    corpus: str = ""
     fault: str = ""
     """What is wrong with its heartbeat or its log."""
+    label: str = ""
+    """The name that the user gave it."""
+    unnamed: bool = False
+    """Nobody gave its interview a name."""
+    share: float | None = None
+    seconds_left: float | None = None
+    effect: float | None = None
+    """Points, CPT minus base, of its verdict."""
+    message: str = ""
+    """Its last word, as a stranger may have written it."""
+
+    @property
+    def name(self) -> str:
+        """What lists call it: the user's name for it, a draft by what it is about, else its id.
+
+        Of an id the time is left out: a list tells the age, and its end tells runs apart.
+        """
+        if self.label:
+            return self.label
+        parts = _ID.fullmatch(self.run.id)
+        if parts is None:
+            return self.run.id
+        return f"{self.about if self.unnamed and self.about else parts[1]} {parts[2]}"
+
+    @property
+    def about(self) -> str:
+        """The model, and the text it reads."""
+        if self.model and self.corpus:
+            return f"{self.model} on {self.corpus}"
+        return self.model or self.corpus
+
+    @property
+    def age(self) -> str:
+        """Time since its newest event."""
+        if not self.changed_at:
+            return ""
+        return format_short_duration(max(0.0, now() - self.changed_at))
 
     @property
     def word(self) -> str:
@@ -70,33 +115,22 @@ class RunRow:
             return "damaged"
         if self.changed:
             return "changed: F5"
-        return f"guard {self.guard}" if self.guard in ("amber", "red") else ""
-
-
-@dataclass(frozen=True)
-class _End:
-    """What the end of a log says."""
-
-    outcome: str = ""
-    stage: str = ""
-    ended: bool = False
-    t: float = 0.0
-    guard: str = ""
-    broken: int = 0
-    """Lines that are not as they were written."""
+        return self.guard if self.guard in ("amber", "red") else ""
 
 
 @dataclass(frozen=True)
 class _Intent:
     """What a recipe says, as far as a list tells it."""
 
-    answers: str = ""
-    about: str = ""
+    model: str = ""
+    corpus: str = ""
+    unnamed: bool = False
 
 
 Stamp = tuple[int, int]
-_CACHE: dict[Path, tuple[Stamp, _End]] = {}
+_CACHE: dict[Path, tuple[Stamp, LogEnd]] = {}
 _INTENTS: dict[Path, tuple[Stamp, _Intent]] = {}
+_ANSWERS: dict[Path, tuple[Stamp, str]] = {}
 _DECIDED: dict[Path, tuple[Stamp, str]] = {}
 Kept = TypeVar("Kept")
 
@@ -114,32 +148,45 @@ def run_row(run: Run) -> RunRow:
     try:
         return _read_row(run)
     except Exception as error:
-        return RunRow(run, "unreadable", "", "", "", about=type(error).__name__)
+        return RunRow(run, "unreadable", model=type(error).__name__)
 
 
 def _read_row(run: Run) -> RunRow:
     """The row of a run, from its heartbeat, the end of its log, and its recipe."""
     status, end = read_status(run), log_end(run)
     intent = kept(_INTENTS, run.recipe_path, _read_intent) or _Intent()
-    changed_at = end.t or run.recipe_path.stat().st_mtime
-    age = format_short_duration(max(0.0, now() - changed_at))
     state, stage, outcome = _state(status, end)
     early = not stage or stage in ("interview", *CHECK_STAGES)
     decided = kept(_DECIDED, run.artifact_path("decide"), _read_decided) if early else ""
-    guard = status.guard or end.guard
-    changed = bool(decided) and decided != intent.answers
-    fault = status.fault or (ev.Unreadable.of(end.broken).message if end.broken else "")
+    broken = ev.Unreadable.of(end.broken).message if end.broken else ""
+    here = not status.alive or stage == end.stage
     return RunRow(
-        run, state, stage, outcome, age, status.alive, guard, changed, intent.about, fault
+        run,
+        state,
+        stage,
+        outcome,
+        end.t or run.recipe_path.stat().st_mtime,
+        status.alive,
+        status.guard or end.guard,
+        bool(decided) and decided != kept(_ANSWERS, run.recipe_path, _read_answers),
+        intent.model,
+        intent.corpus,
+        status.fault or broken,
+        run.label,
+        intent.unnamed,
+        end.share if here and state != "ended" else None,
+        end.seconds_left if here and state == "running" else None,
+        end.effect,
+        end.message if end.ended else "",
     )
 
 
-def _state(status: Status, end: _End) -> tuple[str, str, str]:
+def _state(status: Status, end: LogEnd) -> tuple[str, str, str]:
     """(state, stage, outcome) in words."""
     if status.alive:
         return status.state, status.stage or end.stage, ""
     if not end.t and status.state == "none":
-        return "draft", "interview", ""
+        return DRAFT, "interview", ""
     if end.ended:
         state = {"FAILED": "failed", "STOPPED": "stopped"}.get(end.outcome, "ended")
         return state, end.stage, end.outcome
@@ -167,21 +214,43 @@ def kept(
     return cache[path][1]
 
 
+_ADDED = re.compile(r"^\s*\[+\s*(evidence|verdict|provenance)\b", re.MULTILINE)
+"""Where what a run adds to its recipe begins: most of it, and none of its intent."""
+
+
+def _read_text(path: Path) -> str:
+    with open_regular(path) as handle:
+        return handle.read(MOST_RECIPE).decode("utf-8-sig", errors="replace")
+
+
 def _read_intent(path: Path) -> _Intent:
-    """A recipe's answers and what it is about; nothing of one that is not TOML."""
+    """What a recipe is about; nothing of one that is not TOML."""
+    text = _read_text(path)
+    added = _ADDED.search(text)
     try:
-        with open_regular(path) as handle:
-            text = handle.read(MOST_RECIPE).decode("utf-8-sig")
-        tables = tomllib.loads(text)
+        try:
+            tables = tomllib.loads(text[: added.start()] if added else text)
+        except tomllib.TOMLDecodeError:  # a text that only looks like such a table
+            tables = tomllib.loads(text)
     except (ValueError, RecursionError):
         return _Intent()
-    names = (tables.get("model"), "id"), (tables.get("corpus"), "path")
-    model, corpus = (
-        PurePath(str(table.get(key, ""))).name if isinstance(table, dict) else ""
-        for table, key in names
-    )
-    about = f"{model} on {corpus}" if model and corpus else model or corpus
-    return _Intent(answers_digest(text), about)
+    names = [_value(tables, *key) for key in (("model", "id"), ("corpus", "path"))]
+    model, corpus = (PurePath(name).name for name in names)
+    return _Intent(model, corpus, _value(tables, "recipe", "name") in ("", DRAFT))
+
+
+def _value(tables: dict[str, object], table: str, key: str) -> str:
+    found = tables.get(table)
+    found = found[0] if isinstance(found, list) and found else found  # [[corpus]]: the first source
+    return str(found.get(key, "")) if isinstance(found, dict) else ""
+
+
+def _read_answers(path: Path) -> str:
+    """The digest of a recipe's answers; empty for one that cannot be read."""
+    try:
+        return answers_digest(_read_text(path))
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _read_decided(path: Path) -> str:
@@ -194,46 +263,9 @@ def _read_decided(path: Path) -> str:
     return str(found.get("answers", "")) if isinstance(found, dict) else ""
 
 
-def log_end(run: Run) -> _End:
+def log_end(run: Run) -> LogEnd:
     """The newest stage and outcome, from the last block of the log."""
-    return kept(_CACHE, run.events_path, _read_end) or _End()
-
-
-def _read_end(path: Path) -> _End:
-    block = TAIL_BYTES
-    while True:  # one event may be larger than a block: what is not in it may stand before it
-        found, whole = _read_block(path, block)
-        if whole or found.stage:
-            return found
-        block *= 8
-
-
-def _read_block(path: Path, size: int) -> tuple[_End, bool]:
-    """What the last bytes of a log say, and whether they are all of it."""
-    with open_regular(path) as handle:
-        start = max(0, handle.seek(0, os.SEEK_END) - size)
-        handle.seek(start)
-        data = handle.read(size)
-    outcome, stage, ended, t, guard = "", "", False, 0.0, ""
-    broken = 0
-    if start:  # its first line is cut
-        data = data[data.find(b"\n") + 1 :]
-    for event in ev.parse_lines(data[: data.rfind(b"\n") + 1]):
-        if isinstance(event, ev.Unreadable):
-            broken += event.count
-            continue
-        t = event.t or t
-        if isinstance(event, ev.RunStarted):
-            outcome, ended = "", False
-        elif isinstance(event, ev.RunEnded):
-            outcome, ended = event.outcome, True
-        elif isinstance(event, (ev.StageStarted, ev.StageDone, ev.Failed)):
-            stage = event.stage
-            if isinstance(event, ev.StageDone):
-                guard = str(event.evidence.get("guard", "")) or guard
-        elif isinstance(event, ev.TrainStep) and not stage:
-            stage = {"train": "train"}.get(event.series, event.series)
-    return _End(outcome, stage, ended, t, guard, broken), not start
+    return kept(_CACHE, run.events_path, read_log_end) or LogEnd()
 
 
 def planned_stages(run: Run) -> tuple[str, ...]:

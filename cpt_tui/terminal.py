@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-_PLAIN = str.maketrans("─│┌┐└┘├┤┬┴┼█░▁▂▃▄▅▆▇━•·…→←↓┄", "-|++++++++##._-=+*%#=*..><v-")
+_PLAIN = str.maketrans("─│┌┐└┘├┤┬┴┼█░▁▂▃▄▅▆▇━•·…→←↓┄◆▲", "-|++++++++##._-=+*%#=*..><v-o^")
 
 
 def now() -> float:

@@ -53,10 +53,12 @@ LAYERS = (
     ("engine.worker.pipeline",),
     ("engine.worker.__main__", "engine.worker.doctor"),
     ("cpt_tui.safe", "cpt_tui.terminal", "cpt_tui.keys", "cpt_tui.glossary"),
-    ("cpt_tui.feed", "cpt_tui.run_list"),
+    ("cpt_tui.feed", "cpt_tui.log_end"),
+    ("cpt_tui.run_list",),
     ("cpt_tui.drawing",),
     ("cpt_tui.evidence",),
     ("cpt_tui.interview",),
+    ("cpt_tui.workspace",),
     ("cpt_tui.panels",),
     ("cpt_tui.screens",),
     ("cpt_tui.app",),
@@ -209,7 +211,7 @@ def loaded(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["cpt_tui.app", "cpt_tui.cli", "cpt_tui.commands.follow", "cpt_tui.screens.home"],
+    ["cpt_tui.app", "cpt_tui.cli", "cpt_tui.commands.follow", "cpt_tui.screens.home.home"],
 )
 def test_the_app_starts_light(module: str) -> None:
     assert loaded(f"import {module}") & set(LIBRARIES) == set()

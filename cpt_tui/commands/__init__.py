@@ -2,7 +2,10 @@
 
 starting        starts and follows workers
 follow          lines, snapshots, the list
-after_verdict   arms, finish, export, report
+report          a run's report
 cache           what is kept, and clearing it
 machine         the doctor's findings
+names           runs and recipes by name
+process         arguments in order, faults
+web             the screens in a browser
 """

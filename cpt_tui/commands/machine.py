@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import typer
+
 from cpt_tui.safe import clean
 from engine.errors import CptError
 
@@ -22,3 +24,13 @@ def examine() -> dict[str, Json]:
         raise CptError(f"The doctor's worker failed: {clean(result.stderr.strip()[-300:])}")
     facts: dict[str, Json] = json.loads(result.stdout.splitlines()[-1])
     return facts
+
+
+def print_facts(json_: bool) -> None:
+    """What ``cpt doctor`` says, in lines or as JSON."""
+    facts = examine()
+    if json_:
+        typer.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:<14} {clean(str(value))}")

@@ -26,7 +26,9 @@ def control(run: Run, action: str, json_: bool, say: bool = True) -> None:
 
 
 def interactive() -> bool:
-    """Whether a person sits at a terminal that can draw a screen."""
+    """Whether a person sits at a terminal that can draw a screen, or at a browser in its place."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return True
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

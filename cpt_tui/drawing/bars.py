@@ -110,7 +110,18 @@ def interval_scale(
     for mark in marks:
         line[column(mark.at)] = mark.sign
     line[column(low)], line[column(high)], line[column(value)] = "[", "]", "o"
-    return ["".join(line), *name_rows([(column(m.at), m.label) for m in marks], width)]
+    return ["".join(line), _ordered_names([(column(m.at), m.label) for m in marks], width)]
+
+
+def _ordered_names(marks: Sequence[tuple[int, str]], width: int) -> str:
+    """Labels in one row and in their order, each as near to its column as the others let it."""
+    placed = sorted(marks, key=lambda mark: mark[0])
+    row, needed = "", sum(len(label) + 1 for _, label in placed) - 1
+    for column, label in placed:
+        start = min(column - len(label) // 2, width - needed)
+        row = row.ljust(max(start, len(row) + bool(row))) + label
+        needed -= len(label) + 1
+    return row
 
 
 def axis_range(spreads: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -30,6 +30,8 @@ PLAIN_UNDER = ("#", "x", "=")
 UNDER = ("·", "×", "÷")
 UNDER_STYLES = ("cyan", "yellow", "magenta")
 SHOWN = {"braille": "⣀⠊"}
+DECADES, MANY_DECADES = 1.3, 5
+"""Decades from which a logarithmic axis is labelled by 1, 2 and 5 of each, and by 1 alone."""
 BAND_ROWS = 4
 """Rows of the bands under a chart, their title included."""
 
@@ -43,6 +45,15 @@ class Line:
     under: bool = False
     place: int = 0
     """Which of three looks it has, so that a quantity looks the same on every chart."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A mark on the x axis: a checkpoint, an alarm, the cursor."""
+
+    x: float
+    glyph: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,8 @@ class Chart(Widget):
         self._beneath = ""
         self._bands: Bands | None = None
         self._window: tuple[float, float] | None = None
+        self._signs: Sequence[Sign] = ()
+        self._log_y = False
         self._text = Text("reading the log", "dim")
 
     def show(
@@ -115,11 +128,15 @@ class Chart(Widget):
         window: tuple[float, float] | None = None,
         beneath: str = "",
         bands: Bands | None = None,
+        signs: Sequence[Sign] = (),
+        log: bool = False,
     ) -> None:
         """Set what is drawn; ``window`` is the part of the x axis, None for all of it.
 
-        ``beneath`` names the lines that are under the others; ``bands`` stand below it all.
+        ``beneath`` names the lines that are under the others; ``bands`` stand below it all,
+        ``signs`` on the x axis; ``log`` draws y by its logarithm, as far as it is above 0.
         """
+        self._signs, self._log_y = signs, log
         self._bands = bands
         self._title, self._levels, self._window = title, list(levels), window
         self._beneath = beneath
@@ -138,6 +155,8 @@ class Chart(Widget):
         if width < 10 or height < 3:
             return
         curves = [(seen, decimate(self._cut(line), 2 * width)) for line, seen in self._lines]
+        if self._log_y:
+            curves = [(seen, logarithms(points)) for seen, points in curves]
         curves = [(seen, points) for seen, points in curves if points]
         legend = self._legend(width)
         if curves:
@@ -176,10 +195,13 @@ class Chart(Widget):
         return rows
 
     def _drawing(self, curves: list[tuple[Look, list[Point]]], width: int, height: int) -> Text:
-        ends = y_range([points for _, points in curves], self._levels)
+        levels = [] if self._log_y else self._levels
+        ends = y_range([points for _, points in curves], levels)
         marked = [(seen.glyph, points) for seen, points in curves]
-        plain = draw(marked, width, height, self._digits, ends, self._window)
-        plain, spans = with_levels(plain, self._levels, ends, width)
+        plain = draw(marked, width, height, self._digits, ends, self._window, self._log_y)
+        plain, spans = with_levels(plain, levels, ends, width)
+        plain, more = with_signs(plain, self._signs, self._ends(curves), width)
+        spans += more
         text = Text(plain, "dim", no_wrap=True, overflow="crop", end="")
         for seen, _ in curves:
             braille = seen.glyph == "braille"
@@ -188,6 +210,43 @@ class Chart(Widget):
         for start, end, style in spans:
             text.stylize(style + " not dim", start, end)
         return text
+
+
+def logarithms(points: Sequence[Point]) -> list[Point]:
+    """Points with the decimal logarithm of y; those that have none are left out."""
+    return [(x, math.log10(y)) for x, y in points if y > 0]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two logarithms: by decades where they span some, else evenly."""
+    if high - low > DECADES:
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        parts = (1, 2, 5) if len(decades) < MANY_DECADES else (1,)
+        found = [part * 10.0**power for power in decades for part in parts]
+        return [value for value in found if low <= math.log10(value) <= high]
+    return [value for value in ticks(10**low, 10**high, 3) if value > 0]
+
+
+def with_signs(
+    drawing: str, signs: Sequence[Sign], ends: tuple[float, float], width: int
+) -> tuple[str, list[tuple[int, int, str]]]:
+    """Signs set into the x axis, the row above its labels; a later one stands over an earlier."""
+    lines = drawing.split("\n")
+    axis = axis_of(lines[:-2])
+    row = len(lines) - 2
+    if axis < 0 or row < 0 or ends[1] <= ends[0]:
+        return drawing, []
+    cells = list(lines[row].ljust(width))
+    at = sum(len(line) + 1 for line in lines[:row])
+    spans = []
+    for sign in signs:
+        share = (sign.x - ends[0]) / (ends[1] - ends[0])
+        if 0 <= share <= 1:
+            column = min(width - 1, axis + 1 + round(share * (width - axis - 2)))
+            cells[column] = glyphs(sign.glyph)
+            spans.append((at + column, at + column + 1, sign.style))
+    lines[row] = "".join(cells).rstrip()
+    return "\n".join(lines), spans
 
 
 def y_range(curves: Sequence[Sequence[Point]], levels: Sequence[Level] = ()) -> tuple[float, float]:
@@ -215,6 +274,7 @@ def draw(
     digits: int = 2,
     ends: tuple[float, float] | None = None,
     window: tuple[float, float] | None = None,
+    log: bool = False,
 ) -> str:
     """Curves by their glyph: exactly ``height`` lines of at most ``width`` cells."""
     import plotext
@@ -230,8 +290,8 @@ def draw(
     plotext.yaxes(True, False)
     plotext.xlim(left, right)
     plotext.ylim(low, high)
-    marks = ticks(low, high, max(3, height // 4))
-    plotext.yticks(marks, tick_labels(marks, digits))
+    marks = log_ticks(low, high) if log else ticks(low, high, max(3, height // 4))
+    plotext.yticks([math.log10(m) for m in marks] if log else marks, tick_labels(marks, digits))
     steps = ticks(left, right, max(2, width // 12), whole=True)
     plotext.xticks(steps, tick_labels(steps))
     for glyph, points in curves:

@@ -28,6 +28,8 @@ SINGLE = {
 CHOICES = (HELD_OUT, FORGETTING, *SINGLE)
 """What can stand on the large chart, in the order of the key that turns them."""
 
+SMOOTHING = 0.9
+"""Of the mean before, at each point: raw is the default, as smoothing hides spikes."""
 Points = Callable[[Curve, str], list[Point]]
 """The points of a series of a curve, on the axis that is shown."""
 
@@ -59,6 +61,7 @@ def plot(
     points: Points,
     change: bool = False,
     overlay: Overlay | None = None,
+    smooth: bool = False,
 ) -> Plot:
     """One of ``CHOICES`` of the curve in front; ``change`` shows losses since their start."""
     curve = view.curve
@@ -68,10 +71,21 @@ def plot(
         return _held_out(view, curve, points, change, overlay)
     title = "Train loss (no held-out loss yet)" if choice == HELD_OUT else ""
     name, said, line = SINGLE[TRAIN_LOSS if choice == HELD_OUT else choice]
-    lines = [Line(line, points(curve, name))]
+    even = smoothed if smooth else list
+    line = f"{line.removesuffix(', raw')}, smoothed (EMA {SMOOTHING:g})" if smooth else line
+    lines = [Line(line, even(points(curve, name)))]
     if overlay:
-        lines.append(Line(line, points(overlay.curve, name), under=True))
+        lines.append(Line(line, even(points(overlay.curve, name)), under=True))
     return Plot(title or said, lines, beneath=_of(overlay))
+
+
+def smoothed(points: list[Point]) -> list[Point]:
+    """An exponential mean over the points that are kept, begun at the first."""
+    found, held = [], None
+    for x, y in points:
+        held = y if held is None else SMOOTHING * held + (1 - SMOOTHING) * y
+        found.append((x, held))
+    return found
 
 
 def _held_out(

@@ -3,4 +3,6 @@
 draft       the interview on disk
 questions   the pages in order
 answers     checked, kept, launched
+paths        a path as it is typed
+owned        the draft as a recipe of one's own
 """

@@ -65,7 +65,9 @@ class Draft:
     def name(self) -> str:
         return self._run.id if self._run else "not saved yet (nothing answered)"
 
-    def _text(self) -> str:
+    @property
+    def text(self) -> str:
+        """The recipe as it stands on disk; empty before the first answer. InputError."""
         try:
             return self._run.recipe_path.read_text(encoding="utf-8-sig") if self._run else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -73,13 +75,13 @@ class Draft:
 
     def _document(self) -> tomlkit.TOMLDocument:
         try:
-            return tomlkit.parse(self._text())
+            return tomlkit.parse(self.text)
         except TOMLKitError as error:
             raise InputError(f"{self.name}: the draft cannot be read ({error})") from None
 
     def values(self) -> dict[str, object]:
         """All answers as plain values. A recipe with its evidence takes long to parse: kept."""
-        text = self._text()
+        text = self.text
         if self._parsed is None or self._parsed[0] != text:
             self._parsed = (text, self._document().unwrap())
         return copy.deepcopy(self._parsed[1])
@@ -125,7 +127,7 @@ class Draft:
                 if isinstance(held, dict):
                     held.setdefault(name, "?")
         name_family(values)
-        return validate(values, self._text(), "recipe.toml")
+        return validate(values, self.text, "recipe.toml")
 
     def frozen(self, view: RunView) -> bool:
         """Whether training has begun on these answers, so that they stand."""

@@ -80,16 +80,27 @@ def check_generic(answer: str) -> str:
     return check_corpus(answer) if answer != "embedded" else "the embedded sample"
 
 
-def check_gold(answer: str) -> str:
+MOST_CLASSES = 50
+"""Different answers above which they are not called classes."""
+
+
+def _describe_examples(answer: str, what: str) -> str:
+    """``480 items, 8 classes``."""
     from engine.gold.load import load_examples
 
-    return f"{len(load_examples(Path(answer).expanduser()))} gold items"
+    examples = load_examples(Path(answer).expanduser())
+    answers = {example.completion.strip() for example in examples}
+    few = len(answers) <= MOST_CLASSES and 2 * len(answers) <= len(examples)
+    classes = f", {len(answers)} classes" if few else ""
+    return f"{len(examples):,} {what}{classes}"
+
+
+def check_gold(answer: str) -> str:
+    return _describe_examples(answer, "items")
 
 
 def check_sft(answer: str) -> str:
-    from engine.gold.load import load_examples
-
-    return f"{len(load_examples(Path(answer).expanduser()))} examples"
+    return _describe_examples(answer, "examples")
 
 
 SETUP = (
@@ -182,6 +193,13 @@ METHOD_CHOICES = (
 )
 
 
+COST_CHOICES = (
+    Choice(GO_ON, "go on at this price"),
+    Choice("cap", "fewer training tokens: time falls with them"),
+    Choice("items", "fewer gold items: the gate gets cheaper and sees less"),
+    Choice("seeds", "other number of seeds: more see more, and cost more"),
+)
+"""The price is a dial: what it is made of can be turned where it is shown."""
 MARK = "mark:"
 """Prefix of the choices that mark the term in front: ``mark:passable``, ``mark:`` takes it back."""
 TERM_CHOICES = (
@@ -203,6 +221,8 @@ def choices_for(question: Question, waits: bool, verdict: str = "") -> tuple[Cho
         return ()
     if question.id == "method":
         return METHOD_CHOICES
+    if question.id == "cost" and not waits:
+        return COST_CHOICES
     if question.id == "surprise" and not waits:
         return (Choice(None, "keep the measurement"), *question.choices[1:])
     own = question.choices or (Choice(GO_ON, "go on"),)
@@ -219,5 +239,6 @@ def _verdict_choices(verdict: str, waits: bool) -> tuple[Choice, ...]:
     start = Choice("start", "start: baseline, packing, training, gate")
     override = Choice("override", f"train although it is {verdict} (asks why; kept in the recipe)")
     again = Choice(MEASURE, "measure it for me" if waits else "measure again")
+    save = Choice("save", "save as: a recipe of my own, every value spelled out")
     leave = Choice("leave", "leave it here; the draft is saved")
-    return (start, again, leave) if verdict == "GO" else (again, leave, override)
+    return (start, again, leave, save) if verdict == "GO" else (again, leave, override, save)

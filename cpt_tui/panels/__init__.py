@@ -9,4 +9,6 @@ training        curves, live
 training_text   guard, progress, samples
 gate            both arms, seed by seed
 question        a page of the interview
+path_input     a field that completes paths
+machine_row    processor, memory, disk, GPU
 """

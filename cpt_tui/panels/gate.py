@@ -90,11 +90,13 @@ def looks(page: Page, view: RunView, width: int) -> None:
 
 
 def verdict(page: Page, found: GateVerdict, width: int) -> None:
-    """EARNED, TIE or HURT, and the sentence."""
+    """EARNED, TIE or HURT, said once, and its figures."""
     page.put("Verdict: ", "bold").state(found.outcome)
     page.add(f", {found.label}" if found.label else "", "bold")
-    if found.sentence:
-        page.quote(found.sentence, width, indent=0, limit=600)
+    head, _, rest = found.sentence.partition(": ")
+    said = rest if head.upper().startswith(found.outcome) and rest else found.sentence
+    if said:
+        page.quote(said[0].upper() + said[1:], width, indent=0, limit=600)
     if found.outcome == "TIE":
         page.add("A tie ships the base model.", "bold")
 

@@ -31,18 +31,22 @@ PANEL_OF = {
 
 
 class StageRail(Static):
-    """Down the left edge; two short lines a stage."""
+    """Down the left edge, where there is room for it; a row a stage."""
 
     def __init__(self, id: str) -> None:
         super().__init__(markup=False, id=id)
+        self._shown: Text | None = None
 
     def show(self, view: RunView, panel: int) -> None:
         """Redraw; ``panel`` marks the stages it belongs to."""
-        self.update(rail_text(view, panel))
+        text = rail_text(view, panel)
+        if text != self._shown:
+            self._shown = text
+            self.update(text)
 
 
 def rail_text(view: RunView, panel: int) -> Text:
-    """Stages, states, time taken or share done."""
+    """A row a stage: its name, its state, time taken or share done."""
     page = Page()
     arrow = ">" if ascii_only() else "▸"
     for name in view.stages:
@@ -50,9 +54,8 @@ def rail_text(view: RunView, panel: int) -> Text:
         here = view.current == name
         page.put(f"{arrow if here else ' '} ", "bold")
         page.put(f"{name:<9}", "bold" if here else "" if PANEL_OF.get(name) == panel else "dim")
-        page.add()
-        page.put("  ").state(state)
-        page.add(f" {_extent(view, name)}".rstrip(), "dim")
+        page.state(state).add(f" {_extent(view, name)}".rstrip(), "dim")
+    page.text.rstrip()
     return page.text
 
 

@@ -11,10 +11,10 @@ from cpt_tui.drawing.page import STATE_STYLES, Page, column_width, wrapped
 from cpt_tui.safe import clean_line
 from cpt_tui.terminal import glyphs
 from engine.formatting import format_count, format_loss
-from engine.runs.events import Alarm, SampleWritten, TrainStep
+from engine.runs.events import Alarm, SampleWritten
 from engine.runs.view import Curve, RunView
 from engine.summary.findings import NEVER_THE_VERDICT
-from engine.summary.log_lines import progress_words, time_left
+from engine.summary.log_lines import progress_words
 
 SAMPLE_LIMIT = 1200
 """Characters shown of one continuation."""
@@ -32,7 +32,7 @@ def training_text(view: RunView, curve: Curve, width: int, sample: bool = False)
         return page.add(f"Training: {waits}", "dim").text
     if curve is not view.curves.get("train"):
         page.add("forgetting is not watched here: a demo builds its base model first", "dim")
-    _progress(page, view, curve)
+    _lost(page, curve)
     before = view.alarms[:-1]
     _alarms(page, view.alarms[-1:], width)
     _sparks(page, curve, width)
@@ -48,26 +48,10 @@ def training_text(view: RunView, curve: Curve, width: int, sample: bool = False)
     return page.text
 
 
-def _progress(page: Page, view: RunView, curve: Curve) -> None:
-    step = curve.step
-    assert step is not None
-    memory = f"  {step.memory_gb:.1f} GB" if step.memory_gb else ""
-    page.put("step ", "dim").put(f"{step.step:,} of {step.total:,}", "bold")
-    page.put(f"  {format_count(step.tokens)} tokens  ").put(_left(view, step), "bold").put(memory)
+def _lost(page: Page, curve: Curve) -> None:
+    """Steps without a loss; where the run is stands in its status line."""
     if curve.loss.lost:
-        page.put(f"  {len(curve.loss.lost)} steps not finite", "bold red")
-    page.add()
-
-
-def _left(view: RunView, step: TrainStep) -> str:
-    """Time left while it runs; where it stands once it does not."""
-    if view.paused:
-        return "paused"
-    if step.step >= step.total:
-        return "done"
-    if view.ended or view.failure or view.gone:
-        return "stopped here"
-    return "" if step.eta_s is None else time_left(step.eta_s, step.step, step.total)
+        page.add(f"{len(curve.loss.lost)} steps not finite", "bold red")
 
 
 def _sparks(page: Page, curve: Curve, width: int) -> None:

@@ -14,8 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui.keys import bindings
-from cpt_tui.safe import clean
+from cpt_tui.interview.paths import name_matches
+from cpt_tui.keys.registry import bindings
+from cpt_tui.panels.path_input import PathInput
+from cpt_tui.safe import clean, clean_line
 
 Answer = TypeVar("Answer")
 
@@ -60,6 +62,8 @@ class ChoiceScreen(Dialog[int | None]):
         Binding("escape,q", "give_up", "back"),
         Binding("j", "move(1)", show=False),
         Binding("k", "move(-1)", show=False),
+        Binding("g", "end(0)", show=False),
+        Binding("G", "end(-1)", show=False),
         *(Binding(str(i), f"pick({i})", show=False) for i in range(10)),
     ]
 
@@ -91,6 +95,10 @@ class ChoiceScreen(Dialog[int | None]):
         at = (self.query_one(OptionList).highlighted or 0) + by
         self.query_one(OptionList).highlighted = at % len(self._choices)
 
+    def action_end(self, at: int) -> None:
+        """The first choice, or the last."""
+        self.query_one(OptionList).highlighted = at % len(self._choices)
+
     def action_pick(self, digit: int) -> None:
         """A number chooses; where another digit could follow, it waits for it or for Enter."""
         number = int(f"{self._typed}{digit}")
@@ -112,18 +120,27 @@ class TextLineScreen(Dialog[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "back")]
 
-    def __init__(self, question: str, detail: str = "") -> None:
+    def __init__(
+        self, question: str, detail: str = "", start: str = "", path: bool = False
+    ) -> None:
         super().__init__()
-        self._question, self._detail = question, detail
+        self._question, self._detail, self._start = question, detail, start
+        self._path = path
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Text(clean(self._question), "bold"), markup=False)
             yield Static(Text(clean(self._detail)), markup=False)
-            field = Input(compact=True)
-            field.cursor_blink = False
+            field = PathInput(clean(self._start))
+            field.completes = self._path
             yield field
-            yield Static(Text("Enter keeps it, Esc goes back", "dim"), markup=False)
+            keys = "Tab completes, " if self._path else ""
+            yield Static(Text(f"{keys}Enter keeps it, Esc goes back", "dim"), id="hint")
+
+    @on(PathInput.Matches)
+    def _matches(self, event: PathInput.Matches) -> None:
+        said = name_matches(event.names, 68) if event.names else "Enter keeps it, Esc goes back"
+        self.query_one("#hint", Static).update(Text(clean_line(said), "dim"))
 
     @on(Input.Submitted)
     def _done(self, event: Input.Submitted) -> None:

@@ -20,6 +20,10 @@ SEEDS = ("baseline", "gate", "arms")
 """Stages that keep each seed as soon as it is through."""
 
 
+LATER = ("export", "finish", "arms")
+"""Actions of a run that has come to its end."""
+
+
 def kept_by_stop(stage: str) -> str:
     """What a stop keeps of a stage, and where a resume goes on."""
     if stage == "train":
@@ -44,17 +48,29 @@ class ControlScreen(CptScreen):
     def watched(self) -> Run | None:
         return self.run
 
+    def copied(self) -> str:
+        """What shows this run from any shell."""
+        return f"cpt watch {self.run.id}"
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that cannot act now is not offered, and does nothing."""
+        return not self.why_not(action)
+
+    def why_not(self, action: str) -> str:
         status, view = self.feed.status, self.feed.view
-        allowed = {
-            "stop": status.alive,
-            "pause": status.alive and not view.paused,
-            "checkpoint": status.alive and status.stage == "train",
-            "resume": view.paused or (not status.alive and self._unfinished),
-            "decide": self.feed.answers_changed and not status.alive,
+        working = "" if status.alive else "no worker lives on it"
+        reasons = {
+            "stop": working,
+            "pause": working or ("it is paused" if view.paused else ""),
+            "checkpoint": working or ("" if status.stage == "train" else "it is not training"),
+            "resume": ""
+            if view.paused or (not status.alive and self._unfinished)
+            else "nothing of it broke off",
+            "decide": ""
+            if self.feed.answers_changed and not status.alive
+            else "its decision stands",
         }
-        return allowed.get(action, True)
+        return reasons.get(action, "")
 
     @property
     def _unfinished(self) -> bool:
@@ -64,7 +80,7 @@ class ControlScreen(CptScreen):
 
     def _offer_keys(self) -> None:
         """Draw the footer again where a key can act that could not, or the other way round."""
-        names = ("stop", "pause", "checkpoint", "resume", "decide", "report")
+        names = ("stop", "pause", "checkpoint", "resume", "decide", "report", "freeze", *LATER)
         now = tuple(self.check_action(name, ()) for name in names)
         if now != self._offered:
             self._offered = now

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from cpt_tui.drawing.page import Page
-from cpt_tui.keys import bindings, described
+from cpt_tui.keys.registry import bindings, described
 from cpt_tui.screens.base import TextScreen
 
 PLACES = {
@@ -19,11 +19,12 @@ PLACES = {
     "traceback": "Traceback",
     "items": "The gate's items",
     "item": "One item",
+    "compare": "Two runs side by side",
 }
 ABOUT = (
     "The worker is a process of its own. Quitting, closing the laptop or losing",
     "SSH never touches it; watch it again from any shell with: cpt watch",
-    "g or F3 says what the terms mean, on every screen and in every question.",
+    "F3 (g too, but in lists) says what the terms mean, on every screen and in every question.",
     "Ctrl+P opens the command palette (themes too). Ctrl+Q quits from anywhere.",
     "Ctrl+C only hints. Ctrl+Z goes to the shell; fg comes back.",
     "CPT_ASCII=1 draws with ASCII only, NO_COLOR=1 drops colour, CPT_MOUSE=1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -13,8 +14,11 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input, OptionList
 
 from cpt_tui.interview import answers
+from cpt_tui.interview.owned import save_as
+from cpt_tui.interview.paths import name_matches
 from cpt_tui.interview.questions import GO_ON, MARK, MEASURE, Choice
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
+from cpt_tui.panels.path_input import PathInput
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen, TextLineScreen
 from cpt_tui.screens.interview_view import InterviewView
@@ -22,6 +26,17 @@ from engine.artifacts.decision import Verdict
 from engine.errors import CptError, InputError
 from engine.recipe.method_facts import TRAIN_METHODS, argued_methods
 from engine.stages import CHECK_STAGES, STAGES
+
+FEWEST_SEEDS = 5
+"""Of a gate that needs no argument."""
+DIALS = {
+    "cap": ("train.max_tokens", "Training tokens at most?", "As 500000; generic ones count.", 1e12),
+    "items": ("gate.max_items", "Gold items at most?", "Fewer cannot show small effects.", 1e6),
+    "seeds": ("gate.seeds", "How many seeds?", "Each is one more fine-tuning of both arms.", 50),
+}
+"""What the price is made of: the key, the question, what it means, the largest number."""
+CHECK_AFTER = 0.4
+"""Seconds that the typing rests before a path is looked at."""
 
 
 class InterviewScreen(InterviewView):
@@ -117,6 +132,28 @@ class InterviewScreen(InterviewView):
         if self._refused and event.value != self._refused:
             self._refused = ""
             self._say("")
+        if self.question.check is not None:
+            self.say_check("")
+            if event.value.strip() and self._changed(event.value):
+                self._check_soon(event.value)
+
+    @work(exclusive=True, group="check")
+    async def _check_soon(self, value: str) -> None:
+        """What stands at the path, before Enter; once the typing rests."""
+        await asyncio.sleep(CHECK_AFTER)
+        check = self.question.check
+        if check is None:
+            return
+        try:
+            found, style = await asyncio.to_thread(check, value.strip()), "green"
+        except (CptError, OSError) as error:
+            found, style = str(error), "yellow"
+        if self.is_attached and self.query_one(Input).value == value:
+            self.say_check(found, style)
+
+    @on(PathInput.Matches)
+    def _matches(self, event: PathInput.Matches) -> None:
+        self.say_check(name_matches(event.names, self.size.width - 6))
 
     @on(OptionList.OptionSelected, "#options")
     def _option_chosen(self, event: OptionList.OptionSelected) -> None:
@@ -193,6 +230,9 @@ class InterviewScreen(InterviewView):
             if name in ("start", "override"):
                 await self._train(name == "override")
                 return
+            if name == "save":
+                await self._save_as()
+                return
             given = await ask_method(self.app, name)
             if given:
                 self._save(given)
@@ -200,6 +240,18 @@ class InterviewScreen(InterviewView):
             self._say(str(error))
             return
         self.draw()
+
+    async def _save_as(self) -> None:
+        """Ask for a file, write the recipe, and say how it is run; that line is copied too."""
+        start = str(Path.cwd() / f"{self.draft.recipe(partial=True).recipe.name}.toml")
+        detail = "A new file: your answers, every value in force, the evidence below."
+        asked = TextLineScreen("Save as", detail, start, path=True)
+        given = await self.app.push_screen_wait(asked)
+        if given:
+            line = await asyncio.to_thread(save_as, self.draft, self.evidence, Path(given))
+            self.app.copy_to_clipboard(line)
+            self.opener.say_at_end(f"The recipe is yours; run it with: {line}")
+            self.notify(f"Saved. Run it with: {line}", markup=False, timeout=20)
 
     async def _train(self, override: bool) -> None:
         if override and not await self._override():
@@ -232,6 +284,16 @@ async def ask_method(app: App[object], name: str) -> Mapping[str, object]:
             return keys
         why = await _line(app, f"Why {method.words}?", f"It {method.needs_why}. Kept for ever.")
         return {**keys, f"train.{method.why_key}": why} if why else {}
+    if name in DIALS:
+        key, question, detail, most = DIALS[name]
+        number = _number(await _line(app, question, detail), 1, most)
+        if number is None:
+            return {}
+        if name == "seeds" and number < FEWEST_SEEDS:
+            why = await _line(app, "Why fewer than five seeds?", "The gate sees less with fewer.")
+            reasoned = {key: list(range(int(number))), "gate.why_fewer_seeds": why}
+            return reasoned if why and number > 1 else {}
+        return {key: list(range(int(number))) if name == "seeds" else int(number)}
     if name == "epochs":
         epochs = _number(
             await _line(app, "How many epochs?", "Above 1 asks for a reason."), 1e-3, 100

@@ -8,20 +8,23 @@ from typing import Any
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cpt_tui.feed import Feed
 from cpt_tui.interview import answers
 from cpt_tui.interview.draft import Draft
+from cpt_tui.interview.owned import owned_text
 from cpt_tui.interview.questions import Choice, Question, choices_for, questions
 from cpt_tui.panels import question as drawn
 from cpt_tui.panels.panel import text_width
+from cpt_tui.panels.path_input import PathInput
 from cpt_tui.run_list import CHANGED
 from cpt_tui.safe import clean, clean_line
 from cpt_tui.screens.base import CptScreen
 from engine.artifacts.decision import Evidence, Step, Verdict
 from engine.errors import CptError
+from engine.recipe.written.spelled_out import FOLD
 from engine.runs.run import Run
 from engine.runs.view import RunView
 from engine.thresholds import effective
@@ -64,11 +67,12 @@ class InterviewView(CptScreen):
                 with Vertical(id="answer"):
                     yield Static(markup=False, id="progress")
                     yield Static(markup=False, id="prompt")
-                    field = Input(id="field", compact=True, select_on_focus=False)
-                    field.cursor_blink = False
-                    yield field
+                    yield PathInput(id="field")
+                    yield Static(markup=False, id="check")
                     yield OptionList(id="options", markup=False, compact=True)
                     yield Static(markup=False, id="fault")
+            with VerticalScroll(id="interview-toml", can_focus=False):
+                yield Static(markup=False, id="toml")
         yield Footer(compact=True, show_command_palette=False)
 
     async def on_mount(self) -> None:
@@ -155,8 +159,10 @@ class InterviewView(CptScreen):
         """Show the current page from its top, with the answer that was given."""
         self._refused = ""
         question = self.question
-        field, options = self.query_one(Input), self.query_one(OptionList)
+        field, options = self.query_one(PathInput), self.query_one(OptionList)
         field.display, options.display = question.is_text, not question.is_text
+        field.completes = question.check is not None
+        self.say_check("")
         if question.is_text:
             held = self.draft.get(question.key)
             field.value = clean_line(held) if held and held != "embedded" else ""
@@ -178,6 +184,7 @@ class InterviewView(CptScreen):
             self._draw_path()
             self._draw_choices()
             self._draw_header()
+            self._draw_toml()
 
     def _scene(self) -> drawn.Scene:
         """What the page is drawn from, as it is known now."""
@@ -210,7 +217,8 @@ class InterviewView(CptScreen):
         choices = choices_for(question, waits, "frozen" if frozen else outcome)
         prompt = question.prompt if question.choices else ""
         if question.is_text:
-            prompt = f"{question.prompt or 'in your words'}. Enter keeps it"
+            keys = "Tab completes, Enter keeps it" if question.check else "Enter keeps it"
+            prompt = f"{question.prompt or 'in your words'}. {keys}"
         if question.measured and waits:
             prompt = f"{prompt} (not measured yet)".strip()
         self.put_text("#prompt", Text(prompt, "dim"))
@@ -229,6 +237,18 @@ class InterviewView(CptScreen):
     def _given(self) -> Any:
         return self.draft.get(self.question.key) if self.question.key else None
 
+    def _draw_toml(self) -> None:
+        """The file that the answers make, beside the form where there is room."""
+        if not self.query_one("#interview-toml").display:
+            return
+        try:
+            text = owned_text(self.draft, self.evidence) if self.draft.started else ""
+        except CptError as error:
+            text = f"# {error}"
+        intent = text.partition(FOLD)[0].rstrip()
+        shown = Text("recipe.toml\n\n", "bold").append(clean(intent or "# no answer yet"), "dim")
+        self.put_text("#toml", shown)
+
     def _draw_header(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis", end="")
         text.append("Interview  ", "bold").append(clean_line(self.draft.name, 30))
@@ -240,6 +260,11 @@ class InterviewView(CptScreen):
         doing = answers.doing(self.feed)
         self.put_text("#progress", Text(doing, "bold"))
         self.query_one("#progress").display = bool(doing)
+
+    def say_check(self, said: str, style: str = "dim") -> None:
+        """What was found at the path that is being typed; empty takes it away."""
+        self.put_text("#check", Text(clean_line(said), style))
+        self.query_one("#check").display = bool(said)
 
     def _say(self, fault: str) -> None:
         """A sentence in place; empty takes it away."""

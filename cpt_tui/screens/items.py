@@ -12,7 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.panels.gate import item_line, item_text
 from cpt_tui.panels.panel import text_width
 from cpt_tui.screens.base import CptScreen, TextScreen
@@ -95,6 +95,10 @@ class ItemsScreen(CptScreen):
             at = (listed.highlighted or 0) + by
             listed.highlighted = max(0, min(at, listed.option_count - 1))
 
+    def action_end(self, last: int) -> None:
+        """To the first row, or to the last."""
+        self.action_move(LONGEST if last else -LONGEST)
+
     def action_open_item(self) -> None:
         self.query_one(OptionList).action_select()
 
@@ -127,6 +131,9 @@ class ItemScreen(TextScreen):
     @property
     def topic(self) -> str:
         return "gate"
+
+    def copied(self) -> str:
+        return self.body().plain
 
     def heading(self) -> Text:
         return Text("One item of the gold set", "bold")

@@ -16,9 +16,10 @@ from textual.widgets import ContentSwitcher, Footer, Static
 from cpt_tui.drawing.curves import Overlay
 from cpt_tui.drawing.page import STATE_STYLES, wrapped
 from cpt_tui.feed import Feed
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.panels.evidence import EvidencePanel
 from cpt_tui.panels.gate import GatePanel
+from cpt_tui.panels.machine_row import Machine
 from cpt_tui.panels.packing import PackingPanel
 from cpt_tui.panels.panel import MALFORMED
 from cpt_tui.panels.stage_rail import PANEL_OF, StageRail
@@ -27,7 +28,8 @@ from cpt_tui.panels.training import Detail, TrainingPanel
 from cpt_tui.run_list import trained_runs
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.confirm import ChoiceScreen
-from cpt_tui.screens.control import ControlScreen
+from cpt_tui.screens.next_steps import NextStepsScreen
+from cpt_tui.workspace.cells import shortened
 from engine.formatting import format_bytes, format_short_duration
 from engine.gate import items
 from engine.runs.run import Run
@@ -36,11 +38,13 @@ PANELS = ("evidence", "packing", "training", "gate")
 TITLES = ("Evidence", "Packing", "Training", "Gate")
 FAULT_ROWS = 3
 """Rows of a failure's sentence; more stands behind a key."""
+RAIL_FROM = 100
+"""Columns from which the rail stands beside the panel, as the style sheet has it."""
 BEAT = 1.0
 """Seconds between looks at the log; nothing is redrawn more often."""
 
 
-class RunScreen(ControlScreen):
+class RunScreen(NextStepsScreen):
     """Watches one run, another run's curves beneath its own where ``overlay`` names one."""
 
     PLACE = "run"
@@ -49,7 +53,10 @@ class RunScreen(ControlScreen):
     def __init__(self, run: Run, overlay: Run | None = None) -> None:
         super().__init__(run)
         self.beneath = Feed(overlay) if overlay else None
+        self._called = run.label or run.id
         self.panel = 1
+        self._in_front = 0
+        self._machine = Machine(run.path)
         self.following = True
         self.frozen = False
         self._reading = False
@@ -91,6 +98,9 @@ class RunScreen(ControlScreen):
             changed = await self.feed.poll()
             changed = await self._poll_beneath() or changed
             changed = await self._look_at_items() or changed
+            if self.feed.status.alive and await asyncio.to_thread(self._machine.look):
+                self.query_one(TrainingPanel).machine = self._machine.words
+                changed = True
         finally:
             self._reading = False
         if self.feed.behind or (self.beneath and self.beneath.behind):
@@ -148,18 +158,24 @@ class RunScreen(ControlScreen):
 
     def _show_panel(self, number: int) -> None:
         """Bring a panel to the front; the keys that scroll are then its own."""
-        self.panel = number
+        if number == self.panel and self.panel == self._in_front:
+            return  # a focus that is set again has the footer made anew
+        self.panel = self._in_front = number
         self.query_one("#panels", ContentSwitcher).current = PANELS[number - 1]
         self.query_one(f"#{PANELS[number - 1]}").focus(scroll_visible=False)
 
     def redraw(self) -> None:
         """Draw the header, the rail and the panel in front in one update."""
+        if not self.query("#panels"):  # being taken down
+            return
         view = self.feed.view
         self._stale, self._drawn_at = False, monotonic()
         with self.app.batch_update():
             self._draw_header()
             self._draw_fault()
-            self.query_one(StageRail).show(view, self.panel)
+            rail = self.query_one(StageRail)
+            if rail.display:
+                rail.show(view, self.panel)
             self.put_text("#tabs", self._tabs())
             panel = self.query_one(f"#{PANELS[self.panel - 1]}")
             try:
@@ -184,7 +200,9 @@ class RunScreen(ControlScreen):
         if self.frozen:
             text.append("  ON HOLD (space)", "bold yellow")
         else:
-            text.append("  following" if self.following else "  f to follow", "dim")
+            over = self.feed.view.ended and not self.feed.status.alive
+            following = "" if over else "  following" if self.following else "  f to follow"
+            text.append(following, "dim")
         return text
 
     def _draw_fault(self) -> None:
@@ -202,7 +220,9 @@ class RunScreen(ControlScreen):
     def _draw_header(self) -> None:
         if self.is_attached:
             self.put_text("#run-header", self.header_text())
-            self.put_text("#run-status", status_text(self.feed))
+            strip = self.size.width < RAIL_FROM
+            if not self.frozen or "#run-status" not in self._texts:
+                self.put_text("#run-status", status_text(self.feed, strip))
             self._offer_keys()
 
     def header_text(self) -> Text:
@@ -215,7 +235,7 @@ class RunScreen(ControlScreen):
         guard = f" forgetting {feed.view.guard} " if feed.view.guard in ("amber", "red") else ""
         tail = f"  worker {clean_line(feed.liveness())}  data {age}  {guard}"
         room = max(20, self.size.width - len(tail) - 2)
-        text.append(clean_line(self.run.id, room), "bold")
+        text.append(shortened(self._called, room), "bold")
         if guard:
             text.append("  ").append(guard, f"{STATE_STYLES[feed.view.guard]} reverse")
         text.append("  worker ", "dim").append(clean_line(feed.liveness()), "bold")
@@ -245,15 +265,16 @@ class RunScreen(ControlScreen):
         self.frozen = not self.frozen
         self.redraw()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def why_not(self, action: str) -> str:
         """Keys of a panel work while it is in front; those of a worker while they can act."""
         place = {"curve": "training", "overlay": "training", "samples": "training", "items": "gate"}
-        if action in place:
-            return PANELS[self.panel - 1] == place[action]
-        can = super().check_action(action, parameters)
-        if action == "report":
-            return self.run.report_path.is_file()
-        return can
+        if action in place and PANELS[self.panel - 1] != place[action]:
+            return f"for the panel {PANELS.index(place[action]) + 1}, {place[action]}"
+        if action == "report" and not self.run.report_path.is_file():
+            return "there is no report yet"
+        if action == "freeze" and not (self.frozen or self.feed.status.alive):
+            return "nothing moves"
+        return super().why_not(action)
 
     def action_curve(self, what: str) -> None:
         self.query_one(TrainingPanel).turn(what)

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import BindingType
 
 from cpt_tui.drawing.page import Page
-from cpt_tui.keys import bindings
+from cpt_tui.keys.registry import bindings
 from cpt_tui.safe import clean_line
 from cpt_tui.screens.base import TextScreen
 from engine.runs.run import Run
@@ -26,6 +26,9 @@ class TracebackScreen(TextScreen):
     def __init__(self, run: Run, view: RunView) -> None:
         super().__init__()
         self._run, self._view = run, view
+
+    def copied(self) -> str:
+        return self.body().plain
 
     def heading(self) -> Text:
         return Text(f"Errors and log of {clean_line(self._run.id, 50)}")

@@ -8,4 +8,5 @@ base_rules     rules on the model: surprise, fertility, terms
 gate_rules     rules on goal and gate
 mix_back       the rule on generic text, and its arithmetic
 plan_rules     rules on method, length and cost
+drawing        the tree as text
 """

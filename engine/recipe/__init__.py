@@ -12,4 +12,5 @@ defaults       learning rates and LoRA ranks by size
 seal           the recipe's own hashes: is it as written, which answers does it hold
 toml           reads and writes TOML; every fault with key and line
 schema         writes recipes/schema.json
+written        a recipe as people read it: its reference, every value spelled out
 """

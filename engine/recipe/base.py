@@ -28,6 +28,11 @@ class OneOf:
     def __init__(self, table: Collection[str]) -> None:
         self._table = table
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the table's order."""
+        return tuple(self._table)
+
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:

@@ -1,7 +1,8 @@
 """What is a run, and how is it going? Its folder, its log, and what viewers make of them.
 
 run           the folder: artifacts, requests, lock, list of runs
-events        typed events and their log
+events        typed events, read from a log
+event_log     their writer
 typed_fields  whether the fields of an event are of their types
 view          events folded into what a screen shows
 series        a curve that stays small

@@ -11,14 +11,13 @@ import json
 import math
 import os
 import re
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.files import cut_torn_tail, open_regular
+from engine.files import open_regular
 from engine.redaction import masked
 from engine.runs.typed_fields import (
     LATEST,
@@ -174,6 +173,8 @@ class Alarm(Event, kind="alarm"):
     level: str
     stage: str
     message: str
+    step: int | None = None
+    """The training step it came after; a reader of the log sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +267,12 @@ def encode_line(event: Event) -> bytes:
     return text[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(text[:-1])
 
 
+def is_intact(line: bytes) -> bool:
+    """Whether a line has a checksum and is as it was written; far cheaper than to parse it."""
+    check = _CHECK.search(line)
+    return check is not None and int(check[1], 16) == zlib.crc32(line[: check.start()])
+
+
 def parse(line: bytes | str) -> Event | None:
     """The event on a line, ``Unknown`` for a kind or shape not known.
 
@@ -325,46 +332,6 @@ def _unknown(raw: dict[str, Any], fault: str) -> Unknown:
     stamp = raw.get("t")
     timed = isinstance(stamp, (int, float)) and 0 <= stamp <= LATEST
     return Unknown(t=float(stamp or 0.0) if timed else 0.0, raw=raw, fault=fault)
-
-
-class EventLog:
-    """Appender of one run's events. One writer at a time (the run's lock holder).
-
-    A failing append (a full disk) never raises: the loss is counted and marked by an
-    ``Alarm`` as soon as writing works again, so that training goes on.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lost = 0
-        cut_torn_tail(path)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def append(self, event: Event) -> None:
-        """Write one event as one line; sets its time."""
-        stamped = dataclasses.replace(event, t=round(time.time(), 3))
-        message = f"{self.lost} events could not be written (disk full?)"
-        alarm = Alarm(level="amber", stage="log", message=message, t=stamped.t)
-        if self.lost and self._write(alarm):
-            self.lost = 0
-        if not self._write(stamped):
-            self.lost += 1
-
-    def _write(self, event: Event) -> bool:
-        data = encode_line(event)
-        start = os.fstat(self._fd).st_size
-        try:
-            written = os.write(self._fd, data)
-        except OSError:
-            written = 0
-        if written == len(data):
-            return True
-        if written:
-            os.ftruncate(self._fd, start)
-        return False
-
-    def close(self) -> None:
-        os.close(self._fd)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.runs import index
-from engine.runs.events import EvalPoint, Event, EventLog, Tail, TrainStep
+from engine.runs.event_log import EventLog
+from engine.runs.events import EvalPoint, Event, Tail, TrainStep
 from engine.runs.view import Curve, RunView
 
 BLOCK = 256 << 10

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOCK_PATIENCE = 3.0
 """Seconds that a new worker waits for the lock of one that has just died."""
 
+LONGEST_LABEL = 240
+"""Bytes of the name that a user gives a run."""
 TAIL_BYTES = 64 << 10
 """Bytes of the worker's output that are looked through for its last words."""
 JUDGE = "judge"
@@ -56,6 +58,23 @@ class Run:
     @property
     def recipe_path(self) -> Path:
         return self.path / "recipe.toml"
+
+    @property
+    def label_path(self) -> Path:
+        return self.path / "label.txt"
+
+    @property
+    def label(self) -> str:
+        """The name that the user gave it, beside its id; empty where there is none."""
+        try:
+            with self.label_path.open("rb") as handle:
+                return " ".join(handle.read(LONGEST_LABEL).decode(errors="replace").split())
+        except OSError:
+            return ""
+
+    def rename(self, label: str) -> None:
+        """Give it a name to be shown and found by; the id, which records refer to, stays."""
+        write_atomic(self.label_path, " ".join(label.split()).encode()[:LONGEST_LABEL])
 
     @property
     def events_path(self) -> Path:
@@ -326,22 +345,33 @@ def _is_run(path: Path) -> bool:
 
 
 def find_run(name: str | None, root: Path | None = None) -> Run:
-    """A run by id, unambiguous prefix, path, or (None) the newest.
+    """A run by id, unambiguous prefix, end of the id, name, path, or (None) the newest.
 
     Raises InputError naming the candidates.
     """
     if name and (Path(name) / "recipe.toml").is_file():
         return Run(Path(name).resolve())
-    runs = list_runs(root)
-    if not runs:
-        raise InputError("There are no runs yet; start one with: cpt demo")
-    if name is None:
-        return runs[0]
-    matches = [r for r in runs if r.id == name] or [r for r in runs if r.id.startswith(name)]
-    if len(matches) == 1:
+    matches = matching_runs(name, root)
+    if len(matches) == 1 or (matches and name is None):
         return matches[0]
+    if name is None or not list_runs(root):
+        raise InputError("There are no runs yet; start one with: cpt demo")
     if not matches:
         raise InputError(f"'{name}' matches no run; list them with: cpt runs")
     shown = ", ".join(run.id for run in matches[:8])
     more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
     raise InputError(f"'{name}' matches {len(matches)} runs: {shown}{more}; give more of the name")
+
+
+def matching_runs(name: str | None, root: Path | None = None) -> list[Run]:
+    """The runs that a name may mean, newest first; all of them for None."""
+    runs = list_runs(root)
+    if name is None:
+        return runs
+    ways: tuple[Callable[[Run], bool], ...] = (
+        lambda run: run.id == name,
+        lambda run: run.id.startswith(name),
+        lambda run: run.id.endswith(f"-{name}"),
+        lambda run: run.label == name,
+    )
+    return next((found for way in ways if (found := [run for run in runs if way(run)])), [])

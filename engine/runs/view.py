@@ -6,6 +6,7 @@ cleans it first (``cpt_tui.safe.clean``).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -308,6 +309,9 @@ def _eval(view: RunView, event: ev.EvalPoint) -> None:
 
 
 def _alarm(view: RunView, event: ev.Alarm) -> None:
+    curve = view.curves.get("train")
+    if event.stage == "train" and event.step is None and curve and curve.step:
+        event = dataclasses.replace(event, step=curve.step.step)
     view.alarms = [*view.alarms, event][-KEPT_ALARMS:]
 
 

@@ -25,10 +25,14 @@ def plain_lines(event: ev.Event) -> list[str]:
 
 
 class Narrator:
-    """``plain_lines`` with repeated progress held back: no more than one line in ``every`` s."""
+    """``plain_lines`` with repeated progress held back: no more than one line in ``every`` s.
 
-    def __init__(self, every: float = 10.0) -> None:
-        self._every = every
+    Of training no more than one in ``step_every`` s; the last step, and one without a loss, always.
+    """
+
+    def __init__(self, every: float = 10.0, step_every: float = 5.0) -> None:
+        self._every, self._step_every = every, step_every
+        self._stepped: dict[str, float] = {}
         self._last: tuple[str, str, float] = ("", "", 0.0)
 
     def lines(self, event: ev.Event) -> list[str]:
@@ -39,7 +43,13 @@ class Narrator:
             if same and event.t - t < self._every and not finished:
                 return []
             self._last = (event.stage, event.label, event.t)
-        return plain_lines(event)
+        lines = plain_lines(event)
+        if isinstance(event, ev.TrainStep) and lines:
+            since = event.t - self._stepped.get(event.series, float("-inf"))
+            if since < self._step_every and event.step < event.total and event.loss is not None:
+                return []
+            self._stepped[event.series] = event.t
+        return lines
 
 
 def newer_words(count: int) -> str:

@@ -31,7 +31,7 @@ from engine.gold.example import Example
 from engine.gold.load import load_examples
 from engine.recipe import sections as recipes
 from engine.recipe.gate import Gate
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.thresholds import effective
 from engine.worker.gate.arm import Result, SftArm

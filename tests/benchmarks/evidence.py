@@ -35,7 +35,7 @@ from engine.corpus.shape import detect_shape
 from engine.decision.decide import decide
 from engine.gold.example import Example
 from engine.recipe.sections import Recipe, Source
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import side_scan

@@ -29,7 +29,8 @@ from typing import Any
 import pytest
 
 from cpt_tui import run_list
-from cpt_tui.commands import after_verdict, follow
+from cpt_tui.commands import report
+from cpt_tui.workspace import follow, orders
 from engine.artifacts.shipping import ReloadProof
 from engine.errors import CptError, InputError
 from engine.files import home, sha256_file
@@ -134,28 +135,28 @@ def read_watch_json(run: Run) -> str:
 
 
 def read_runs(run: Run) -> str:
-    for kept in (run_list._CACHE, run_list._INTENTS, run_list._DECIDED):
+    for kept in (run_list._CACHE, run_list._INTENTS, run_list._ANSWERS, run_list._DECIDED):
         kept.clear()
     rows = json.loads(_printed(lambda: follow.print_runs(list_runs(), json_=True)).split("\n!")[0])
     return json.dumps(sorted(rows, key=lambda row: row["run"]), indent=0)
 
 
 def read_report(run: Run) -> str:
-    return _printed(lambda: after_verdict.print_report(find_run(run.id), html=False, json_=False))
+    return _printed(lambda: report.print_report(find_run(run.id), html=False, json_=False))
 
 
 def read_html(run: Run) -> str:
-    path = _printed(lambda: after_verdict.print_report(find_run(run.id), html=True, json_=False))
+    path = _printed(lambda: report.print_report(find_run(run.id), html=True, json_=False))
     return path + AGES.sub("AGE ", (run.path / "report.html").read_text(errors="replace"))
 
 
 def read_report_json(run: Run) -> str:
-    return _printed(lambda: after_verdict.print_report(find_run(run.id), html=False, json_=True))
+    return _printed(lambda: report.print_report(find_run(run.id), html=False, json_=True))
 
 
 def read_export(run: Run) -> str:
     """All that an export is made of, but for the fresh process that proves it."""
-    after_verdict.order_export(find_run(run.id), run.path.parent / "shipped", "cpt", "", "a test")
+    orders.order_export(find_run(run.id), run.path.parent / "shipped", "cpt", "", "a test")
     run.take_request("export")
     recipe, _ = load_recipe(run.recipe_path)
     proof = ReloadProof.model_construct(largest=0.0, tolerance=1.0, largest_logit=1.0)

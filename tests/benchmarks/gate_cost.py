@@ -22,7 +22,8 @@ import torch
 
 from engine.demo.demo import create_demo
 from engine.errors import InputError
-from engine.runs.events import ArmSeed, Event, EventLog, StageDone
+from engine.runs.event_log import EventLog
+from engine.runs.events import ArmSeed, Event, StageDone
 from engine.runs.run import create_run
 from engine.stages import STAGES
 from engine.worker.__main__ import work

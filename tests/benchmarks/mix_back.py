@@ -90,7 +90,7 @@ def cells(recipe: Recipe, folder: Path, size: int, packs: bool) -> list[str]:
     from engine.artifacts.decision import Evidence
     from engine.decision.case import Case
     from engine.decision.mix_back import mix_back, plan_mix_back
-    from engine.runs.events import EventLog
+    from engine.runs.event_log import EventLog
     from engine.runs.run import create_run
     from engine.worker.job.context import Context
     from engine.worker.measure.scan import scan_texts

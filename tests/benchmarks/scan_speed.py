@@ -77,7 +77,7 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
 
     from engine.errors import Interrupted
     from engine.recipe.sections import Recipe
-    from engine.runs.events import EventLog
+    from engine.runs.event_log import EventLog
     from engine.runs.run import create_run
     from engine.worker.job.context import Context
     from engine.worker.measure.scan import ScanStage, scan_texts

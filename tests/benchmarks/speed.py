@@ -34,7 +34,7 @@ from transformers import AutoTokenizer
 
 from engine.corpus.corpus import Corpus
 from engine.recipe.sections import Recipe, Source
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import scan_texts

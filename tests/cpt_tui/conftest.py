@@ -10,6 +10,7 @@ import pytest
 import pytest_textual_snapshot
 
 from cpt_tui import feed, run_list
+from cpt_tui.panels import machine_row
 from tests.cpt_tui import worlds
 
 _DIFF = pytest_textual_snapshot.SvgSnapshotDiff
@@ -39,6 +40,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> float:
     stopped = worlds.T0 + 3700
     monkeypatch.setattr(feed, "now", lambda: stopped)
     monkeypatch.setattr(run_list, "now", lambda: stopped)
+    monkeypatch.setattr(machine_row.Machine, "look", lambda self: False)  # as a clock's, its words
     return stopped
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -15,6 +16,8 @@ import termios
 import time
 from pathlib import Path
 from types import TracebackType
+
+from rich.cells import cell_len
 
 COMMAND = "from cpt_tui.cli import main; main()"
 KEYS = {
@@ -33,6 +36,49 @@ _SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_].*?\x1b\\|.)"
 )
 
+_TOKENS = re.compile(
+    rf"\x1b\[(?P<row>\d+);(?P<column>\d+)H|{_SEQUENCES.pattern}|(?P<text>[^\x1b]+)"
+)
+
+
+class Cells:
+    """What a terminal shows of the bytes it got: moves and text, colours left out.
+
+    The app writes only cells that changed, so a word seldom stands in the bytes as it is seen.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._rows = [[" "] * width for _ in range(height)]
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._x = self._y = 0
+
+    def feed(self, block: bytes) -> None:
+        text = self._rest + self._decoder.decode(block)
+        whole = text.rfind("\x1b", max(0, len(text) - 64))
+        cut = whole if whole >= 0 and not _SEQUENCES.match(text, whole) else len(text)
+        self._rest = text[cut:]
+        for found in _TOKENS.finditer(text[:cut]):
+            if found["row"]:
+                self._y, self._x = int(found["row"]) - 1, int(found["column"]) - 1
+            elif found["text"]:
+                self._put(found["text"])
+
+    def _put(self, text: str) -> None:
+        for char in text:
+            if char in "\r\n":
+                self._x, self._y = 0, self._y + (char == "\n")
+            elif (width := cell_len(char)) and self._y < len(self._rows):
+                row = self._rows[self._y]
+                if self._x < len(row):
+                    row[self._x : self._x + width] = [char, *[""] * (width - 1)]
+                self._x += width
+
+    @property
+    def words(self) -> str:
+        """The text that is seen, spaces folded."""
+        return " ".join("\n".join(map("".join, self._rows)).split())
+
 
 class Terminal:
     """``cpt`` under a pty of its own; ``raw`` is every byte that it wrote."""
@@ -42,6 +88,7 @@ class Terminal:
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         environment = {**os.environ, "CPT_HOME": str(home), "TERM": "xterm-256color"}
         self.raw = b""
+        self.cells = Cells(*size)
         self._leader = leader
         self.process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments],
@@ -78,31 +125,31 @@ class Terminal:
                 if not block:
                     break
                 self.raw += block
+                self.cells.feed(block)
         return self.raw[start:]
 
     def press(self, *keys: str) -> str:
-        """Keys one by one; returns the text that was drawn since."""
-        start = len(self.raw)
+        """Keys one by one; returns the text that is seen then."""
         for key in keys:
             os.write(self._leader, KEYS.get(key, key).encode())
             self.read()
-        return words(self.raw[start:])
+        return self.cells.words
 
     def go(self, key: str, needle: str) -> str:
-        """A key, and then wait until the text is drawn; returns what was drawn since the key.
+        """A key, and then wait until the text is seen; returns all that is seen then.
 
         A key that follows an escape too soon would be read as one sequence with it.
         """
         start = len(self.raw)
         self.press(key)
         self.wait_for(needle, start)
-        return words(self.raw[start:])
+        return self.cells.words
 
     def wait_for(self, needle: str, start: int = 0, seconds: float = 30.0) -> None:
-        """Read until the text was drawn after byte ``start``; fails with what came instead."""
+        """Read until the text is seen, or came after byte ``start``; fails with what is seen."""
         deadline = time.monotonic() + seconds
-        while needle not in words(self.raw[start:]):
-            assert time.monotonic() < deadline, words(self.raw)[-3000:]
+        while needle not in self.cells.words and needle not in words(self.raw[start:]):
+            assert time.monotonic() < deadline, self.cells.words
             self.read(0.1, 0.5)
 
     def hang_up(self) -> None:

@@ -14,6 +14,7 @@ import psutil
 from engine.files import private_dir, write_atomic, write_json
 from engine.recipe.seal import answers_digest
 from engine.runs import events as ev
+from engine.runs.event_log import EventLog
 from engine.runs.run import Run
 from engine.stages import STAGES
 from tests.cpt_tui import gated
@@ -53,7 +54,7 @@ class World:
     def __init__(self, root: Path, name: str = "clinic-20260101-000000-abcd") -> None:
         self.run = Run(private_dir(root / "runs" / name))
         write_atomic(self.run.recipe_path, RECIPE)
-        self.log = ev.EventLog(self.run.events_path)
+        self.log = EventLog(self.run.events_path)
         self.t = T0
 
     def emit(self, event: ev.Event, after: float = 1.0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cpt_tui.commands import after_verdict
+from cpt_tui.workspace import orders
 from engine.errors import InputError
 from engine.recipe.toml import load_recipe
 from engine.runs.events import ArmSeed, Event, Facts, Progress, RunEnded, StageStarted
@@ -115,13 +115,13 @@ def test_asked_for_later_they_cost_only_themselves_and_are_made_once(
     end = driving.events(run, RunEnded)[-1]
     assert run.read_artifact("arms") is None
     before, steps = driving.weights(run), len(driving.steps(run))
-    after_verdict.prepare_arms(run, str(control_file(tmp_path)), cpt_seeds=False)
+    orders.prepare_arms(run, str(control_file(tmp_path)), cpt_seeds=False)
     again = driving.walk(run)
     assert (again.outcome, again.message) == (end.outcome, end.message)
     assert [row["name"] for row in made(run)["rows"]] == ["control"]
     assert driving.weights(run) == before
     assert len(driving.steps(run)) == steps
-    after_verdict.prepare_arms(run, "", cpt_seeds=True)
+    orders.prepare_arms(run, "", cpt_seeds=True)
     facts = len([e for e in driving.events(run, Facts) if "control" in e.facts])
     driving.walk(run)
     assert [row["name"] for row in made(run)["rows"]] == ["control", "seed 1"]
@@ -131,7 +131,7 @@ def test_asked_for_later_they_cost_only_themselves_and_are_made_once(
 def test_what_else_the_compute_could_have_bought_is_shown(run: Run) -> None:
     """No CPT is trained for it; both arms' curve, the base's own SFT, merges and their guard."""
     steps = len(driving.steps(run))
-    after_verdict.prepare_arms(run, "", cpt_seeds=False, show=["curve", "more-sft", "merges"])
+    orders.prepare_arms(run, "", cpt_seeds=False, show=["curve", "more-sft", "merges"])
     driving.walk(run)
     found = made(run)
     rows = {row["name"]: row for row in found["rows"]}
@@ -151,13 +151,13 @@ def test_what_else_the_compute_could_have_bought_is_shown(run: Run) -> None:
     text = run.report_path.read_text()
     for words in ("By SFT steps CPT leads by", "In labelled examples", "of the last checkpoints"):
         assert words in text
-    after_verdict.prepare_arms(run, "", cpt_seeds=False)
+    orders.prepare_arms(run, "", cpt_seeds=False)
     facts = len(driving.events(run, Facts))
     driving.walk(run)
     assert made(run)["rows"] == found["rows"]
     assert len(driving.events(run, Facts)) < facts + 10
     with pytest.raises(InputError, match="--show luck"):
-        after_verdict.prepare_arms(run, "", cpt_seeds=False, show=["luck"])
+        orders.prepare_arms(run, "", cpt_seeds=False, show=["luck"])
 
 
 def test_arms_that_are_stopped_go_on_and_give_the_same_numbers(whole: Run, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_arm_that_cannot_be_made_is_said_and_holds_nothing_up(run: Run, tmp_p
     with run.recipe_path.open("a") as recipe:
         recipe.write("\n[arms]\ncheckpoints = [0.3]\n")
     small = control_file(tmp_path, documents=40)
-    after_verdict.prepare_arms(run, str(small), cpt_seeds=False)
+    orders.prepare_arms(run, str(small), cpt_seeds=False)
     again = driving.walk(run)
     assert (again.outcome, again.message) == (end.outcome, end.message)
     missing = made(run)["missing"]
@@ -212,7 +212,7 @@ def test_a_control_that_is_gone_takes_nothing_with_it(tmp_path: Path) -> None:
     away = control.rename(tmp_path / "away.jsonl")
     assert driving.walk(run).message == end.message
     assert made(run)["rows"] == [row]
-    after_verdict.prepare_arms(run, str(away), cpt_seeds=False)
+    orders.prepare_arms(run, str(away), cpt_seeds=False)
     away.unlink()
     assert driving.walk(run).message == end.message
     assert "does not exist" in made(run)["missing"]["control"]
@@ -221,7 +221,7 @@ def test_a_control_that_is_gone_takes_nothing_with_it(tmp_path: Path) -> None:
 def test_the_corpus_itself_is_no_control(run: Run, tmp_path: Path) -> None:
     corpus = Path(load_recipe(run.recipe_path)[0].corpus.path)
     copy = Path(shutil.copy(corpus, tmp_path / "control.jsonl"))
-    after_verdict.prepare_arms(run, str(copy), cpt_seeds=False)
+    orders.prepare_arms(run, str(copy), cpt_seeds=False)
     driving.walk(run)
     assert "stands in the corpus too" in made(run)["missing"]["control"]
 
@@ -251,7 +251,7 @@ def test_another_control_while_one_was_in_training(tmp_path: Path) -> None:
     assert driving.walk(run, watch=watch).code == 6
     other = [{"text": text} for text in tiny.documents(170, 10)]
     path = tiny.write_jsonl(tmp_path / "c" / "other.jsonl", list(other))
-    after_verdict.prepare_arms(run, str(path), cpt_seeds=False)
+    orders.prepare_arms(run, str(path), cpt_seeds=False)
     driving.walk(run)
     assert not made(run)["missing"]
 
@@ -274,7 +274,7 @@ def test_a_control_on_the_command_line_belongs_to_this_folder_and_replaces_the_o
         recipe.write('\n[arms.control]\npath = "x.jsonl"\ntext_column = "body"\n')
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
-    after_verdict.prepare_arms(run, "../cont*.jsonl", cpt_seeds=False)
+    orders.prepare_arms(run, "../cont*.jsonl", cpt_seeds=False)
     recipe_now, _ = load_recipe(run.recipe_path)
     assert recipe_now.arms.control is not None
     assert recipe_now.arms.control.path == str(tmp_path / "cont*.jsonl")
@@ -286,9 +286,9 @@ def test_arms_are_refused_before_a_verdict_and_where_none_is_asked_for(
 ) -> None:
     new = create_run("new", run.recipe_path.read_text())
     with pytest.raises(InputError, match="no verdict yet"):
-        after_verdict.prepare_arms(new, "", cpt_seeds=True)
+        orders.prepare_arms(new, "", cpt_seeds=True)
     with pytest.raises(InputError, match="--control TEXT"):
-        after_verdict.prepare_arms(run, "", cpt_seeds=False)
+        orders.prepare_arms(run, "", cpt_seeds=False)
     with pytest.raises(InputError, match="nowhere"):
-        after_verdict.prepare_arms(run, str(tmp_path / "nowhere"), cpt_seeds=False)
+        orders.prepare_arms(run, str(tmp_path / "nowhere"), cpt_seeds=False)
     assert "[arms" not in run.recipe_path.read_text()

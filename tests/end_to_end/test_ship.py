@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cpt_tui.commands import after_verdict
+from cpt_tui.workspace import orders
 from engine.errors import InputError
 from engine.recipe.toml import load_recipe
 from engine.release.policy import NotEarned
@@ -59,7 +59,7 @@ def run(judged: Run, tmp_path: Path) -> Run:
 
 def finished(run: Run, **asked: Any) -> dict[str, Any]:
     """Stage two's artifact."""
-    after_verdict.prepare_finish(run, asked)
+    orders.prepare_finish(run, asked)
     assert driving.walk(run, FINISH).code == 0
     made = run.read_artifact("finish")
     assert made is not None
@@ -111,7 +111,7 @@ def test_a_tie_is_finished_from_the_base_and_shipped(
     assert "## Stage two" in report
     assert "Loaded in a fresh process by plain transformers" in report
 
-    after_verdict.order_export(run, out, "", "", "")
+    orders.order_export(run, out, "", "", "")
     assert driving.walk(run, ("export",)).code == 0  # kept: it is whole
     (out / "README.md").write_text("changed")
     again = cpt("export", run.id, str(out))
@@ -136,7 +136,7 @@ def test_told_to_it_starts_from_cpt_and_the_card_says_so(run: Run, tmp_path: Pat
     assert table["CPT+SFT"]["gold"] == pytest.approx(gate["cpt_scores"][0], abs=1e-3)
     assert scored(run, run.path / "task") == gate["per_item"][0]
 
-    after_verdict.order_export(run, tmp_path / "out", "cpt", "", WHY)
+    orders.order_export(run, tmp_path / "out", "cpt", "", WHY)
     assert driving.walk(run, ("export",)).outcome == "TIE"
     card = (tmp_path / "out" / "README.md").read_text()
     assert f'**Exported anyway**, against the verdict: "{WHY}"' in card
@@ -171,7 +171,7 @@ def test_a_killed_stage_two_goes_on_to_the_same_model(run: Run, tmp_path: Path) 
     shutil.copytree(run.path, twin.path)
     whole = finished(run)
 
-    after_verdict.prepare_finish(twin, {})
+    orders.prepare_finish(twin, {})
     pid = launch.start(twin, FINISH)
     driving.wait_for(lambda: said(twin, "base+SFT"))
     os.kill(pid, signal.SIGKILL)
@@ -201,7 +201,7 @@ def test_finish_is_not_run_again_and_asks_for_a_verdict(run: Run) -> None:
     assert (run.path / "task" / "model.safetensors").stat().st_mtime_ns == before
     (run.path / "artifacts" / "gate.manifest.json").unlink()
     with pytest.raises(InputError, match="no verdict yet"):
-        after_verdict.prepare_finish(run, {})
+        orders.prepare_finish(run, {})
 
 
 def test_a_changed_model_is_not_exported(run: Run, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_changed_model_is_not_exported(run: Run, tmp_path: Path) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match="changed since it was saved"):
-        after_verdict.order_export(run, tmp_path / "out", "cpt", "", WHY)
+        orders.order_export(run, tmp_path / "out", "cpt", "", WHY)
 
 
 def test_an_export_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_export_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
     live = run.path / "artifacts" / "live-cpt.safetensors"
     kept = load_file(live)
     save_file({**kept, "logits": kept["logits"] + 1}, live)
-    after_verdict.order_export(run, tmp_path / "deep" / "out", "cpt", "", WHY)
+    orders.order_export(run, tmp_path / "deep" / "out", "cpt", "", WHY)
     ended = driving.walk(run, ("export",))
     assert ended.code == 1
     assert "differs from the live one by 1" in ended.message
@@ -243,13 +243,13 @@ def test_a_target_that_cannot_be_is_refused(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")
     with pytest.raises(InputError, match=words):
-        after_verdict.order_export(run, tmp_path / folder.format(run=run.id), "cpt", "", WHY)
+        orders.order_export(run, tmp_path / folder.format(run=run.id), "cpt", "", WHY)
     with pytest.raises(InputError, match="give cpt or task"):
-        after_verdict.order_export(run, tmp_path / "new", "both", "", WHY)
+        orders.order_export(run, tmp_path / "new", "both", "", WHY)
     with pytest.raises(InputError, match="cpt finish"):
-        after_verdict.order_export(run, tmp_path / "new", "task", "", WHY)
+        orders.order_export(run, tmp_path / "new", "task", "", WHY)
     with pytest.raises(NotEarned) as caught:
-        after_verdict.order_export(run, tmp_path / "new", "cpt", "", "")
+        orders.order_export(run, tmp_path / "new", "cpt", "", "")
     assert caught.value.code == 4
 
 
@@ -259,7 +259,7 @@ def test_a_target_that_cannot_be_is_refused(
 )
 def test_a_full_disk_refuses_an_export_before_a_worker_starts(run: Run) -> None:
     with pytest.raises(InputError, match=r"/proc: 0\.0 GB free.*another disk$"):
-        after_verdict.order_export(run, Path("/proc/cpt-out"), "cpt", "", WHY)
+        orders.order_export(run, Path("/proc/cpt-out"), "cpt", "", WHY)
     assert not run.requested("export")
 
 
@@ -275,11 +275,11 @@ def test_a_push_sends_the_folder_and_never_the_token(
 ) -> None:
     token = "hf_" + "a1B2" * 8
     with pytest.raises(InputError, match="HF_TOKEN"):
-        after_verdict.order_export(run, tmp_path / "out", "cpt", "owner/name", WHY)
+        orders.order_export(run, tmp_path / "out", "cpt", "owner/name", WHY)
     monkeypatch.setenv("HF_TOKEN", token)
     for bad in ("name", "a/b/c", "owner/na me"):
         with pytest.raises(InputError, match="OWNER/NAME"):
-            after_verdict.order_export(run, tmp_path / "out", "cpt", bad, WHY)
+            orders.order_export(run, tmp_path / "out", "cpt", bad, WHY)
     details = {"to": str(tmp_path / "out"), "what": "cpt", "push": "owner/name", "anyway": WHY}
     run.request("export", **details)
     with take_uploads() as hub:
@@ -312,9 +312,9 @@ def test_a_forged_verdict_is_shipped_only_with_a_reason_that_the_card_keeps(
     forged = {**values, "outcome": "EARNED", "label": "", "estimate": 9.0}
     run.write_artifact("gate", forged, run.fingerprint("gate"))
     with pytest.raises(InputError, match="outcome EARNED instead of TIE"):
-        after_verdict.order_export(run, tmp_path / "out", "cpt", "", "")
+        orders.order_export(run, tmp_path / "out", "cpt", "", "")
     with pytest.raises(InputError, match="cpt gate"):
-        after_verdict.prepare_finish(run, {})
-    after_verdict.order_export(run, tmp_path / "out", "cpt", "", WHY)
+        orders.prepare_finish(run, {})
+    orders.order_export(run, tmp_path / "out", "cpt", "", WHY)
     assert driving.walk(run, ("export",)).code == 0
     assert "outcome EARNED instead of TIE" in (tmp_path / "out" / "README.md").read_text()

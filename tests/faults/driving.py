@@ -13,7 +13,8 @@ import pytest
 
 from engine.files import sha256_file
 from engine.runs import launch
-from engine.runs.events import Alarm, Event, EventLog, Facts, RunEnded, TrainStep, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, Event, Facts, RunEnded, TrainStep, read_all
 from engine.runs.run import Run
 from engine.stages import STAGES
 from engine.worker.__main__ import work

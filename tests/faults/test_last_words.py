@@ -10,7 +10,7 @@ import pytest
 
 from cpt_tui.commands.starting import follow
 from engine.errors import Exit, InputError
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import Run, create_run
 from engine.stages import CHECK_STAGES
 from engine.worker.__main__ import describe

@@ -17,7 +17,8 @@ import psutil
 from engine.errors import Interrupted
 from engine.files import private_dir, read_sealed_json, write_sealed_json
 from engine.recipe.sections import Recipe
-from engine.runs.events import Control, Event, EventLog, Progress
+from engine.runs.event_log import EventLog
+from engine.runs.events import Control, Event, Progress
 from engine.runs.launch import TIED, write_status
 from engine.runs.run import Run
 from engine.worker.job.ranks import Ranks, is_dead

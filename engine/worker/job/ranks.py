@@ -21,7 +21,8 @@ from typing import Any
 import psutil
 
 from engine.errors import InputError, Interrupted
-from engine.runs.events import Event, EventLog
+from engine.runs.event_log import EventLog
+from engine.runs.events import Event
 
 POLL_SECONDS = 0.5
 SILENCE = timedelta(hours=6)

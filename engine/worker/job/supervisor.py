@@ -18,7 +18,8 @@ import psutil
 
 from engine.errors import CptError, Exit
 from engine.recipe.toml import load_recipe
-from engine.runs.events import Alarm, Event, EventLog, RunEnded, RunStarted, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, Event, RunEnded, RunStarted, read_all
 from engine.runs.launch import write_status
 from engine.runs.run import Run
 

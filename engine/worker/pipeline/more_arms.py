@@ -25,7 +25,8 @@ from engine.gate.forgetting import guard_state
 from engine.gate.tries import Try
 from engine.recipe.defaults import default_rank
 from engine.recipe.sections import Recipe
-from engine.runs.events import Alarm, EventLog, Facts
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, Facts
 from engine.runs.run import Run
 from engine.thresholds import effective
 from engine.worker.gate import forgetting

@@ -163,7 +163,7 @@ def _say_slow(context: Context, label: str, encoder: TextEncoder) -> None:
 
 def _encode_again(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
     """Every document's tokens, by the tokenizer alone, in place of those written."""
-    corpus = Corpus(reading.corpus.source)
+    corpus = open_corpus(reading.corpus.source)
     edits = reading.edits and reading.edits.anew()
     writer.forget_tokens()
     for batch in Reading(corpus, edits).batches():

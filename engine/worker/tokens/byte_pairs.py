@@ -152,7 +152,14 @@ class Encoding:
             text = self.compose(text)
             if not self._reads(text):
                 return None
-        ranks = self.core.encode_to_numpy(text, disallowed_special=())
+        try:
+            ranks = self.core.encode_to_numpy(text, disallowed_special=())
+        except ValueError:  # a pattern that needs more room than it is given
+            return None
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # the same, before 0.14; no Exception
+                return None
+            raise
         found: npt.NDArray[np.int64] = self.ids[ranks]
         return found if found.size == 0 or found.min() >= 0 else None
 

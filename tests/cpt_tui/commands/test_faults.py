@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cpt_tui.cli import home_first
 from cpt_tui.commands.follow import listed, row
+from cpt_tui.commands.process import home_first
 from engine.runs import events as ev
 from tests.cpt_tui import worlds
 

@@ -20,7 +20,7 @@ from cpt_tui.drawing.bars import (
     ridge,
     spark,
 )
-from cpt_tui.drawing.chart import decimate, draw
+from cpt_tui.drawing.chart import Sign, decimate, draw, log_ticks, with_signs
 from cpt_tui.drawing.zoom import scaled
 from engine.formatting import tick_labels, ticks
 
@@ -193,3 +193,26 @@ def test_tokens_begin_at_nothing(steps: int, first: int, later: int) -> None:
     tokens = [(float(s), float(first + later * (s - 1))) for s in range(1, steps + 1)]
     moved = scaled([(0.0, 2.1), (float(steps), 1.9)], tokens)
     assert [x for x, _ in moved] == [0.0, tokens[-1][1]]
+
+
+def test_signs_stand_on_the_axis_at_their_steps() -> None:
+    points = [(float(x), 2.0 + x / 50) for x in range(101)]
+    drawing = draw([("*", points)], 60, 10, window=(0.0, 100.0))
+    signs = [Sign(0, "a", ""), Sign(50, "b", ""), Sign(100, "c", ""), Sign(120, "d", "")]
+    made, spans = with_signs(drawing, signs, (0.0, 100.0), 60)
+    before, after = drawing.split("\n"), made.split("\n")
+    assert [row for row in range(10) if before[row] != after[row]] == [8]
+    assert "d" not in after[8]
+    assert [made[start:end] for start, end, _ in spans] == ["a", "b", "c"]
+    left, right = after[8].index("a"), after[8].index("c")
+    assert abs(after[8].index("b") - (left + right) / 2) <= 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.001, 900.0), (2.0, 3.0), (0.5, 40.0)])
+def test_labels_of_a_logarithmic_axis_are_its_ticks(low: float, high: float) -> None:
+    ends = math.log10(low), math.log10(high)
+    marks = log_ticks(*ends)
+    assert len(marks) >= 2
+    assert all(low <= mark <= high * 1.001 for mark in marks)
+    drawing = draw([("*", [(0, ends[0]), (9, ends[1])])], 60, 12, 0, ends, log=True)
+    assert any(label in drawing for label in tick_labels(marks))

@@ -67,6 +67,14 @@ def rows_of_bands(app: CptApp) -> dict[str, str]:
     return dict(zip(("red", "amber", "green"), chart(app).split("\n")[-3:], strict=True))
 
 
+BANDS = ("green", "amber", "red")
+
+
+def at_braille(row: str) -> list[int]:
+    """Where a row has dots."""
+    return [at for at, char in enumerate(row) if "\u2800" < char <= "\u28ff"] or [-1]
+
+
 @pytest.mark.parametrize(
     ("rise", "band"), [(0.014, "green"), (0.03, "amber"), (0.06, "red"), (0.233, "red")]
 )
@@ -83,9 +91,10 @@ async def test_forgetting_stands_in_the_row_of_its_band(
         await settle(pilot)
         rows, text = rows_of_bands(app), screen_text(app)
         assert f"generic +{rise:.3f} nats since the start: {band}" in text
-        assert rows[band].rstrip()[-1] > "\u2800"
-        drawn = {name for name, row in rows.items() if max(row[-2:]) > "\u2800"}
-        assert drawn == {band}
+        newest = max(max(map(at_braille, rows.values())))
+        above = [row for name, row in rows.items() if BANDS.index(name) > BANDS.index(band)]
+        assert newest in at_braille(rows[band])
+        assert not any(newest in at_braille(row) for row in above)
         head = text.split("\n")[0]
         assert (f"forgetting {band}" in head) == (band != "green")
 
@@ -124,7 +133,7 @@ async def test_zoom_pan_and_tokens(tmp_path: Path) -> None:
     app = CptApp(worlds.mid_training(tmp_path, upto=600).run)
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        assert "steps 0 to 600" in screen_text(app)
+        assert "steps 0 to 1,000" in screen_text(app)
         await press(pilot, "plus", "plus")
         assert "steps 450 to 600" in screen_text(app)
         await press(pilot, "left")
@@ -134,7 +143,7 @@ async def test_zoom_pan_and_tokens(tmp_path: Path) -> None:
         await press(pilot, "right", "x", "minus")
         assert "steps 300 to 600" in screen_text(app)
         await press(pilot, "0")
-        assert "steps 0 to 600" in screen_text(app)
+        assert "steps 0 to 1,000" in screen_text(app)
 
 
 async def test_a_zoomed_chart_moves_with_the_newest_step(tmp_path: Path) -> None:
@@ -166,7 +175,7 @@ async def test_another_run_beneath_by_key_and_away_again(tmp_path: Path) -> None
         await press(pilot, "enter")
         assert "earlier-20251224-101010-beef  · domain 2.918  × generic 2.893" in chart(app)
         assert "×" in chart(app).split("\n", 2)[2]
-        assert "steps 0 to 900" in screen_text(app)
+        assert "steps 0 to 1,000" in screen_text(app)
         await press(pilot, "o")
         assert "earlier" not in chart(app)
 
@@ -224,7 +233,7 @@ async def test_a_finished_run_is_replayed_by_the_same_screen(tmp_path: Path) -> 
         await settle(pilot)
         await press(pilot, "3")
         text = screen_text(app)
-        for word in ("domain 2.9", "generic 2.895 (+0.024)", "step 1,000 of 1,000", "done"):
+        for word in ("domain 2.9", "generic 2.895 (+0.024)", "0 to 1,000", "next: e export"):
             assert word in text
         assert "amber" in screen_text(app)
 
@@ -363,3 +372,39 @@ def test_levels_never_hide_a_curve() -> None:
     after, _ = with_levels(drawn, [Level(1.0, "long words", "short", "red")], ends, 60)
     assert after.count("*") == drawn.count("*")
     assert "short ↓" in after
+
+
+async def test_a_cursor_reads_values_out_and_jumps_to_alarms(tmp_path: Path) -> None:
+    from engine.runs import events as ev
+
+    world = worlds.mid_training(tmp_path, upto=200)
+    world.emit(ev.Alarm(level="amber", stage="train", message="a spike"))
+    for step in range(201, 401):
+        world.emit(worlds.train_step(step))
+    app = CptApp(world.run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert screen_text(app).count("!") == 1
+        assert "!" in chart(app)
+        await press(pilot, "l")
+        assert "at step 400: domain" in screen_text(app)
+        await press(pilot, "n")
+        text = screen_text(app)
+        assert "at step 200: domain 3.11" in text, text
+        assert "\u25b2" in text
+        await press(pilot, "h")
+        assert "at step 19" in screen_text(app)
+        await press(pilot, "0")
+        assert "at step" not in screen_text(app)
+
+
+async def test_smoothing_and_the_logarithm_are_labelled(tmp_path: Path) -> None:
+    app = CptApp(worlds.mid_training(tmp_path, upto=200).run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "v", "v")
+        assert "nats/token, raw" in screen_text(app)
+        await press(pilot, "S", "L")
+        text = screen_text(app)
+        assert "smoothed (EMA 0.9)" in text
+        assert "log y" in text

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from textual.widgets import DataTable, OptionList
+from textual.widgets import OptionList
 
 from cpt_tui.app import CptApp
 from cpt_tui.interview.draft import missing_files
 from cpt_tui.run_list import is_interview, recipe_files, run_row
-from cpt_tui.screens.home import HomeScreen, columns
+from cpt_tui.screens.home.home import HomeScreen
 from cpt_tui.screens.interview import InterviewScreen
 from engine.runs import events as ev
 from engine.runs.run import list_runs
@@ -60,13 +59,6 @@ def test_only_what_was_never_to_train_is_an_interview(tmp_path: Path) -> None:
     assert not is_interview(run_row(whole.run))
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 200])
-def test_columns_fit_and_a_name_is_no_wider_than_names_are(width: int) -> None:
-    shown = columns(width)
-    assert sum(cells + 2 for _, cells in shown) + 3 <= max(width, 76)
-    assert dict(shown)["run"] <= 44
-
-
 async def test_a_measured_draft_goes_on_in_the_interview(tmp_path: Path) -> None:
     worlds.checked(tmp_path)
     app = CptApp(home=tmp_path)
@@ -101,8 +93,9 @@ async def test_back_home_the_cursor_is_on_what_was_left(tmp_path: Path) -> None:
         await pilot.press("escape")
         await settle(pilot)
         assert isinstance(app.screen, HomeScreen)
-        table = app.screen.query_one(DataTable)
-        assert str(table.get_row_at(table.cursor_row)[0]).startswith("draft-")
+        row = app.screen.table.row
+        assert row is not None
+        assert (row.state, row.name) == ("draft", f"model {row.run.id[-4:]}")
 
 
 def data_folder(root: Path) -> Path:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input, OptionList
+from textual.widgets import Input, OptionList
 
 from cpt_tui.app import CptApp
-from cpt_tui.keys import KEYS, bindings
+from cpt_tui.keys.registry import KEYS, bindings
+from cpt_tui.panels.stage_rail import StageRail
 from cpt_tui.screens.confirm import ChoiceScreen, ConfirmScreen
 from cpt_tui.screens.control import kept_by_stop
 from cpt_tui.screens.help import HelpScreen
-from cpt_tui.screens.home import HomeScreen
+from cpt_tui.screens.home.home import HomeScreen
+from cpt_tui.screens.home.runs_table import RunsTable
 from cpt_tui.screens.interview import InterviewScreen
 from cpt_tui.screens.run import RunScreen
+from engine.runs.launch import read_status
 from engine.runs.run import list_runs
 from tests.cpt_tui import worlds
 from tests.cpt_tui.driving import folded, screen_text, settle
@@ -59,11 +62,10 @@ async def test_home_lists_runs_in_words_and_opens_one(tmp_path: Path) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
         text = screen_text(app)
-        for word in ("EARNED", "failed", "draft", "broken-2026", "clinic-2026"):
+        for word in ("EARNED", "failed", "draft", "broken dead", "clinic abcd"):
             assert word in text
-        table = app.screen.query_one(DataTable)
-        at = next(i for i in range(3) if "clinic" in str(table.get_row_at(i)[0]))
-        table.move_cursor(row=at)
+        table = app.screen.query_one(RunsTable)
+        table.move(next(i for i, row in enumerate(table.rows) if "clinic" in row.name))
         await pilot.press("enter")
         await settle(pilot)
         assert isinstance(app.screen, RunScreen)
@@ -134,6 +136,52 @@ async def test_hold_keeps_the_display_still(tmp_path: Path) -> None:
         await pilot.press("space")
         await settle(pilot)
         assert "step 61 of" in screen_text(app)
+
+
+async def test_the_status_line_says_what_a_run_has_come_to_on_every_panel(tmp_path: Path) -> None:
+    app = CptApp(worlds.mid_training(tmp_path, upto=420).run)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        for panel in "1234":
+            await pilot.press(panel)
+            await settle(pilot)
+            first, second = screen_text(app).split("\n")[1:3]
+            assert first.startswith(
+                f" {5 * chr(0x25CF)}{chr(0x25D0)}{2 * chr(0x25CB)}  train running"
+            )
+            assert "42%" in first
+            assert "all stages" in first
+            for word in ("guard green", "domain -0.4", "step 420 of 1,000", "tokens/s"):
+                assert word in second
+        assert not app.screen.query_one(StageRail).display
+        await pilot.resize_terminal(100, 24)
+        await settle(pilot)
+        rail = [line[:24].split() for line in screen_text(app).split("\n")]
+        assert ["\u25b8", "train", "running", "42%"] in rail
+
+
+async def test_the_end_of_a_run_offers_what_is_next_as_keys(tmp_path: Path) -> None:
+    run = worlds.finished(tmp_path).run
+    app = CptApp(run)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert "next: e export a arms f finish r report" in folded(app)
+        assert {"export", "arms", "finish"} <= offered(app)
+        assert not {"follow", "freeze"} & offered(app)
+        await pilot.press("f")
+        await pilot.pause()
+        assert "It starts from the CPT checkpoint, which earned it" in folded(app)
+        await pilot.press("n", "a")
+        await pilot.pause()
+        assert "a training run for each seed" in folded(app)
+        await pilot.press("escape", "e")
+        await pilot.pause()
+        assert "Export into which folder?" in folded(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        said = " ".join(note.message for note in app._notifications)
+        assert "has no" in said or "not" in said, "the run's files are those of a test"
+        assert read_status(run).alive is False
 
 
 async def test_stop_asks_and_only_y_means_yes(tmp_path: Path) -> None:
@@ -287,7 +335,7 @@ async def test_an_answer_newer_than_the_decision_marks_every_view(tmp_path: Path
         await pilot.press("escape", "escape")
         await settle(pilot)
         assert isinstance(app.screen, HomeScreen)
-        assert "answers changed: F5" in screen_text(app)
+        assert "GO changed: F5" in screen_text(app)
         await pilot.press("f5")
         await pilot.pause()
         assert "Answers changed after its decision" in folded(app)
@@ -356,7 +404,7 @@ async def test_every_registered_key_has_its_action_and_is_in_help(tmp_path: Path
             name = binding.action.partition("(")[0]  # type: ignore[union-attr]
             assert hasattr(screen, f"action_{name}") or hasattr(CptApp, f"action_{name}"), name
     app = CptApp(worlds.mid_training(tmp_path, upto=5).run)
-    async with app.run_test(size=(100, 140)) as pilot:
+    async with app.run_test(size=(100, 220)) as pilot:
         await settle(pilot)
         await pilot.press("question_mark")
         await settle(pilot)
@@ -538,8 +586,8 @@ async def test_palette_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
         await settle(pilot)
         commands = {c.title: c.help for c in app.get_system_commands(app.screen)}
         assert {"stop", "pause", "Panel 3: training"} <= set(commands)
-        assert commands["pause"].startswith("key p: ")
-        assert commands["Panel 3: training"] == "key 3"
+        assert commands["pause"].startswith("p         Pause")
+        assert commands["Panel 3: training"] == "3"
         assert not {"resume", "report", "decide again"} & set(commands)  # they cannot act now
 
 
@@ -570,7 +618,8 @@ async def test_a_refused_text_is_kept_until_escape_is_pressed_twice(tmp_path: Pa
         assert "no such folder" in screen_text(app)
         await pilot.press("s")
         await settle(pilot)
-        assert "no such folder" not in screen_text(app)
+        assert not app.screen.query_one("#fault").display
+        assert "/no/models: no such folder" in folded(app), "that of the new text, not kept yet"
         await pilot.press("escape")
         await settle(pilot)
         await pilot.press("escape")

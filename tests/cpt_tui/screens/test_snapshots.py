@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from cpt_tui.app import CptApp
-from cpt_tui.screens import home
+from cpt_tui.screens.home import home
 from engine.runs.run import Run
 from tests.cpt_tui import driving, worlds
 

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.runs import events as ev
-from engine.runs.events import EventLog, Tail, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Tail, read_all
 
 
 def steps(path: Path) -> list[int]:

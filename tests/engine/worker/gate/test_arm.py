@@ -17,7 +17,8 @@ from engine.gold.draws import SftRows
 from engine.gold.example import Example
 from engine.recipe import sections as recipes
 from engine.recipe.gate import Sft
-from engine.runs.events import Alarm, ArmSeed, EventLog, Progress, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, ArmSeed, Progress, read_all
 from engine.runs.run import create_run
 from engine.worker.gate.arm import SftArm, TrainedProbe
 from engine.worker.gate.sft import Tuner, dev_split

@@ -14,7 +14,7 @@ from engine.gold.load import gold_items
 from engine.preflight import check_lm_eval
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.worker.gate import lm_eval
 from engine.worker.job.context import Context

@@ -18,7 +18,8 @@ from engine.gold.load import gold_items
 from engine.gold.metrics import f1_values
 from engine.recipe.gate import Gate
 from engine.recipe.sections import Recipe
-from engine.runs.events import ArmSeed, EventLog, GateLooked
+from engine.runs.event_log import EventLog
+from engine.runs.events import ArmSeed, GateLooked
 from engine.runs.run import create_run
 from engine.worker.gate.arm_files import ArmFiles
 from engine.worker.gate.stage import Judging

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.recipe.toml import validate
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import Run
 from engine.worker.job import context as contexts
 from engine.worker.job.context import Context

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.recipe.seal import answers_digest
 from engine.recipe.toml import load_recipe
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.decide import take_answers

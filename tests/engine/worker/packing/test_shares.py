@@ -19,7 +19,7 @@ from engine.decision.mix_back import (
     wanted_tokens,
 )
 from engine.recipe.sections import Recipe
-from engine.runs.events import EventLog
+from engine.runs.event_log import EventLog
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import scan_texts

@@ -14,7 +14,8 @@ from engine.errors import InputError
 from engine.gold.example import Example
 from engine.recipe import sections as recipes
 from engine.recipe.adapters import Lora
-from engine.runs.events import Alarm, EventLog, Facts, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, Facts, read_all
 from engine.runs.run import Run, create_run, list_runs
 from engine.worker.job.context import Context
 from engine.worker.model import base as models

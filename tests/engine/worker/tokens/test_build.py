@@ -21,7 +21,8 @@ from engine.files import home
 from engine.gold.example import Example
 from engine.recipe import sections
 from engine.recipe.sections import Recipe, Source
-from engine.runs.events import EventLog, Progress, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Progress, read_all
 from engine.runs.run import Run, create_run
 from engine.worker.job.context import Context
 from engine.worker.measure.scan import scan_texts
@@ -286,7 +287,7 @@ def test_two_runs_may_read_one_corpus_at_once(
         "from pathlib import Path\n"
         "from transformers import AutoTokenizer\n"
         "from engine.corpus.corpus import Corpus\n"
-        "from engine.runs.events import EventLog\n"
+        "from engine.runs.event_log import EventLog\n"
         "from engine.recipe.sections import Recipe, Source\n"
         "from engine.runs.run import create_run\n"
         "from engine.worker.job.context import Context\n"

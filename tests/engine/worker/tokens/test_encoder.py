@@ -16,7 +16,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from engine.corpus.corpus import Corpus
 from engine.recipe.sections import Recipe, Source
-from engine.runs.events import Alarm, EventLog, read_all
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, read_all
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.tokens import byte_pairs, encoder, store
@@ -190,6 +191,15 @@ def test_what_only_the_tokenizer_reads_is_left_to_it(families: Any) -> None:
         assert encoding.encode("a lone \ud800 surrogate") is None
         assert encoding.encode("x" + " " * 2 * byte_pairs.LONGEST_BLANK) is None
         assert encoding.encode("x" * 50_000) is not None
+
+
+def test_a_text_that_tiktoken_gives_up_on_is_left_to_the_tokenizer(
+    families: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(byte_pairs, "LONGEST_BLANK", 1 << 30)
+    _, encoding = families["SmolLM2"]
+    assert encoding.encode(" " * 1_100_000 + "x") is None
+    assert encoding.encode("x") is not None
 
 
 def refused(name: str) -> Any:

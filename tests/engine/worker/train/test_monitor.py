@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from engine.recipe.toml import load_recipe
-from engine.runs.events import Alarm, EvalPoint, EventLog
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, EvalPoint
 from engine.runs.run import create_run
 from engine.worker.job.context import Context
 from engine.worker.train.monitor import Taken, Watch

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.runs.events import Alarm, EvalPoint, EventLog, TrainStep
+from engine.runs.event_log import EventLog
+from engine.runs.events import Alarm, EvalPoint, TrainStep
 from engine.runs.run import Run, create_run
 from engine.worker.train import trackers
 from engine.worker.train.trackers import Trackers

@@ -1,14 +1,10 @@
-"""What comes after a verdict: checked and prepared before a worker runs, then reported."""
+"""What comes after a verdict: checked and prepared before a worker runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import typer
-
-from cpt_tui.safe import clean
 from engine.corpus.corpus import Corpus
 from engine.demo.demo import is_demo
 from engine.errors import InputError
@@ -19,7 +15,6 @@ from engine.recipe.sources import is_local
 from engine.recipe.toml import amend, load_recipe
 from engine.release import push as hub_push
 from engine.release.policy import SOURCES, check_source, check_target, check_verdict, is_whole
-from engine.report.report import html_path, mend_report
 from engine.runs import launch
 from engine.runs.run import JUDGE, Run
 
@@ -122,38 +117,3 @@ def _must_be_judged(run: Run, why: str) -> None:
 def _must_rest(run: Run) -> None:
     if launch.read_status(run).alive:
         raise InputError(f"Run {run.id} is being worked on; watch it with: cpt watch {run.id}")
-
-
-def report_files(run: Run) -> tuple[Path, Path]:
-    """(Markdown, HTML) of a run; a page that an older version did not write is written now."""
-    if not run.report_path.is_file():
-        raise InputError(f"Run {run.id} has no report yet; watch it with: cpt watch {run.id}")
-    if said := mend_report(run):
-        typer.echo(f"cpt: {clean(said)}", err=True)
-    return run.report_path, html_path(run)
-
-
-def print_report(run: Run, html: bool, json_: bool) -> None:
-    """The report's text, or the page's path, or both paths and the verdict as JSON."""
-    if json_:
-        typer.echo(json.dumps(report_facts(run)))
-        return
-    markdown, page = report_files(run)
-    typer.echo(clean(str(page) if html else markdown.read_text(errors="replace")))
-
-
-def report_facts(run: Run) -> dict[str, str]:
-    """Where the report is, and its verdict, for ``--json``."""
-    markdown, html = report_files(run)
-    made = run.read_artifacts("gate", "decide")
-    faults = [made.describe_unreadable(stage) for stage in ("gate", "decide")]
-    judged = made.gate or (None if "gate" in made.unreadable else made.decide)
-    return {
-        "run": run.id,
-        "markdown": str(markdown),
-        "html": str(html),
-        "outcome": judged.outcome if judged else "",
-        "label": made.gate.label if made.gate else "",
-        "sentence": judged.sentence if judged else "",
-        "fault": "; ".join(fault for fault in faults if fault),
-    }

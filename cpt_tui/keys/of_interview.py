@@ -1,0 +1,93 @@
+"""Keys of the interview."""
+
+from __future__ import annotations
+
+from cpt_tui.keys.key import Key
+
+INTERVIEW_KEYS = (
+    Key(
+        "interview.next",
+        "pagedown",
+        "next",
+        "turn",
+        "The next question; a changed text is checked and kept first",
+        ("interview",),
+        display="pgup/dn",
+        priority=True,
+    ),
+    Key(
+        "interview.back",
+        "pageup",
+        "back",
+        "back",
+        "The question before",
+        ("interview",),
+        footer=False,
+        priority=True,
+    ),
+    Key(
+        "interview.right",
+        "right",
+        "next",
+        "next",
+        "The same, outside of text fields",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.left",
+        "left",
+        "back",
+        "back",
+        "The same, outside of text fields",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.jump",
+        "f2",
+        "jump",
+        "go to",
+        "Go to any question",
+        ("interview",),
+        display="F2",
+    ),
+    Key(
+        "interview.measure",
+        "m,f5",
+        "measure",
+        "measure",
+        "Measure: scan the text, probe the model, decide; F5 works in text fields too",
+        ("interview",),
+        display="F5",
+    ),
+    Key(
+        "interview.down",
+        "j",
+        "scroll_page(1)",
+        "scroll",
+        "Scroll the page down, k up (outside of text fields)",
+        ("interview",),
+        display="j/k",
+    ),
+    Key("interview.up", "k", "scroll_page(-1)", "up", "Scroll the page up", ("interview",), False),
+    Key(
+        "interview.term",
+        "t",
+        "term(1)",
+        "next term",
+        "The next term to mark, T the one before (on the page of your terms)",
+        ("interview",),
+        False,
+    ),
+    Key(
+        "interview.term_back",
+        "T",
+        "term(-1)",
+        "term before",
+        "The term before",
+        ("interview",),
+        False,
+    ),
+    Key("interview.watch", "w", "watch", "watch", "Watch this run", ("interview",), footer=False),
+)
