@@ -33,6 +33,10 @@ class TextEdits:
         self._documents = 0
         self._counts: Counter[str] = Counter()
 
+    def anew(self) -> TextEdits:
+        """The same edits for the same texts from the first one on."""
+        return TextEdits(self._shared, self._mask)
+
     @property
     def counts(self) -> EditCounts:
         """What was changed so far."""

@@ -1,6 +1,7 @@
-"""Head, attention and step against the path before and a bare loop, as ratios of CPU seconds.
+"""Head, attention, step and tokens against the path before and a bare loop, in CPU seconds.
 
-``python -m tests.benchmarks.speed --models DIR --out DIR [--only head] [--pairs 5] [--small]``. All
+``python -m tests.benchmarks.speed --models DIR --out DIR [--only head] [--pairs 5] [--small]``; the
+rows of tokens are made where ``--material DIR`` is given, of ``--megabytes 30`` of its text. All
 arms of a row run in one process, in turn, so that only the ratio of neighbours counts on a machine
 that others use too; a row is the median over the pairs. Memory is the high-water mark of a process
 of its own for each arm. ``speed.json`` and ``speed.md`` are written to ``--out``.
@@ -10,32 +11,49 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
+from transformers import AutoTokenizer
 
+from engine.corpus.corpus import Corpus
+from engine.recipe.sections import Recipe, Source
+from engine.runs.event_log import EventLog
+from engine.runs.run import create_run
+from engine.worker.job.context import Context
+from engine.worker.measure.scan import scan_texts
 from engine.worker.model import base as models
 from engine.worker.model.document_attention import Documents, attend
 from engine.worker.model.fast_paths import Check, Paths, enable_fast_paths
 from engine.worker.model.precision import Precision
+from engine.worker.packing.stage import pack_texts
 from engine.worker.step import loss
 from engine.worker.step.memory import Peak, in_use
 from engine.worker.step.optimizer import make_optimizer
 from engine.worker.step.parallel import SingleProcess
 from engine.worker.step.rows import IGNORE, Rows
 from engine.worker.step.step import Stepper
+from engine.worker.tokens import encoder
+from engine.worker.tokens.checks import open_stores
+from engine.worker.tokens.encoder import TextEncoder
+from engine.worker.tokens.unique_documents import Batch, Reading
+from tests.benchmarks import scan_speed
 
 Arm = Callable[[], float]
 """Does the work once and returns its loss (or another number that must be equal)."""
@@ -278,6 +296,58 @@ def measure_steps(folder: Path, small: bool, pairs: int) -> Iterator[Measured]:
         yield compare(work, step_arms(model, count, length), pairs)
 
 
+# --- tokens --------------------------------------------------------------------------------
+
+
+def token_arms(batches: list[Batch], tokenizer: Any) -> dict[str, Arm]:
+    """A corpus's ids, proof of the fast path included; their sum, so that all are the same."""
+
+    def run(fast: bool) -> float:
+        by = TextEncoder(tokenizer, "uint32", fast)
+        found = (by.encode(batch.texts, batch.hashes) for batch in batches)
+        return float(sum(int(ids.sum()) for each in found for ids in each))
+
+    def bare() -> float:
+        backend = tokenizer.backend_tokenizer
+        found = (backend.encode_batch_fast(b.texts, add_special_tokens=False) for b in batches)
+        return float(sum(sum(one.ids) for each in found for one in each))
+
+    return {OURS: partial(run, True), BEFORE: partial(run, False), BARE: bare}
+
+
+def scan_arms(path: Path, tokenizer: Any, scratch: Path) -> dict[str, Arm]:
+    """Scan, tokens and packs of a corpus, from nothing; how many tokens its rows hold."""
+    texts = {"path": str(path)}
+    recipe = Recipe.model_validate(
+        {"model": {"id": "m"}, "corpus": texts, "generic": {"path": "embedded"}}
+    )
+    eos = tokenizer.eos_token_id
+    base: Any = SimpleNamespace(name="m", tokenizer=tokenizer, context=2048, eos=eos, bos=None)
+
+    def run(first: int) -> float:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.environ["CPT_HOME"] = str(scratch)
+        made = create_run("scan", "", scratch)
+        context = Context(made, recipe, EventLog(made.events_path), stage="scan")
+        was, encoder.FIRST = encoder.FIRST, first
+        stores = scan_texts(context, base).stores
+        encoder.FIRST = was
+        return float(pack_texts(context, base, *open_stores(stores)).tokens)
+
+    return {OURS: partial(run, encoder.FIRST), BEFORE: partial(run, 1 << 60)}
+
+
+def measure_tokens(material: Path, megabytes: int, pairs: int) -> Iterator[Measured]:
+    tokenizer = AutoTokenizer.from_pretrained(material / "tokenizers/smollm2")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "corpus.jsonl"
+        scan_speed.make(path, megabytes * scan_speed.MB, scan_speed.sentences(material))
+        batches = list(Reading(Corpus(Source(path=str(path)))).batches())
+        yield compare(f"encode {megabytes} MB", token_arms(batches, tokenizer), pairs)
+        arms = scan_arms(path, tokenizer, Path(folder) / "home")
+        yield compare(f"scan, tokenise and pack {megabytes} MB", arms, pairs)
+
+
 def table(rows: list[Measured]) -> str:
     """The rows as Markdown; a ratio below 1 says that ours is faster."""
     lines = [
@@ -298,9 +368,11 @@ def table(rows: list[Measured]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--models", type=Path, default=Path())
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", choices=["head", "attention", "step"])
+    parser.add_argument("--only", choices=["head", "attention", "step", "tokens"])
+    parser.add_argument("--material", type=Path, help="texts and a tokenizer, for the tokens")
+    parser.add_argument("--megabytes", type=int, default=30)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="small shapes, to see that it runs")
     given = parser.parse_args()
@@ -310,6 +382,8 @@ def main() -> int:
         "attention": lambda: measure_attention(given.small, given.pairs),
         "step": lambda: measure_steps(given.models, given.small, given.pairs),
     }
+    if given.material:
+        kinds["tokens"] = lambda: measure_tokens(given.material, given.megabytes, given.pairs)
     rows: list[Measured] = []
     for name, measure in kinds.items():
         if given.only in (None, name):

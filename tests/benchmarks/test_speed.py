@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
+from transformers import AutoTokenizer
 
+from engine.corpus.corpus import Corpus
+from engine.recipe.sections import Source
+from engine.worker.tokens import encoder
+from engine.worker.tokens.unique_documents import Reading
+from tests import tiny
 from tests.benchmarks.speed import (
     BARE,
     BEFORE,
@@ -16,6 +22,7 @@ from tests.benchmarks.speed import (
     head_arms,
     step_arms,
     table,
+    token_arms,
 )
 
 
@@ -30,3 +37,15 @@ def test_the_arms_of_each_row_are_equal(tiny_model: Path) -> None:
         assert set(row.seconds) >= {OURS, BEFORE, BARE}
         assert row.apart < 1e-5, row
     assert table(rows).count("\n") == 2 + sum(len(row.ratios) for row in rows)
+
+
+def test_the_arms_of_the_tokens_are_equal(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "FIRST", 5_000)
+    rows = [{"text": text} for text in tiny.documents(60, 2)]
+    corpus = Corpus(Source(path=str(tiny.write_jsonl(tmp_path / "c.jsonl", rows))))
+    batches = list(Reading(corpus).batches()) * 2
+    row = compare("tokens", token_arms(batches, AutoTokenizer.from_pretrained(tiny_model)), 1)
+    assert set(row.seconds) == {OURS, BEFORE, BARE}
+    assert row.apart == 0

@@ -29,12 +29,13 @@ from engine.quality.shingles import Words, words_of
 from engine.quality.special_strings import SpecialStrings
 from engine.quality.text_edits import TextEdits
 from engine.quality.text_quality import TextQuality
+from engine.runs.events import Alarm
 from engine.worker.job.context import Context
 from engine.worker.tokens import repeats
+from engine.worker.tokens.encoder import TextEncoder
 from engine.worker.tokens.store import (
     Ints,
     TokenStore,
-    encode_long,
     split_documents,
     tokenizer_identity,
     without_leaks,
@@ -86,6 +87,10 @@ def build_store(
         with ExitStack() as stack:
             writer = _Writer(temporary, tokenizer, overlap, stack)
             _read(context, reading, writer, f"reading {label}")
+            if writer.encoder.reason:
+                _say_slow(context, label, writer.encoder)
+            if writer.encoder.is_wrong:
+                _encode_again(context, reading, writer, f"tokenising the {label} again")
             if not writer.documents:
                 raise InputError(
                     f"{corpus.label}: no readable text was found; give a folder or file with text"
@@ -148,6 +153,24 @@ def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> No
             writer.add(waiting[0], waiting[1].result())
 
 
+def _say_slow(context: Context, label: str, encoder: TextEncoder) -> None:
+    """Why the fast way to tokenise was not taken, or left."""
+    again = ": the text is tokenised again" if encoder.is_wrong else ""
+    message = f"the {label} is tokenised without tiktoken: {encoder.reason}{again}"
+    level = "amber" if encoder.is_wrong else "note"
+    context.emit(Alarm(level=level, stage=context.stage, message=message))
+
+
+def _encode_again(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
+    """Every document's tokens, by the tokenizer alone, in place of those written."""
+    corpus = open_corpus(reading.corpus.source)
+    edits = reading.edits and reading.edits.anew()
+    writer.forget_tokens()
+    for batch in Reading(corpus, edits).batches():
+        writer.add_tokens(writer.encode(batch))
+        context.progress(label, corpus.ledger.bytes_read, corpus.ledger.bytes_total, "bytes")
+
+
 class _Writer:
     """Accumulates one store; everything but counters goes straight to disk."""
 
@@ -160,6 +183,7 @@ class _Writer:
     ) -> None:
         self._folder, self._tokenizer, self._overlap = folder, tokenizer, overlap
         self._dtype = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
+        self.encoder = TextEncoder(tokenizer, self._dtype)
         self._files = {
             name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in COLUMNS
         }
@@ -177,7 +201,7 @@ class _Writer:
 
     def encode(self, batch: Batch) -> list[Ints]:
         """Token ids of each document; may run in a thread."""
-        return encode_long(self._tokenizer, batch.texts, self._dtype)
+        return self.encoder.encode(batch.texts, batch.hashes)
 
     def look(self, batch: Batch) -> None:
         """Everything that needs the text."""
@@ -205,16 +229,27 @@ class _Writer:
             self._terms = _most(terms, MAX_TERMS // 2)
 
     def add(self, batch: Batch, ids: list[Ints]) -> None:
-        """The documents' tokens."""
-        self._write("tokens", *ids)
-        self._write("lengths", np.array([len(one) for one in ids], dtype=np.int64))
+        """The documents' tokens, and what is known of each document."""
+        self.add_tokens(ids)
         self._write("nbytes", batch.sizes)
         self._write("hashes", batch.hashes)
         self._write("sources", batch.sources)
         self._write("origins", np.array([self._place(o) for o in batch.origins], dtype=np.uint32))
         self.documents += len(ids)
+
+    def add_tokens(self, ids: list[Ints]) -> None:
+        """The documents' tokens alone."""
+        self._write("tokens", *ids)
+        self._write("lengths", np.array([len(one) for one in ids], dtype=np.int64))
         if self._unknown_id is not None:
             self._unknown += sum(int((one == self._unknown_id).sum()) for one in ids)
+
+    def forget_tokens(self) -> None:
+        """Leave all tokens out that were added so far."""
+        for name in ("tokens", "lengths"):
+            self._files[name].seek(0)
+            self._files[name].truncate()
+        self._unknown = 0
 
     def _write(self, name: str, *arrays: npt.NDArray[Any]) -> None:
         for array in arrays:

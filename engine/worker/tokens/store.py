@@ -237,21 +237,21 @@ def encode_long(tokenizer: PreTrainedTokenizerBase, texts: list[str], dtype: str
             continue
         found += [np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else []
         short = []
-        pieces = [np.asarray(encode(tokenizer, [part])[0], dtype) for part in _parts(text)]
+        pieces = [np.asarray(encode(tokenizer, [part])[0], dtype) for part in parts(text)]
         found.append(np.concatenate(pieces))
     return found + ([np.asarray(ids, dtype) for ids in encode(tokenizer, short)] if short else [])
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     """The text in pieces of at most ``LONGEST`` characters, cut before a blank."""
-    parts, start = [], 0
+    found, start = [], 0
     while len(text) - start > LONGEST:
         least, most = start + LONGEST // 2, start + LONGEST
         cut = max(text.rfind(blank, least, most) for blank in " \n")
         cut = cut if cut > 0 else most
-        parts.append(text[start:cut])
+        found.append(text[start:cut])
         start = cut
-    return [*parts, text[start:]]
+    return [*found, text[start:]]
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
