@@ -92,12 +92,12 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
     if not pilot:
         return
     page.put("pilot     ", "dim").put(format_interval(pilot.gain, 3), "bold")
-    page.add(" nats/token, net of generic")
+    page.add(" nats, net of generic")
     fluent, go = limits["fluent_gain"], limits["go_gain"]
     _scale(page, pilot.gain, [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)
     page.add(
-        f"domain {pilot.domain_gain:+.3f}, generic {pilot.generic_gain:+.3f}, "
+        f"nats/token: domain {pilot.domain_gain:+.3f}, generic {pilot.generic_gain:+.3f}; "
         f"{format_count(pilot.tokens)} tokens",
         "dim",
     )
