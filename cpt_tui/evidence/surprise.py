@@ -97,7 +97,7 @@ def _pilot(page: Page, pilot: Pilot | None, limits: Limits, width: int) -> None:
     _scale(page, pilot.gain, [Mark(fluent, f"{fluent:g}"), Mark(go, f"{go:g} go")], width)
     page.put(" " * 10)
     page.add(
-        f"nats/token: domain {pilot.domain_gain:+.3f}, generic {pilot.generic_gain:+.3f}; "
+        f"domain {pilot.domain_gain:+.3f}, generic {pilot.generic_gain:+.3f}, "
         f"{format_count(pilot.tokens)} tokens",
         "dim",
     )

@@ -67,7 +67,7 @@ class Bench:
         """What a scan says of one side."""
         corpus = Corpus(Source(path=str(path)))
         store, _ = open_store(self.context, corpus, self.tokenizer, "text", [])
-        return side_scan(store, cast(Base, SimpleNamespace(context=512)))
+        return side_scan(store, cast(Base, SimpleNamespace(context=512)), corpus.source)
 
     def tokens(self, texts: Sequence[str]) -> int:
         return sum(map(len, self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]))

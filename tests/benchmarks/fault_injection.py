@@ -29,8 +29,8 @@ from typing import Any
 import pytest
 
 from cpt_tui import run_list
-from cpt_tui.commands import report
-from cpt_tui.workspace import follow, orders
+from cpt_tui.commands import follow, report
+from cpt_tui.workspace import orders
 from engine.artifacts.shipping import ReloadProof
 from engine.errors import CptError, InputError
 from engine.files import home, sha256_file

@@ -155,7 +155,7 @@ class ArmsStage(Stage[ArmsResult]):
 
     def _source(self) -> dict[str, object] | None:
         control = self.recipe.arms.control
-        return control.model_dump() if control else None
+        return control.model_dump(mode="json") if control else None
 
     def _terms(self, planned: Planned) -> str:
         """What an arm's row depends on; the rest of a plan is that of the arms that are shown."""

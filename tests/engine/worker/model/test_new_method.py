@@ -121,7 +121,7 @@ def test_the_rest_follows_from_its_facts(tiny_model: Path) -> None:
     with pytest.raises(InputError, match=r'\[train\] method = "norms" needs \[launch\]'):
         methods.check(sharded)
     gate = Gate.model_validate({"probe": {"method": "norms"}})
-    assert gate.probe.rates == (1e-3, 3e-3)
+    assert gate.probe.rates == (1e-3,)
     tuner = Tuner(base, gate, FP32)
     mine = tuner.begin(load(tiny_model), 0)
     assert {p.ndim for p in mine.parameters() if p.requires_grad} == {1}
