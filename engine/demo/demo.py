@@ -7,15 +7,13 @@ trained here again from generated text, which takes minutes;
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from engine.corpus.files.seals import discard_folder, find_damage, publish_sealed
-from engine.files import digest, home, private_dir
+from engine.corpus.files.seals import build_sealed, discard_folder, find_damage
+from engine.files import digest, home
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import dump, load_recipe, recipe_folder
 from engine.runs.run import Run, create_run
@@ -80,11 +78,8 @@ def world_files(fluent: bool, say: Say = say_on_stderr) -> dict[str, Path]:
     key = digest([world.base_identity(SEED), fluent])[:16]
     folder = home() / "cache" / "demo" / f"world-{key}"
     if not is_whole(folder, "text", say):
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        world.write_world(private_dir(temporary), SEED, fluent)
-        private_dir(folder.parent)
-        publish_sealed(temporary, folder)
+        with build_sealed(folder) as temporary:
+            world.write_world(temporary, SEED, fluent)
     return {name: folder / f"{name}.jsonl" for name in ("domain", "generic", "sft", "gold")}
 
 

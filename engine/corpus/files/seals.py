@@ -14,17 +14,21 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from pydantic import ValidationError
 
 from engine.artifacts.record import Record
 from engine.corpus.files.digests import digests
-from engine.files import publish, sha256_file, write_atomic
+from engine.files import private_dir, publish, sha256_file, write_atomic
 
 SEAL = "seal.json"
 DISCARDED = ".discarded-"
 """In the name of a folder that is being removed, before the process that removes it."""
+PARTIAL = ".partial-"
+"""In the name of a folder that is being built, before the process that builds it."""
 LOOKED = "looked-at"
 """Its time is that of the last whole look."""
 BLOCK = 1 << 20
@@ -101,6 +105,30 @@ def publish_sealed(temporary: Path, folder: Path) -> None:
         discard_folder(folder)
     publish(temporary, folder)
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def build_sealed(folder: Path) -> Iterator[Path]:
+    """An empty folder to build in, which is sealed and takes the place of ``folder`` at the end.
+
+    Several processes may build one folder at once: each has its own, and the first one done is
+    kept. What killed processes left of it goes first; nothing is left where the building fails.
+    """
+    _sweep(folder)
+    temporary = private_dir(folder.with_name(f"{folder.name}{PARTIAL}{os.getpid()}"))
+    try:
+        yield temporary
+        publish_sealed(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left of this folder."""
+    for left in folder.parent.glob(f"{folder.name}{PARTIAL}*"):
+        pid = int(left.name.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def discard_folder(folder: Path) -> None:

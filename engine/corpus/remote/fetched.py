@@ -8,20 +8,17 @@ state; the hash of the content goes into the recipe, so that a replay reads the 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import ValidationError
 
 from engine.artifacts.record import Record
 from engine.corpus import hub
-from engine.corpus.files.seals import discard_folder, find_damage, hold_folder, publish_sealed
+from engine.corpus.files.seals import build_sealed, discard_folder, find_damage, hold_folder
 from engine.corpus.ledger import Row, shown
 from engine.corpus.remote.addresses import RemoteFile, download, list_remote
 from engine.errors import InputError
@@ -171,23 +168,9 @@ def _made(source: Source, tick: Tick) -> FetchedText:
     folder = fetched_folder() / asked.key
     meta = read_meta(folder)
     if meta is None or not _is_whole(folder):
-        private_dir(folder.parent)
-        _sweep(folder)
-        temporary = private_dir(folder.with_name(f"{folder.name}.partial-{os.getpid()}"))
-        try:
+        with build_sealed(folder) as temporary:
             meta = _written(source, asked, temporary, tick)
-            publish_sealed(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return FetchedText(folder, read_meta(folder) or meta)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left of this folder."""
-    for left in folder.parent.glob(f"{folder.name}.partial-*"):
-        pid = left.name.rpartition("-")[2]
-        if pid == str(os.getpid()) or not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _written(source: Source, asked: _Asked, folder: Path, tick: Tick) -> FetchedMeta:

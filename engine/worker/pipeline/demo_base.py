@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,11 +23,11 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers import models as token_models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from engine.corpus.files.seals import hold_folder, publish_sealed
+from engine.corpus.files.seals import build_sealed, hold_folder
 from engine.corpus.files.streams import zstandard
 from engine.demo import demo, world
 from engine.errors import InputError
-from engine.files import digest, private_dir
+from engine.files import digest
 from engine.recipe import sections
 from engine.runs.events import Alarm, StageDone, StageStarted, TrainStep
 from engine.worker.job.context import Context
@@ -117,13 +115,10 @@ def empty_model(tokenizer: PreTrainedTokenizerFast) -> Any:
 
 def _write(folder: Path, model: Any, tokenizer: PreTrainedTokenizerFast, facts: Facts) -> None:
     """A transformers folder in the cache, written aside, sealed and renamed."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    private_dir(temporary)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    (temporary / "built.json").write_text(json.dumps(facts))
-    publish_sealed(temporary, folder)
+    with build_sealed(folder) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        (temporary / "built.json").write_text(json.dumps(facts))
 
 
 # --- the file that it comes as -----------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from engine.artifacts.scan import Quality
 from engine.corpus.corpus import Corpus
-from engine.corpus.files.seals import hold_folder, publish_sealed
+from engine.corpus.files.seals import build_sealed, hold_folder
 from engine.corpus.mixture import open_corpus
 from engine.errors import InputError
-from engine.files import digest, home, private_dir, write_json
+from engine.files import digest, home, write_json
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
@@ -79,10 +76,7 @@ def build_store(
 
     Raises InputError if nothing readable was found; Interrupted on a stop.
     """
-    # Two runs may read one corpus at once: each builds its own, the first one done is kept.
-    _sweep(folder)
-    temporary = private_dir(folder.with_suffix(f".partial-{os.getpid()}"))
-    try:
+    with build_sealed(folder) as temporary:
         reading = Reading(corpus, _edits(context, corpus, f"comparing the lines of the {label}"))
         with ExitStack() as stack:
             writer = _Writer(temporary, tokenizer, overlap, stack)
@@ -102,9 +96,6 @@ def build_store(
                 f"{corpus.label}: changed while it was read; go on with {context.go_on} once it "
                 "stays as it is"
             )
-        publish_sealed(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     hold_folder(folder)
     return TokenStore(folder)
 
@@ -122,14 +113,6 @@ def _edits(context: Context, corpus: Corpus, label: str) -> TextEdits | None:
             context.progress(label, corpus.ledger.bytes_read, corpus.ledger.bytes_total, "bytes")
         edits = TextEdits(lines.shared_keys(), source.mask_contacts)
     return edits
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed workers left of this store."""
-    for left in folder.parent.glob(f"{folder.stem}.partial-*"):
-        pid = int(left.suffix.rpartition("-")[2])
-        if pid == os.getpid() or not psutil.pid_exists(pid):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _read(context: Context, reading: Reading, writer: _Writer, label: str) -> None:
