@@ -23,7 +23,7 @@ import psutil
 from engine.corpus.files.seals import SEAL, discard_folder, find_damage
 from engine.corpus.remote.fetched import read_meta
 from engine.errors import InputError
-from engine.files import home, read_sealed_json
+from engine.files import cache_folder, read_sealed_json
 from engine.runs.launch import read_status
 from engine.runs.run import Run, list_runs
 
@@ -68,10 +68,6 @@ class Entry:
         """Short, and enough to name it by."""
         short = self.kind in (TOKENS, FETCHED, ARM)
         return self.path.name[:16] if short else self.path.name
-
-
-def cache_folder() -> Path:
-    return home() / "cache"
 
 
 def list_cache() -> list[Entry]:

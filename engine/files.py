@@ -23,6 +23,11 @@ def home() -> Path:
     return Path(override).expanduser() if override else Path(platformdirs.user_data_dir("cpt"))
 
 
+def cache_folder() -> Path:
+    """All that can be made again."""
+    return home() / "cache"
+
+
 def check_home() -> None:
     """InputError where the home is there and is no folder that can be used."""
     folder = home()

@@ -11,8 +11,9 @@ import typer
 
 from cpt_tui.commands.starting import interactive
 from cpt_tui.safe import clean, clean_line
-from engine.cache import Entry, cache_folder, choose, clear, list_cache
+from engine.cache import Entry, choose, clear, list_cache
 from engine.errors import InputError
+from engine.files import cache_folder
 from engine.formatting import format_bytes, format_short_duration
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from engine.corpus.files.seals import build_sealed, discard_folder, find_damage
-from engine.files import digest, home
+from engine.files import cache_folder, digest
 from engine.recipe.sections import Recipe
 from engine.recipe.toml import dump, load_recipe, recipe_folder
 from engine.runs.run import Run, create_run
@@ -48,7 +48,7 @@ def base_folder(rebuilt: bool = False) -> Path:
     from engine.demo import world
 
     source = "rebuilt" if rebuilt else BASE_SHA256
-    return home() / "cache" / "demo" / f"base-{digest([world.base_identity(SEED), source])[:16]}"
+    return cache_folder() / "demo" / f"base-{digest([world.base_identity(SEED), source])[:16]}"
 
 
 def materialise(recipe: Recipe, say: Say = say_on_stderr) -> Recipe:
@@ -76,7 +76,7 @@ def world_files(fluent: bool, say: Say = say_on_stderr) -> dict[str, Path]:
     from engine.demo import world
 
     key = digest([world.base_identity(SEED), fluent])[:16]
-    folder = home() / "cache" / "demo" / f"world-{key}"
+    folder = cache_folder() / "demo" / f"world-{key}"
     if not is_whole(folder, "text", say):
         with build_sealed(folder) as temporary:
             world.write_world(temporary, SEED, fluent)

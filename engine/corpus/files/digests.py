@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.corpus.files.streams import open_bytes
 from engine.corpus.ledger import Fault
-from engine.files import home, private_dir
+from engine.files import cache_folder, home, private_dir
 
 RACY = 2_000_000_000
 """Nanoseconds: a file younger than this is hashed every time."""
@@ -102,7 +102,7 @@ class _Memory:
 @contextlib.contextmanager
 def _memory() -> Iterator[_Memory]:
     """The memory, opened; a broken file is begun anew."""
-    path = home() / "cache" / "digests.sqlite3"
+    path = cache_folder() / "digests.sqlite3"
     try:
         table = _opened(path)
     except sqlite3.DatabaseError:  # not a database, or a damaged one

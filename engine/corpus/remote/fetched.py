@@ -22,7 +22,15 @@ from engine.corpus.files.seals import build_sealed, discard_folder, find_damage,
 from engine.corpus.ledger import Row, shown
 from engine.corpus.remote.addresses import RemoteFile, download, list_remote
 from engine.errors import InputError
-from engine.files import check_space, digest, home, private_dir, sha256_file, write_json
+from engine.files import (
+    cache_folder,
+    check_space,
+    digest,
+    home,
+    private_dir,
+    sha256_file,
+    write_json,
+)
 from engine.recipe.sources import Source, lock_name
 
 FETCH_VERSION = 1
@@ -77,7 +85,7 @@ _OPENED: dict[tuple[str, str], FetchedText] = {}
 
 def fetched_folder() -> Path:
     """Where all fetched texts lie."""
-    return home() / "cache" / "fetched"
+    return cache_folder() / "fetched"
 
 
 def check_remote(source: Source) -> None:

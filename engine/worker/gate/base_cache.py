@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from engine import __version__
 from engine.artifacts.record import Record
-from engine.cache import ABOUT, ARMS_FOLDER, cache_folder
+from engine.cache import ABOUT, ARMS_FOLDER
 from engine.corpus.files.seals import hold_folder
-from engine.files import digest, private_dir, read_sealed_json, write_sealed_json
+from engine.files import cache_folder, digest, private_dir, read_sealed_json, write_sealed_json
 from engine.gold.draws import GateItems
 from engine.gold.example import Example
 from engine.recipe.gate import Gate

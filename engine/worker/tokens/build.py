@@ -17,7 +17,7 @@ from engine.corpus.corpus import Corpus
 from engine.corpus.files.seals import build_sealed, hold_folder
 from engine.corpus.mixture import open_corpus
 from engine.errors import InputError
-from engine.files import digest, home, write_json
+from engine.files import cache_folder, digest, write_json
 from engine.quality.boilerplate import Boilerplate
 from engine.quality.contamination import Overlap
 from engine.quality.heldout_leaks import Leaks
@@ -61,7 +61,7 @@ def store_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Where the store of this text, tokenizer and split is, or will be."""
     identity = tokenizer_identity(tokenizer)
     parts = [STORE_VERSION, corpus.fingerprint(), identity, *corpus.source.handling]
-    return home() / "cache" / "tokens" / digest(parts)[:32]
+    return cache_folder() / "tokens" / digest(parts)[:32]
 
 
 def build_store(
