@@ -99,6 +99,7 @@ def check(
     generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
+    sft_examples: Annotated[int | None, typer.Option(help="Of a seed; others judge.")] = None,
     hurts: Annotated[
         str | None,
         typer.Option(help="unreadable, warped_facts, fails_task, format or more_training."),
@@ -125,6 +126,7 @@ def check(
     from engine.recipe.schema import place_beside
     from engine.recipe.toml import dump, validate
 
+    probe = None if sft_examples is None else {"max_examples": sft_examples}
     values: dict[str, Any] = {
         "recipe": {"schema": 1, "name": name},
         "model": {"id": local(model)},
@@ -137,7 +139,7 @@ def check(
         "generic": {"path": local(generic), "repair_mojibake": repair or None},
         "interview": {"hurts": hurts, "fluency_goal": goal, "task_selected": task_selected},
         "probe": {"pilot": pilot},
-        "gate": {"gold": gold and local(gold), "sft": sft and local(sft)},
+        "gate": {"gold": gold and local(gold), "sft": sft and local(sft), "probe": probe},
     }
     values = {
         section: {k: v for k, v in table.items() if v not in (None, "")}

@@ -31,6 +31,9 @@ class GateFiles(Record):
     """That effect with as many seeds as a recipe can have; None in an older version."""
     items_wanted: int | None = None
     """Independent items at which the plausible gain would show; None where no number does."""
+    enough_spare_at: int | None = None
+    """SFT examples a seed that leave enough labelled rows over, which judge too; None where none
+    do or none are wanted."""
     overlong_share: float = 0
     """Share of the prompts that do not fit the model's context, of gold set or SFT data."""
     remarks: list[str] = Field(default_factory=list)

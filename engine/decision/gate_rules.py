@@ -61,6 +61,12 @@ def _too_blunt(found: GateFiles) -> Finding:
         way = f"no number of items is enough with {found.seeds} seeds: add seeds"
     else:
         way = f"{more}, or more seeds"
+    if found.enough_spare_at is not None:
+        way += (
+            f"; or let each seed train on {found.enough_spare_at} SFT examples "
+            f"(gate.probe.max_examples = {found.enough_spare_at}): the labelled rows left over "
+            "then judge too, which is enough; look then how many of them stand in the corpus"
+        )
     return Finding("not_yet", answer, way, "typical variances, seed sd 2.9 points")
 
 

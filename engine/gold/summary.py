@@ -10,12 +10,18 @@ from pathlib import Path
 from engine.artifacts.gate import GateFiles
 from engine.gold.checks import check_void, majority, remarks, taught
 from engine.gold.classes import shared_choices
-from engine.gold.draws import gate_items
+from engine.gold.draws import DRAWN_FROM, gate_items
 from engine.gold.example import Example
+from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
 from engine.stats.power import MOST_SEEDS, Terms, f1_shape, items_needed, prior_mde
+
+LEAST_EXAMPLES = 100
+"""SFT examples a seed below which no split is proposed; engineering choice."""
+SPARE_LOSS = 1.15
+"""Rows over the items that they become: copies of others do not judge; engineering choice."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,32 @@ def gate_files(
         mde=prior_mde(items, terms),
         floor=prior_mde(items, replace(terms, seeds=MOST_SEEDS)),
         items_wanted=items_needed(gate.plausible_gain, terms),
+        enough_spare_at=enough_spare_at(gold_path, sft_path, gate, items),
         plausible_gain=gate.plausible_gain,
         overlong_share=cuts.overlong_share,
         remarks=[*remarks(gold, sft, gate), *cuts.remarks],
     )
+
+
+def enough_spare_at(gold_path: Path, sft_path: Path, gate: Gate, items: int) -> int | None:
+    """Examples a seed, at most, whose spare rows let the gold set show the plausible gain.
+
+    None where the gold set shows it alone, and where the SFT data has too few rows for it.
+    """
+    gold = gold_items(gold_path, gate)
+    wanted = items_needed(gate.plausible_gain, power_terms(gate, gold))
+    if gate.probe.max_examples is not None or wanted is None or wanted <= items:
+        return None
+    rows = len(sft_items(sft_path, gate))
+    size = (rows - SPARE_LOSS * (wanted - items)) / DRAWN_FROM
+    size = int(size) // 50 * 50
+    if size < LEAST_EXAMPLES:
+        return None
+    probe = gate.probe.model_copy(update={"max_examples": size})
+    tried = gate.model_copy(update={"probe": probe})
+    judged = gate_items(gold_path, sft_path, tried).gold
+    enough = prior_mde(effective_items(judged), power_terms(tried, judged)) <= gate.plausible_gain
+    return size if enough else None
 
 
 def power_terms(gate: Gate, gold: Sequence[Example]) -> Terms:

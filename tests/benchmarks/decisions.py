@@ -259,6 +259,7 @@ def checked(case: Case, material: Path, folder: Path) -> tuple[dict[str, Any], f
     if case.gate:
         task = material / GATES[case.gate]
         arguments += ["--gold", str(task / "test.jsonl"), "--sft", str(task / "train.jsonl")]
+        arguments += ["--sft-examples", "400"]
     arguments += ["--task-selected"] * case.near + ["--repair-mojibake"] * case.repair
     started = time.monotonic()
     done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)

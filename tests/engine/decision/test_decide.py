@@ -115,6 +115,13 @@ def test_too_few_items_say_that_no_number_of_seeds_will_do() -> None:
     assert found.instead == "about 600 independent gold items would do"
 
 
+def test_spare_rows_are_a_way_out_of_a_too_blunt_gold_set() -> None:
+    small = files(gold_items=480, mde=4.7, plausible_gain=4.0, enough_spare_at=550)
+    found = step("gate", evidence(gate=small), recipe())
+    assert found.outcome == "not_yet"
+    assert "gate.probe.max_examples = 550" in found.instead
+
+
 def test_first_no_go_in_tree_order_wins() -> None:
     proof = evidence(scan=scan(1000, "chat"))
     assert decide(proof, recipe()).deciding_node == "shape"

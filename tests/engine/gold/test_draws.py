@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.artifacts.gate import GateFiles
 from engine.gold.draws import gate_items, registered_gold
 from engine.gold.example import GOLD_TAG, SPARE_TAG
+from engine.gold.summary import gate_files
 from engine.recipe.gate import Gate
 from tests.tiny import write_jsonl
 
@@ -102,3 +104,20 @@ def test_rows_of_labels_that_no_gold_item_knows_are_not_spare(tmp_path: Path) ->
     sft.write_text(sft.read_text().replace(" no", " never"))
     found = gate_items(gold, sft, gate(max_examples=100))
     assert {e.completion for e in found.gold if SPARE_TAG in e.tags} == {" yes"}
+
+
+def test_the_split_that_is_proposed_lets_the_gold_set_show_the_plausible_gain(
+    tmp_path: Path,
+) -> None:
+    def found(rows: int, **more: object) -> GateFiles:
+        paths = files(tmp_path, rows)
+        return gate_files(*paths, Gate.model_validate({"plausible_gain": 8, **more}))
+
+    plain = found(1000)
+    assert plain.mde > 8
+    assert plain.enough_spare_at
+    split = found(1000, probe={"max_examples": plain.enough_spare_at})
+    assert split.mde <= 8
+    assert split.enough_spare_at is None
+    assert found(150).enough_spare_at is None
+    assert found(1000, probe={"spare": False}).enough_spare_at is None
