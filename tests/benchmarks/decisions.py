@@ -215,7 +215,6 @@ CASES = (
         generated(local_texts.random_strings),
         NOVELS,
         "NOT YET",
-        known=False,
     ),
     Case(
         "random numbers",
