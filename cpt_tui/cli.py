@@ -99,7 +99,7 @@ def check(
     generic: Annotated[str, typer.Option(help="Generic text, or 'family'.")] = "embedded",
     gold: Annotated[str | None, typer.Option(help="Gold set (jsonl).")] = None,
     sft: Annotated[str | None, typer.Option(help="SFT data of the gate (jsonl).")] = None,
-    sft_examples: Annotated[int | None, typer.Option(help="Of a seed; others judge.")] = None,
+    sft_examples: Annotated[int | None, typer.Option(help="A seed's; rows left judge.")] = None,
     hurts: Annotated[
         str | None,
         typer.Option(help="unreadable, warped_facts, fails_task, format or more_training."),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from engine.corpus.files.seals import SEAL, discard_folder, find_damage
+from engine.corpus.files.seals import DISCARDED, PARTIAL, SEAL, discard_folder, find_damage
 from engine.corpus.remote.fetched import read_meta
 from engine.errors import InputError
 from engine.files import cache_folder, read_sealed_json
@@ -32,7 +32,7 @@ DIGESTS, LEFTOVER = "digests", "leftover"
 ARM = "base arm"
 ARMS_FOLDER, ABOUT = "arms", "about.json"
 """Where the gate's base arms lie, and the file of one that says what it is of."""
-_PROCESS = re.compile(r"[.-](?:partial-|discarded-)?(\d+)$")
+_PROCESS = re.compile(rf"(?:{re.escape(PARTIAL)}|{re.escape(DISCARDED)}|[.-])(\d+)$")
 """The process at the end of the name of what is being built or removed."""
 _KINDS = {
     "tokens": (("", TOKENS),),

@@ -65,7 +65,7 @@ def _too_blunt(found: GateFiles) -> Finding:
         way += (
             f"; or let each seed train on {found.enough_spare_at} SFT examples "
             f"(gate.probe.max_examples = {found.enough_spare_at}): the labelled rows left over "
-            "then judge too, which is enough; look then how many of them stand in the corpus"
+            "then judge too, which is enough where few of them stand in the corpus"
         )
     return Finding("not_yet", answer, way, "typical variances, seed sd 2.9 points")
 

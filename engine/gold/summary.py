@@ -12,7 +12,6 @@ from engine.gold.checks import check_void, majority, remarks, taught
 from engine.gold.classes import shared_choices
 from engine.gold.draws import DRAWN_FROM, gate_items
 from engine.gold.example import Example
-from engine.gold.load import gold_items, sft_items
 from engine.gold.metrics import METRICS
 from engine.quality.contamination import Overlapped
 from engine.recipe.gate import Gate
@@ -20,6 +19,8 @@ from engine.stats.power import MOST_SEEDS, Terms, f1_shape, items_needed, prior_
 
 LEAST_EXAMPLES = 100
 """SFT examples a seed below which no split is proposed; engineering choice."""
+ROUND = 50
+"""What a proposed number of examples is a multiple of."""
 SPARE_LOSS = 1.15
 """Rows over the items that they become: copies of others do not judge; engineering choice."""
 
@@ -53,6 +54,8 @@ def gate_files(
     check_void(gold, sft)
     hit = overlapped.contaminated if overlapped else []
     terms, items = power_terms(gate, gold), effective_items(gold)
+    wanted = items_needed(gate.plausible_gain, terms)
+    lacking = 0 if wanted is None else wanted - items
     return GateFiles(
         gold_items=len(gold),
         sft_examples=read.sft.size,
@@ -64,27 +67,24 @@ def gate_files(
         contaminated_items=hit,
         mde=prior_mde(items, terms),
         floor=prior_mde(items, replace(terms, seeds=MOST_SEEDS)),
-        items_wanted=items_needed(gate.plausible_gain, terms),
-        enough_spare_at=enough_spare_at(gold_path, sft_path, gate, items),
+        items_wanted=wanted,
+        enough_spare_at=_split(gold_path, sft_path, gate, lacking, len(sft))
+        if lacking > 0
+        else None,
         plausible_gain=gate.plausible_gain,
         overlong_share=cuts.overlong_share,
         remarks=[*remarks(gold, sft, gate), *cuts.remarks],
     )
 
 
-def enough_spare_at(gold_path: Path, sft_path: Path, gate: Gate, items: int) -> int | None:
+def _split(gold_path: Path, sft_path: Path, gate: Gate, lacking: int, rows: int) -> int | None:
     """Examples a seed, at most, whose spare rows let the gold set show the plausible gain.
 
-    None where the gold set shows it alone, and where the SFT data has too few rows for it.
+    ``lacking`` are the items that it wants more. None where the gate has a split already, and
+    where the SFT data has too few rows for one.
     """
-    gold = gold_items(gold_path, gate)
-    wanted = items_needed(gate.plausible_gain, power_terms(gate, gold))
-    if gate.probe.max_examples is not None or wanted is None or wanted <= items:
-        return None
-    rows = len(sft_items(sft_path, gate))
-    size = (rows - SPARE_LOSS * (wanted - items)) / DRAWN_FROM
-    size = int(size) // 50 * 50
-    if size < LEAST_EXAMPLES:
+    size = int((rows - SPARE_LOSS * lacking) / DRAWN_FROM) // ROUND * ROUND
+    if gate.probe.max_examples is not None or size < LEAST_EXAMPLES:
         return None
     probe = gate.probe.model_copy(update={"max_examples": size})
     tried = gate.model_copy(update={"probe": probe})
