@@ -21,7 +21,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 from engine.corpus.corpus import Corpus
 from engine.recipe.sections import Source
@@ -73,7 +72,7 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     from engine.worker.job.environment import set_environment
 
     set_environment()
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, LlamaConfig
 
     from engine.errors import Interrupted
     from engine.recipe.sections import Recipe
@@ -81,13 +80,15 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     from engine.runs.run import create_run
     from engine.worker.job.context import Context
     from engine.worker.measure.scan import ScanStage, scan_texts
+    from engine.worker.model.base import Base
     from engine.worker.model.job import Job
     from engine.worker.pipeline import order  # noqa: F401, for its memory
 
     recipe = Recipe.model_validate(
         {"model": {"id": "m"}, "corpus": {"path": str(corpus)}, "generic": {"path": "embedded"}}
     )
-    base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tokenizer), context=2048)
+    config = LlamaConfig(max_position_embeddings=2048)
+    base = Base(tokenizer, "m", "", AutoTokenizer.from_pretrained(tokenizer), config)
     run = create_run("scan", "", home)
     context = Context(run, recipe, EventLog(run.events_path), stage="scan")
     context.install_signals()
@@ -95,8 +96,8 @@ def child(corpus: Path, tokenizer: Path, home: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {}
     try:
-        ScanStage(Job(context, base)).inputs()  # type: ignore[arg-type]
-        found = scan_texts(context, base).domain.to_json()  # type: ignore[arg-type]
+        ScanStage(Job(context, base)).inputs()
+        found = scan_texts(context, base).domain.to_json()
     except Interrupted:
         print(json.dumps({"left": time.time()}))
         return
